@@ -1,0 +1,154 @@
+"""Time and memory of our norms over batch norm, forward and backward, measured side by side.
+
+python benchmarks/norms.py                      # the layers
+python benchmarks/norms.py --detector           # and a Mask R-CNN training step
+"""
+
+import argparse
+from collections.abc import Callable
+from random import shuffle
+from statistics import median, quantiles
+from time import perf_counter
+
+import torch
+from mmengine.config import Config
+from torch import nn
+from torch.profiler import ProfilerActivity, profile
+
+import mmdet_ltnorm  # noqa: F401, registers the norms
+from mmdet_ltnorm.norms import NBN
+
+SHAPES = [
+    (64, 64, 32, 32),
+    (64, 256, 16, 16),
+    (16, 256, 56, 56),
+    (16, 2048, 7, 7),
+    (2, 2048, 25, 42),
+    (4, 512, 25, 42),
+    (128, 64, 8, 8),
+    (8, 64, 128, 128),
+]
+LAYERS: dict[str, Callable[[int], nn.Module]] = {"NBN": NBN}
+PAIRS = [("configs/lvis/seesaw_2x.py", "configs/lvis/seesaw_nbn_2x.py")]
+
+
+def timed(steps: list[Callable[[], None]], rounds: int) -> list[list[float]]:
+    """Run the steps in shuffled turns, so that all see the same machine; return their seconds."""
+    seconds: list[list[float]] = [[] for _ in steps]
+    order = list(zip(steps, seconds, strict=True))
+    for turn in range(rounds + 1):
+        shuffle(order)  # who runs after whom decides what is still in the caches
+        for step, times in order:
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            start = perf_counter()
+            step()
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            if turn:  # the first round warms up
+                times.append(perf_counter() - start)
+    return seconds
+
+
+def peak_bytes(step: Callable[[], None]) -> int:
+    """Return the most memory that was allocated at once during the step."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        step()
+        return torch.cuda.max_memory_allocated() - before
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        step()
+    events = [e for e in profiler.profiler.kineto_results.events() if e.name() == "[memory]"]
+    allocated = peak = 0
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        allocated += event.nbytes()
+        peak = max(peak, allocated)
+    return peak
+
+
+def ratio(ours: list[float], theirs: list[float]) -> str:
+    """Format the median of the paired ratios with its quartiles."""
+    ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
+    low, _, high = quantiles(ratios, n=4)
+    return f"{median(ratios):5.2f} [{low:.2f}, {high:.2f}]"
+
+
+def layer_step(layer: nn.Module, x: torch.Tensor, upstream: torch.Tensor) -> Callable[[], None]:
+    def step() -> None:
+        x.grad = None
+        layer.zero_grad()
+        layer(x).backward(upstream)
+
+    return step
+
+
+def benchmark_layers(rounds: int, device: str) -> None:
+    print(f"{'layer':8} {'shape':18} {'MB':>6} {'BN ms':>8}   {'time over BN':18}  peak memory")
+    for shape in SHAPES:
+        x = torch.randn(shape, device=device, requires_grad=True)
+        upstream = torch.randn(shape, device=device)
+        batch_norm = layer_step(nn.BatchNorm2d(shape[1], device=device), x, upstream)
+        for name, build in LAYERS.items():
+            step = layer_step(build(shape[1]).to(device), x, upstream)
+            theirs, ours = timed([batch_norm, step], rounds)
+            memory = peak_bytes(step) / peak_bytes(batch_norm)
+            size = x.numel() * x.element_size() / 2**20
+            print(
+                f"{name:8} {'x'.join(map(str, shape)):18} {size:6.1f} {1e3 * median(theirs):8.2f}   "
+                f"{ratio(ours, theirs):18}  {memory:.2f}"
+            )
+
+
+def detector_step(config: str, size: int, device: str) -> Callable[[], None]:
+    from mmdet.registry import MODELS
+    from mmdet.testing import demo_mm_inputs
+    from mmengine.registry import init_default_scope
+
+    init_default_scope("mmdet")
+    cfg = Config.fromfile(config)
+    cfg.model.backbone.get("backbone", cfg.model.backbone).init_cfg = None
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model).to(device).train()
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1e-6)
+    shapes = [[3, size, size]] * 2
+    inputs = demo_mm_inputs(2, shapes, num_items=[5, 5], num_classes=1203, with_mask=True)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        data = model.data_preprocessor(inputs, True)
+        losses = model.loss(data["inputs"], data["data_samples"])
+        model.parse_losses(losses)[0].backward()
+        optimizer.step()
+
+    return step
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument(
+        "--detector", action="store_true", help="also a training step of Mask R-CNN"
+    )
+    parser.add_argument("--size", type=int, default=320, help="image size of the detector step")
+    args = parser.parse_args()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    name = (
+        torch.cuda.get_device_name()
+        if device == "cuda"
+        else f"CPU, {torch.get_num_threads()} threads"
+    )
+    print(f"torch {torch.__version__} on {name}; medians of {args.rounds} rounds [quartiles]")
+    benchmark_layers(args.rounds, device)
+    if args.detector:
+        for baseline, ours in PAIRS:
+            steps = [detector_step(config, args.size, device) for config in (baseline, ours)]
+            theirs, mine = timed(steps, args.rounds)
+            print(
+                f"training step at {args.size}x{args.size}, batch 2: {baseline} {median(theirs):.2f} s; "
+            )
+            print(f"  {ours} over it {ratio(mine, theirs)}")
+
+
+if __name__ == "__main__":
+    main()

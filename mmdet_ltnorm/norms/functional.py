@@ -1,0 +1,35 @@
+"""Pure maths of the norms: float32 or better inside, the argument's dtype back."""
+
+import torch
+from torch import Tensor
+
+# Below this length a vector has no direction worth learning: the map v -> v / max(|v|, floor) is
+# linear there, so a zero vector gets a gradient of ordinary size. At 1e-6, as in the NBN authors'
+# code, the first gradient is a million times too large and freezes the direction for the run.
+DIRECTION_FLOOR = 1e-2
+
+
+def widened(tensor: Tensor) -> Tensor:
+    """Return the tensor in float32, or as it is where it is wider."""
+    return tensor.float() if tensor.dtype.itemsize < 4 else tensor
+
+
+def rescaled(vector: Tensor, magnitude: Tensor, gain: Tensor) -> Tensor:
+    r"""Give a vector another length: :math:`g\,c\,v / \max(\|v\|, 10^{-2})`.
+
+    Exactly :math:`g\,c\,v/\|v\|` (NBN paper, Eq. 2) down to a length of 0.01; finite and with
+    finite gradients at zero.
+
+    Args:
+        vector: v, shape (C,).
+        magnitude: g, a scalar.
+        gain: c, a scalar without gradient.
+    """
+    wide = widened(vector)
+    length = torch.linalg.vector_norm(wide).clamp_min(DIRECTION_FLOOR)
+    return (wide * (magnitude * gain / length)).to(vector.dtype)
+
+
+def official_unit_vector(vector: Tensor) -> Tensor:
+    r"""Scale a vector as the NBN authors' code does: :math:`v / (\|v\| + 10^{-6})`."""
+    return vector / (torch.linalg.vector_norm(vector) + 1e-6)

@@ -1,0 +1,76 @@
+"""Linear-like layers from features to logits; mmdet's heads take them as ``cls_predictor_cfg``."""
+
+from typing import Any
+
+import torch
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+@MODELS.register_module()
+class RectifiedLinear(nn.Linear):
+    r"""Linear classifier with logits rectification: each class's logit is standardized.
+
+    .. math:: \hat z = \frac{z - \mu}{\sigma}, \quad z = Wx \qquad\text{(NBN paper, Eq. 4)}
+
+    Training uses the batch's mean and (biased) variance of each logit and moves the running
+    statistics, evaluation uses those. There is no affine part, and by default no bias, which the
+    mean would cancel. A training batch with fewer than two rows has no variance: it is rectified
+    with the running statistics and leaves them alone.
+
+    Args:
+        eps: added to the variance.
+        momentum: weight of the new statistics.
+
+    Shape: (..., in_features) to (..., out_features); statistics run over all leading dimensions, in
+    float32 whatever the input's type.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = False,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(in_features, out_features, bias, device, dtype)
+        self.eps = eps
+        self.momentum = momentum
+        wide = torch.promote_types(self.weight.dtype, torch.float32)
+        self.register_buffer("running_mean", torch.zeros(out_features, device=device, dtype=wide))
+        self.register_buffer("running_var", torch.ones(out_features, device=device, dtype=wide))
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return the rectified logits."""
+        logits = super().forward(input)
+        rows = logits.reshape(-1, self.out_features)
+        batch_statistics = self.training and len(rows) > 1
+        rectified = F.batch_norm(
+            rows.to(self.running_mean.dtype),
+            self.running_mean,
+            self.running_var,
+            training=batch_statistics,
+            momentum=self.momentum,
+            eps=self.eps,
+        )
+        return rectified.to(logits.dtype).reshape(logits.shape)
+
+    @torch.no_grad()
+    def folded(self) -> nn.Linear:
+        r"""Return evaluation's plain linear layer: :math:`W/\sigma` and :math:`(b-\mu)/\sigma`."""
+        scale = (self.running_var + self.eps).rsqrt()
+        plain = nn.Linear(
+            self.in_features, self.out_features, device=self.weight.device, dtype=self.weight.dtype
+        )
+        bias = 0 if self.bias is None else self.bias
+        plain.weight.copy_(self.weight * scale[:, None])
+        plain.bias.copy_((bias - self.running_mean) * scale)
+        return plain.train(self.training).requires_grad_(self.weight.requires_grad)
+
+    def extra_repr(self) -> str:
+        """Add what differs from a linear layer."""
+        return f"{super().extra_repr()}, eps={self.eps}, momentum={self.momentum}"

@@ -1,0 +1,6 @@
+"""Where norms sit: placing, sharing and folding them in any network."""
+
+from mmdet_ltnorm.surgery.backbone import LTNormBackbone as LTNormBackbone
+from mmdet_ltnorm.surgery.fold import fold_norms as fold_norms
+from mmdet_ltnorm.surgery.positions import norm_positions as norm_positions
+from mmdet_ltnorm.surgery.replace import replace_norms as replace_norms

@@ -1,0 +1,53 @@
+"""``LTNormBackbone``: any backbone with its norms replaced, built from a config."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from mmengine.logging import print_log
+from mmengine.registry import MODELS, DefaultScope
+from torch import nn
+
+from mmdet_ltnorm.surgery.replace import replace_norms
+
+
+@MODELS.register_module()
+def LTNormBackbone(  # noqa: N802, it stands as a type in configs
+    backbone: dict[str, Any],
+    norm_cfg: dict[str, Any],
+    positions: str | Sequence[str] = "residual",
+    share: str = "all",
+) -> nn.Module:
+    """Build a backbone, replace the norms at some positions, and return the backbone itself.
+
+    A function, not a wrapper module: the object keeps its type, its ``init_cfg`` and all its
+    state-dict keys, so pretrained weights, ``norm_eval`` and ``frozen_stages`` work as before::
+
+        backbone=dict(type='LTNormBackbone', backbone=dict(type='ResNet', depth=50, ...),
+                      norm_cfg=dict(type='NBN'))
+
+    Args:
+        backbone: the host backbone's config.
+        norm_cfg: the norm to place, such as ``dict(type='NBN')``.
+        positions: which norms to replace; see :func:`~mmdet_ltnorm.surgery.norm_positions`.
+        share: which of them share one magnitude; see :func:`~mmdet_ltnorm.surgery.sharing_groups`.
+
+    Raises:
+        ValueError: the positions select nothing in this backbone; the message lists its norms.
+    """
+    # Without a default scope (a script, a test) the root registry does not look into mmdet.
+    scope = None if DefaultScope.get_current_instance() else "mmdet"
+    with MODELS.switch_scope_and_registry(scope) as registry:
+        model = registry.build(backbone)
+    names = replace_norms(model, norm_cfg, positions, share)
+    frozen = [n for n in names if not next(model.get_submodule(n).parameters()).requires_grad]
+    message = (
+        f"LTNormBackbone: {norm_cfg['type']} replaces {len(names)} norms of {type(model).__name__}"
+    )
+    print_log(f"{message}: {', '.join(names)}", logger="current")
+    if frozen:
+        message = (
+            f"LTNormBackbone: {len(frozen)} of them are frozen but follow a magnitude they share"
+        )
+        print_log(f"{message}: {', '.join(frozen)}", logger="current", level=logging.WARNING)
+    return model

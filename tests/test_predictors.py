@@ -1,0 +1,89 @@
+"""Logits rectification against Eq. 4 of the NBN paper and against torch's batch norm."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mmdet.registry import MODELS
+from torch import nn
+
+from mmdet_ltnorm.predictors import RectifiedLinear
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    rows=st.integers(2, 9),
+    features=st.integers(1, 6),
+    classes=st.integers(1, 7),
+    seed=st.integers(0, 2**31),
+)
+def test_training_logits_are_standardized_over_the_batch(rows, features, classes, seed):
+    torch.manual_seed(seed)
+    layer = RectifiedLinear(features, classes, dtype=torch.float64)
+    x = torch.randn(rows, features, dtype=torch.float64)
+    z = x.numpy() @ layer.weight.detach().numpy().T
+    expected = (z - z.mean(0)) / np.sqrt(z.var(0) + 1e-5)
+    np.testing.assert_allclose(layer(x).detach().numpy(), expected, atol=1e-5)
+
+
+def test_equals_linear_plus_affine_free_batch_norm_in_value_gradient_and_statistics():
+    layer = RectifiedLinear(5, 7, bias=True)
+    linear, norm = nn.Linear(5, 7), nn.BatchNorm1d(7, affine=False)
+    linear.load_state_dict({"weight": layer.weight, "bias": layer.bias})
+    for _ in range(3):
+        x = torch.randn(16, 5)
+        torch.testing.assert_close(layer(x), norm(linear(x)))
+    layer(x).sin().sum().backward()
+    norm(linear(x)).sin().sum().backward()
+    torch.testing.assert_close(layer.weight.grad, linear.weight.grad)
+    torch.testing.assert_close(layer.running_var, norm.running_var)
+    torch.testing.assert_close(layer.eval()(x[:1]), norm.eval()(linear(x[:1])))
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_training_batch_without_variance_uses_running_statistics_and_leaves_them(rows):
+    layer = RectifiedLinear(3, 4)
+    layer(torch.randn(8, 3))
+    before = layer.running_mean.clone()
+    x = torch.randn(rows, 3)
+    out = layer(x)
+    out.sum().backward()
+    assert torch.equal(out, layer.eval()(x)) and torch.equal(layer.running_mean, before)
+
+
+def test_statistics_run_over_all_leading_dimensions_and_in_float32():
+    layer = RectifiedLinear(3, 4)
+    x = torch.randn(2, 5, 3)
+    torch.testing.assert_close(layer(x), layer(x.reshape(10, 3)).reshape(2, 5, 4))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert layer(x).dtype == torch.bfloat16
+    assert layer.running_mean.dtype == torch.float32
+
+
+def test_folded_layer_is_a_plain_linear_layer_with_equal_outputs():
+    layer = RectifiedLinear(5, 7)
+    layer(torch.randn(32, 5) * 3 + 1)
+    x = torch.randn(4, 5)
+    assert type(layer.folded()) is nn.Linear
+    torch.testing.assert_close(layer.folded()(x), layer.eval()(x))
+
+
+@pytest.mark.parametrize("loss", ["CrossEntropyLoss", "SeesawLoss"])
+def test_serves_as_classifier_of_an_mmdet_box_head(loss):
+    head = MODELS.build(
+        dict(
+            type="Shared2FCBBoxHead",
+            in_channels=4,
+            roi_feat_size=2,
+            fc_out_channels=8,
+            num_classes=5,
+            cls_predictor_cfg=dict(type="RectifiedLinear"),
+            loss_cls=dict(type=loss, **({"num_classes": 5} if loss == "SeesawLoss" else {})),
+        )
+    )
+    head.init_weights()
+    scores, boxes = head(torch.randn(6, 4, 2, 2))
+    assert scores.shape == (6, 7 if loss == "SeesawLoss" else 6) and boxes.shape == (6, 20)
+    torch.testing.assert_close(scores.mean(0), torch.zeros(scores.shape[1]), atol=1e-5, rtol=0)
+    assert torch.isfinite(head(torch.randn(1, 4, 2, 2))[0]).all()
