@@ -1,0 +1,20 @@
+"""Fixtures that any test may ask for."""
+
+import pytest
+from mmengine.runner import set_random_seed
+
+from mmdet_ltnorm.data import make_mini_lvis
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    set_random_seed(0)
+
+
+@pytest.fixture(scope="session")
+def mini_lvis(tmp_path_factory):
+    """A data root in LVIS v1's layout: 24 training, 8 validation images of 96 pixels, 8 classes."""
+    root = tmp_path_factory.mktemp("data") / "mini_lvis"
+    sizes = {"num_train": 24, "num_val": 8, "num_categories": 8, "image_size": 96}
+    make_mini_lvis(root, **sizes, populate_groups=False)
+    return root
