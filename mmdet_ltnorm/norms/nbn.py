@@ -1,6 +1,5 @@
 """NBN, normalizing batch normalization (Bao et al., "Normalizing Batch Normalization", Eq. 2)."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -8,12 +7,8 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmdet_ltnorm.norms.functional import (
-    DIRECTION_FLOOR,
-    official_unit_vector,
-    rescaled,
-    widened,
-)
+from mmdet_ltnorm.norms.functional import official_unit_vector, rescaled
+from mmdet_ltnorm.norms.magnitude import calibrate, stored
 
 PRETRAINED = ("preserve", "mean", "one")
 
@@ -34,7 +29,7 @@ class NBN(nn.BatchNorm2d):
     gives the effective :math:`\gamma` and :math:`\beta`: conv-BN fusion, exporters and plots are
     right without knowing NBN, and writing into what was read (``init.zeros_(layer.weight)``)
     changes nothing. ``magnitude`` is g, a scalar parameter, which layers share through
-    :func:`share_magnitude`.
+    :func:`~mmdet_ltnorm.norms.share_magnitude`.
 
     A fresh layer has :math:`\tilde\gamma = 1`, :math:`\tilde\beta \sim N(0, 0.1^2)` and
     :math:`g = \sqrt C`, so that :math:`\gamma` starts as batch norm's.
@@ -100,23 +95,23 @@ class NBN(nn.BatchNorm2d):
     @property
     def weight(self) -> Tensor:
         """Effective γ, shape (C,)."""
-        return self._effective(_stored(self, "weight"), self.magnitude, self.weight_gain)
+        return self._effective(stored(self, "weight"), self.magnitude, self.weight_gain)
 
     @property
     def bias(self) -> Tensor:
         """Effective β, shape (C,)."""
         magnitude = self.bias_magnitude if self.separate_magnitudes else self.magnitude
-        return self._effective(_stored(self, "bias"), magnitude, self.bias_gain)
+        return self._effective(stored(self, "bias"), magnitude, self.bias_gain)
 
     @property
     def magnitude(self) -> Tensor:
         """The shared g: a 0-dim parameter of the last layer in ``sharing``."""
-        return _stored(self.sharing[-1], "magnitude")
+        return stored(self.sharing[-1], "magnitude")
 
     @property
     def bias_magnitude(self) -> Tensor:
         """The bias's own g, with ``separate_magnitudes`` only."""
-        return _stored(self.sharing[-1], "bias_magnitude")
+        return stored(self.sharing[-1], "bias_magnitude")
 
     def _effective(self, raw: Tensor, magnitude: Tensor, gain: Tensor) -> Tensor:
         if not self.normalize:
@@ -133,12 +128,12 @@ class NBN(nn.BatchNorm2d):
         self.reset_running_stats()
         if "sharing" not in self.__dict__:  # the base class's constructor; ours calls again
             return
-        nn.init.ones_(_stored(self, "weight"))
+        nn.init.ones_(stored(self, "weight"))
         if self.official:
-            nn.init.zeros_(_stored(self, "bias"))
+            nn.init.zeros_(stored(self, "bias"))
         else:
-            nn.init.normal_(_stored(self, "bias"), std=0.1)
-        _calibrate(self.sharing, "mean")
+            nn.init.normal_(stored(self, "bias"), std=0.1)
+        calibrate(self.sharing, "mean")
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalize (N, C, H, W)."""
@@ -151,7 +146,7 @@ class NBN(nn.BatchNorm2d):
 
     def folded(self) -> nn.BatchNorm2d:
         """Return the plain batch norm layer that computes the same function."""
-        raw = _stored(self, "weight")
+        raw = stored(self, "weight")
         plain = nn.BatchNorm2d(
             self.num_features,
             self.eps,
@@ -199,7 +194,7 @@ class NBN(nn.BatchNorm2d):
                 prefix + name for name in ("weight_gain", "bias_gain", *self._magnitude_names())
             }
             missing = [key for key in missing if key not in ours]
-            _calibrate(self.sharing, self.pretrained)
+            calibrate(self.sharing, self.pretrained)
         missing_keys.extend(missing)
 
     def _check_same_sharing(self, state_dict: dict[str, Any], prefix: str) -> None:
@@ -213,58 +208,3 @@ class NBN(nn.BatchNorm2d):
                 f"here, this model {sorted(expected) or 'none'}: build it with the checkpoint's "
                 "positions, share and separate_magnitudes"
             )
-
-
-def share_magnitude(layers: Sequence[NBN]) -> None:
-    """Make fresh layers share one magnitude, owned by the last of them.
-
-    The last layer of a network is the last to be frozen with its stage, so the shared magnitude
-    trains as long as any of them does. Checkpoints are loaded afterwards.
-
-    Raises:
-        ValueError: no layers, or layers with different options.
-    """
-    if not layers:
-        raise ValueError("share_magnitude needs at least one NBN layer, got none")
-    options = ("normalize", "learn_magnitude", "separate_magnitudes", "official", "pretrained")
-    first = [getattr(layers[0], name) for name in options]
-    for layer in layers:
-        if [getattr(layer, name) for name in options] != first:
-            raise ValueError(
-                f"layers that share a magnitude need equal options: {layers[0]} and {layer}"
-            )
-    for layer in layers[:-1]:
-        for name in layer._magnitude_names():
-            delattr(layer, name)
-    for layer in layers:
-        layer.sharing = tuple(layers)
-    _calibrate(layers, "mean")
-
-
-@torch.no_grad()
-def _calibrate(layers: Sequence[NBN], mode: str) -> None:
-    """Set g and the gains of sharing layers from their raw vectors; see NBN's ``pretrained``."""
-    owner = layers[-1]
-    if owner.official or not owner.normalize:
-        mode = "one"
-    magnitudes = {}
-    for vector in ("weight", "bias"):
-        norms = [torch.linalg.vector_norm(widened(_stored(layer, vector))) for layer in layers]
-        norms = [norm.clamp_min(DIRECTION_FLOOR) for norm in norms]
-        if vector == "weight" or owner.separate_magnitudes:
-            magnitude = torch.stack(norms).mean() if mode != "one" else torch.ones_like(norms[0])
-            magnitudes["magnitude" if vector == "weight" else "bias_magnitude"] = magnitude
-        for layer, norm in zip(layers, norms, strict=True):
-            gain = norm / magnitude if mode == "preserve" else torch.ones_like(norm)
-            getattr(layer, f"{vector}_gain").copy_(gain)
-    for name, value in magnitudes.items():
-        _stored(owner, name).copy_(value)
-
-
-def _stored(module: nn.Module, name: str) -> Tensor:
-    """Return the tensor that the state dict holds under ``name``, past a property of that name."""
-    if name in module._parameters:
-        return module._parameters[name]
-    if name in module._buffers:
-        return module._buffers[name]
-    raise AttributeError(f"{type(module).__name__} stores no tensor {name!r}")

@@ -1,0 +1,7 @@
+"""Reads trained models and their logs; never changes training."""
+
+from mmdet_ltnorm.analysis.curves import plot_curves as plot_curves
+from mmdet_ltnorm.analysis.predictions import draw_predictions as draw_predictions
+from mmdet_ltnorm.analysis.runs import Progress as Progress
+from mmdet_ltnorm.analysis.runs import read_scalars as read_scalars
+from mmdet_ltnorm.analysis.tables import lvis_table as lvis_table

@@ -1,0 +1,48 @@
+"""Curves of runs: loss, scores and the magnitude of NBN."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from mmdet_ltnorm.analysis.runs import read_scalars
+
+# Okabe and Ito's colours, told apart by colour-blind eyes; with line styles for greyscale.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+STYLES = ("-", "--", "-.", ":")
+
+
+def plot_curves(runs: Mapping[str, str | Path], out: str | Path) -> None:
+    """Draw loss, mask AP (all and rare) and g of several LVIS runs side by side.
+
+    Args:
+        runs: work directories by the name that the legend shows.
+        out: picture to write.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 3.2), layout="constrained")
+    loss_axes, score_axes, magnitude_axes = figure.subplots(1, 3)
+    for (name, work_dir), colour, style in zip(runs.items(), COLOURS, STYLES, strict=False):
+        records = read_scalars(work_dir)
+        train = [record for record in records if "loss" in record]
+        steps = [record["iter"] for record in train]
+        line = dict(color=colour, linestyle=style, label=name)
+        loss_axes.plot(steps, [record["loss"] for record in train], **line)
+        scores = [record for record in records if "lvis/segm_AP" in record]
+        epochs = [record["step"] for record in scores]
+        for key, marker in ("AP", "o"), ("APr", "^"):
+            points = [100 * record[f"lvis/segm_{key}"] for record in scores]
+            score_axes.plot(epochs, points, marker=marker, **{**line, "label": f"{name}, {key}"})
+        magnitudes = [(r["iter"], r["magnitude"]) for r in train if "magnitude" in r]
+        if magnitudes:
+            magnitude_axes.plot(*zip(*magnitudes, strict=True), **line)
+    titles = ("training loss", "mask AP on validation images", "magnitude g of NBN")
+    for axes, title, unit in zip(
+        figure.axes, titles, ("iteration", "epoch", "iteration"), strict=True
+    ):
+        axes.set_title(title, fontsize=10)
+        axes.set_xlabel(unit)
+        axes.grid(alpha=0.3)
+        if axes.lines:
+            axes.legend(fontsize=8)
+    score_axes.set_ylim(bottom=0)
+    figure.savefig(out, dpi=150)

@@ -1,0 +1,5 @@
+"""Training and testing runs: safe checkpoints, hooks, guards and what the tools call."""
+
+from mmdet_ltnorm.engine import checkpoint as checkpoint
+from mmdet_ltnorm.engine import hooks as hooks
+from mmdet_ltnorm.engine import mixed_precision as mixed_precision

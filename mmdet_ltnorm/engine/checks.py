@@ -1,0 +1,163 @@
+"""What is checked before a run starts: each function raises with what to change."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+
+from mmdet_ltnorm.norms import NBN
+
+LVIS_GUIDE = """\
+LVIS v1 is two annotation files and the images of COCO 2017:
+  lvis_v1_train.json, lvis_v1_val.json   https://www.lvisdataset.org/dataset
+  train2017.zip, val2017.zip             https://cocodataset.org/#download
+unpacked (or linked, with `ln -s WHERE_IT_IS data/lvis_v1`) as
+  data/lvis_v1/annotations/lvis_v1_train.json, lvis_v1_val.json
+  data/lvis_v1/train2017/*.jpg, val2017/*.jpg   (the val split has images in both)
+`make demo` needs none of it: it trains the same model on a generated miniature."""
+
+
+def check_data_files(cfg: Mapping[str, Any], *loaders: str) -> None:
+    """Look for the annotation files and image folders that data loaders of a config name.
+
+    Raises:
+        FileNotFoundError: naming the file, and how to get LVIS if that is what is missing.
+    """
+    for loader in loaders:
+        for dataset in _dataset_configs((cfg.get(loader) or {}).get("dataset")):
+            # Remote files, and data sets without an annotation file, are their readers' to find.
+            if dataset.get("ann_file") and dataset.get("backend_args") is None:
+                _check_dataset_files(loader, dataset)
+
+
+def _check_dataset_files(loader: str, dataset: Mapping[str, Any]) -> None:
+    root = Path(dataset.get("data_root") or "")
+    annotations = root / dataset["ann_file"]
+    prefix = dataset.get("data_prefix") or {}
+    images = root / (prefix.get("img", "") if isinstance(prefix, Mapping) else prefix)
+    wanted = [annotations, images]
+    # File names of LVIS start with their folder; its own annotation files tell which to expect.
+    folder = {"lvis_v1_train.json": "train2017", "lvis_v1_val.json": "val2017"}
+    if annotations.name in folder:
+        wanted.append(images / folder[annotations.name])
+    for path in wanted:
+        if not path.exists():
+            message = f"{loader}: {path.absolute()} does not exist"
+            is_lvis = "LVIS" in str(dataset.get("type"))
+            raise FileNotFoundError(f"{message}\n\n{LVIS_GUIDE}" if is_lvis else message)
+
+
+def _dataset_configs(dataset: Mapping[str, Any] | None) -> Iterator[Mapping[str, Any]]:
+    """Unwrap ClassBalancedDataset, ConcatDataset and their like."""
+    if dataset is None:
+        return
+    inner = [*dataset.get("datasets", ()), dataset.get("dataset")]
+    if inner == [None]:
+        yield dataset
+    for wrapped in inner:
+        yield from _dataset_configs(wrapped)
+
+
+def check_sync_bn(cfg: Mapping[str, Any]) -> None:
+    """Refuse ``sync_bn``, which turns every batch norm of the model into a plain SyncBN layer."""
+    if cfg.get("sync_bn") and asks_for_nbn(cfg.get("model")):
+        raise ValueError(
+            f"sync_bn={cfg['sync_bn']!r} would replace the NBN layers by plain SyncBN layers: "
+            "remove it from the config. With norm_eval=True there are no statistics to synchronize"
+        )
+
+
+def asks_for_nbn(cfg: Any) -> bool:
+    """Tell whether a model config names NBN anywhere."""
+    if isinstance(cfg, Mapping):
+        return cfg.get("type") == "NBN" or any(asks_for_nbn(value) for value in cfg.values())
+    return isinstance(cfg, list | tuple) and any(asks_for_nbn(value) for value in cfg)
+
+
+def check_nbn_layers(model: nn.Module, model_cfg: Any) -> None:
+    """Check that every NBN layer that was built is still in the model.
+
+    Raises:
+        ValueError: the config asks for NBN and the model has none, or layers that share a magnitude
+            have been replaced by others, as SyncBN conversion and conv-BN fusion do.
+    """
+    layers = [layer for layer in model.modules() if isinstance(layer, NBN)]
+    present = {id(layer) for layer in layers}
+    lost = {id(peer) for layer in layers for peer in layer.sharing} - present
+    if lost or (not layers and asks_for_nbn(model_cfg)):
+        raise ValueError(
+            f"the model has {len(layers)} NBN layers, and {len(lost) or 'all'} that were built are "
+            "gone: something converted them after the model was built (sync_bn, conv-BN fusion?). "
+            "Switch that off; to deploy, convert with mmdet_ltnorm.surgery.fold_norms"
+        )
+
+
+def check_magnitudes(model: nn.Module, optimizer: Optimizer) -> None:
+    """Check that the optimizer updates every trainable magnitude g exactly once a step.
+
+    Raises:
+        ValueError: naming the parameter, how often it is there and what to change.
+    """
+    optimized = [id(p) for group in optimizer.param_groups for p in group["params"]]
+    for name, parameter in magnitudes(model):
+        times = optimized.count(id(parameter))
+        if parameter.requires_grad and times != 1:
+            raise ValueError(
+                f"the optimizer holds the NBN magnitude {name} {times} times instead of once: "
+                "see paramwise_cfg of optim_wrapper and the optimizer's constructor"
+            )
+
+
+def magnitudes(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """Yield every magnitude g once, under its owner's name."""
+    for name, layer in model.named_modules():
+        if isinstance(layer, NBN):
+            for leaf, parameter in layer.named_parameters(recurse=False):
+                if leaf in ("magnitude", "bias_magnitude"):
+                    yield f"{name}.{leaf}".removeprefix("module."), parameter
+
+
+def check_classes(model: nn.Module, dataset: Any, loader: str) -> None:
+    """Compare the categories of a data set with the classes of every head of a detector.
+
+    Raises:
+        ValueError: with both counts and the config keys to change.
+    """
+    for plain in _plain_datasets(dataset):
+        category_ids = getattr(plain, "cat_ids", None)
+        if category_ids is None:
+            continue
+        found = f"{loader}: {getattr(plain, 'ann_file', '?')} has {len(category_ids)} categories"
+        names = plain.metainfo.get("classes") or ()
+        if len(names) != len(category_ids):
+            raise ValueError(
+                f"{found}, and metainfo names {len(names)} classes: give the data set "
+                f"metainfo=dict(classes=...) with the {len(category_ids)} names in the order of "
+                "the category ids"
+            )
+        wrong = {n: c for n, c in _class_counts(model) if c != len(category_ids)}
+        if wrong:
+            counts = ", ".join(f"model.{name}.num_classes={count}" for name, count in wrong.items())
+            raise ValueError(
+                f"{found}, but the config has {counts}: set them to {len(category_ids)}, or use "
+                "the annotations that the model is made for"
+            )
+
+
+def _class_counts(model: nn.Module) -> Iterator[tuple[str, int]]:
+    for name, module in model.named_modules():
+        name = name.removeprefix("module.")
+        agnostic = name.endswith("rpn_head") or getattr(module, "class_agnostic", False)
+        if not agnostic and isinstance(getattr(module, "num_classes", None), int):
+            yield name, module.num_classes
+
+
+def _plain_datasets(dataset: Any) -> Iterator[Any]:
+    inner = [*getattr(dataset, "datasets", ()), getattr(dataset, "dataset", None)]
+    if inner == [None]:
+        yield dataset
+    for wrapped in inner:
+        if wrapped is not None:
+            yield from _plain_datasets(wrapped)

@@ -1,0 +1,122 @@
+"""What tools/train.py and tools/test.py call: command line to config, config to runner."""
+
+import argparse
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from mmdet_ltnorm.engine.checks import check_data_files, check_sync_bn
+from mmdet_ltnorm.engine.resume import latest_complete_checkpoint
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that training and testing share, named as in mmdet's tools."""
+    parser.add_argument("config", help="config file")
+    parser.add_argument("--work-dir", help="logs and checkpoints; default work_dirs/CONFIG_NAME")
+    parser.add_argument(
+        "--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE",
+        help="override config entries, e.g. train_cfg.max_epochs=1 'model.neck.in_channels=[1,2]'",
+    )  # fmt: skip
+    parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none")
+    parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help="set by torch")
+
+
+def config_for_training(args: argparse.Namespace) -> Config:
+    """Turn the arguments of tools/train.py into a config, and check what it will need.
+
+    Raises:
+        FileNotFoundError: annotations, images or the checkpoint to resume from are missing.
+        ValueError: the config cannot do what an option asks for, or would lose the NBN layers.
+    """
+    cfg = _config(args)
+    check_data_files(cfg, "train_dataloader", "val_dataloader")
+    if args.amp:
+        _use_mixed_precision(cfg)
+    if args.auto_scale_lr:
+        if "base_batch_size" not in cfg.get("auto_scale_lr", {}):
+            raise ValueError(
+                "--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) in the config: "
+                "the total batch size that its lr is for"
+            )
+        cfg.auto_scale_lr.enable = True
+    if args.resume is not None:
+        auto = args.resume == "auto"
+        checkpoint = latest_complete_checkpoint(cfg.work_dir) if auto else _existing(args.resume)
+        if checkpoint:  # a first start under a restarting scheduler has none yet
+            cfg.update(load_from=checkpoint, resume=True)
+    return cfg
+
+
+def config_for_testing(args: argparse.Namespace) -> Config:
+    """Turn the arguments of tools/test.py into a config, and check what it will need.
+
+    Raises:
+        FileNotFoundError: annotations, images or the checkpoint are missing.
+        ValueError: the config cannot do what an option asks for.
+    """
+    cfg = _config(args)
+    check_data_files(cfg, "test_dataloader")
+    cfg.load_from = _existing(args.checkpoint)
+    if args.show_dir:
+        drawing = dict(type="DetVisualizationHook", draw=True, test_out_dir=args.show_dir)
+        cfg.merge_from_dict({"default_hooks.visualization": drawing})
+    if args.out:
+        if not args.out.endswith((".pkl", ".pickle")):
+            raise ValueError(f"--out writes a pickle file, expected NAME.pkl, got {args.out}")
+        metrics = (
+            cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
+        )
+        cfg.test_evaluator = [*metrics, dict(type="DumpDetResults", out_file_path=args.out)]
+    return cfg
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Build the runner of a config. Without CUDA, a distributed run goes over gloo."""
+    if cfg.launcher != "none" and not torch.cuda.is_available():
+        _open_gloo(cfg)
+    return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+
+
+def _config(args: argparse.Namespace) -> Config:
+    os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
+    cfg = Config.fromfile(_existing(args.config))
+    cfg.merge_from_dict(args.cfg_options)
+    cfg.launcher = args.launcher
+    default = cfg.get("work_dir") or str(Path("work_dirs", Path(args.config).stem))
+    cfg.work_dir = args.work_dir or default
+    check_sync_bn(cfg)
+    return cfg
+
+
+def _existing(path: str) -> str:
+    if "://" not in path and not Path(path).is_file():
+        raise FileNotFoundError(f"{Path(path).absolute()} does not exist")
+    return path
+
+
+def _use_mixed_precision(cfg: Config) -> None:
+    if torch.cuda.is_available():
+        cfg.optim_wrapper.update(type="AmpOptimWrapper", loss_scale="dynamic")
+    else:
+        cfg.optim_wrapper.update(type="BFloat16OptimWrapper")
+
+
+def _open_gloo(cfg: Config) -> None:
+    # mmengine selects a CUDA device before it opens any group, and hands DDP that device's number.
+    if cfg.launcher != "pytorch":
+        raise ValueError(f"without CUDA only --launcher pytorch works, got {cfg.launcher}")
+    seconds = cfg.get("env_cfg", {}).get("dist_cfg", {}).get("timeout", 1800)
+    torch.distributed.init_process_group("gloo", timeout=timedelta(seconds=seconds))
+    unused = cfg.get("find_unused_parameters", False)
+    wrapper = dict(
+        type="MMDistributedDataParallel",
+        device_ids=None,
+        broadcast_buffers=False,
+        find_unused_parameters=unused,
+    )
+    cfg.model_wrapper_cfg = {**wrapper, **(cfg.get("model_wrapper_cfg") or {})}

@@ -1,0 +1,90 @@
+"""Two processes over gloo, through tools/dist_train.sh: one model, one g, one update a step."""
+
+import json
+import math
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from tiny_mask_rcnn import CONFIGS, tiny_data, tiny_model
+
+from mmdet_ltnorm.data.mini_lvis import make_mini_lvis
+
+TESTS = Path(__file__).parent
+STEPS = 20
+
+
+@pytest.fixture(scope="module")
+def miniature(tmp_path_factory):
+    root = tmp_path_factory.mktemp("mini") / "lvis"
+    make_mini_lvis(root, num_train=40, num_val=6, num_categories=5, populate_groups=False)
+    return root
+
+
+def write_config(root, path):
+    """Write the LVIS config, tiny, without validation and with a recorder on each rank."""
+    categories = json.loads((root / "annotations" / "lvis_v1_train.json").read_text())["categories"]
+    cfg = Config.fromfile(CONFIGS / "seesaw_nbn_2x.py")
+    cfg.merge_from_dict(tiny_model(len(categories)))
+    cfg.merge_from_dict(tiny_data(root, image_size=64))
+    for key in ("val_dataloader", "val_cfg", "val_evaluator"):
+        cfg[key] = None
+    cfg.train_dataloader.batch_size = 2
+    cfg.train_dataloader.dataset.metainfo = dict(classes=[c["name"] for c in categories])
+    cfg.train_dataloader.dataset.filter_cfg.min_size = 1
+    cfg.train_cfg = dict(type="IterBasedTrainLoop", max_iters=STEPS, val_interval=STEPS)
+    cfg.param_scheduler = [dict(type="ConstantLR", factor=1.0)]
+    cfg.custom_imports.imports.append("rank_recorder")
+    cfg.custom_hooks.append(dict(type="RankRecorder"))
+    cfg.dump(path)
+
+
+def train_on_two_ranks(root, tmp_path, *options):
+    write_config(root, tmp_path / "config.py")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": f"{TESTS}:{TESTS.parent}",
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+        "PORT": str(port),
+    }
+    command = [TESTS.parent / "tools" / "dist_train.sh", tmp_path / "config.py", "2"]
+    command += ["--work-dir", tmp_path, *options]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
+    return [torch.load(tmp_path / f"rank_{rank}.pt") for rank in (0, 1)]
+
+
+@pytest.mark.parametrize("options", [(), ("--amp",)], ids=["float32", "bfloat16"])
+def test_two_ranks_train_one_model_and_update_its_magnitude_once_a_step(
+    options, miniature, tmp_path
+):
+    first, second = train_on_two_ranks(miniature, tmp_path, *options)
+
+    assert len(first["steps"]) == len(second["steps"]) == STEPS
+    assert all(math.isfinite(step["loss"]) for rank in (first, second) for step in rank["steps"])
+    losses = [[step["loss"] for step in rank["steps"]] for rank in (first, second)]
+    assert losses[0] != losses[1], "both ranks saw the same images"
+
+    assert first["parameters"].keys() == second["parameters"].keys()
+    for name, parameter in first["parameters"].items():
+        assert torch.equal(parameter, second["parameters"][name]), name
+
+    for rank in (first, second):
+        assert rank["entries"] == 1
+        before = rank["start"]
+        for step in rank["steps"]:  # SGD's one step from there, and g did move
+            assert step["magnitude"] != before
+            expected = before - step["lr"] * step["momentum"]
+            assert step["magnitude"] == pytest.approx(expected, rel=1e-6)
+            before = step["magnitude"]
+    assert [s["magnitude"] for s in first["steps"]] == [s["magnitude"] for s in second["steps"]]

@@ -1,0 +1,243 @@
+"""The LVIS configs are mmdet's recipes with the paper's batch, and NBN as the only difference."""
+
+import ast
+from pathlib import Path
+
+import pytest
+import torch
+from mmdet.registry import DATASETS, MODELS
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from torch import nn
+
+from mmdet_ltnorm.engine.checks import magnitudes
+from mmdet_ltnorm.norms import NBN
+
+CONFIGS = Path(__file__).parents[1] / "configs" / "lvis"
+MMDET = "mmdet::seesaw_loss/mask-rcnn_r50_fpn_seesaw-loss"
+LEAVES = sorted(path.stem for path in CONFIGS.glob("*.py"))
+BASELINES = {
+    "ce_nbn_2x": "ce_2x",
+    "seesaw_nbn_2x": "seesaw_2x",
+    "seesaw_nbn_rfs_2x": "seesaw_rfs_2x",
+}
+
+
+def leaf(name):
+    return Config.fromfile(CONFIGS / f"{name}.py")
+
+
+def host(name):
+    return Config.fromstring(f"_base_ = '{MMDET}{name}.py'", ".py")
+
+
+def entries(cfg, prefix=""):
+    """Flatten a config to key -> value, without the host's scope marks."""
+    if isinstance(cfg, list | tuple) and any(isinstance(value, dict) for value in cfg):
+        cfg = dict(enumerate(cfg))
+    if not isinstance(cfg, dict):
+        return {prefix[1:]: cfg}
+    found = {}
+    for key, value in cfg.items():
+        if key != "_scope_":
+            found |= entries(value, f"{prefix}.{key}")
+    return found
+
+
+def difference(one, other):
+    """Keys in which two configs differ, with the values of the first."""
+    one, other = entries(one.to_dict()), entries(other.to_dict())
+    absent = object()
+    keys = sorted(one.keys() | other.keys())
+    return {k: one.get(k) for k in keys if one.get(k, absent) != other.get(k, absent)}
+
+
+def test_there_is_a_leaf_for_each_row():
+    assert {*LEAVES} == {*BASELINES, *BASELINES.values()}
+
+
+@pytest.mark.parametrize("name", LEAVES)
+def test_a_leaf_is_short_and_says_its_row_its_command_and_its_score(name):
+    source = (CONFIGS / f"{name}.py").read_text()
+    docstring = ast.get_docstring(ast.parse(source))
+    code = source.split('"""')[2]
+    assert sum(bool(line.strip()) for line in code.splitlines()) <= 25
+    assert f"python tools/train.py configs/lvis/{name}.py" in docstring
+    assert "Table XIV" in docstring or "No row of the NBN paper" in docstring
+    assert "box AP" in docstring or "compare with" in docstring
+    assert "not measured here" in docstring
+
+
+# The numbers of the recipe
+
+
+@pytest.mark.parametrize("name", LEAVES)
+def test_all_share_the_papers_recipe(name):
+    cfg = leaf(name)
+    assert cfg.train_dataloader.batch_size == cfg.auto_scale_lr.base_batch_size == 4
+    optimizer = dict(type="SGD", lr=0.005, momentum=0.9, weight_decay=1e-4)
+    assert cfg.optim_wrapper.optimizer == optimizer
+    assert (cfg.train_cfg.max_epochs, cfg.train_cfg.val_interval) == (24, 24)
+    warm_up, steps = cfg.param_scheduler
+    assert (warm_up.start_factor, warm_up.end) == (0.001, 500)
+    assert steps.milestones == [16, 22]
+    assert cfg.model.test_cfg.rcnn.score_thr == 1e-4
+    assert cfg.model.test_cfg.rcnn.max_per_img == 300
+    head = cfg.model.roi_head.bbox_head
+    assert head.cls_predictor_cfg == dict(type="NormedLinear", tempearture=20)
+    assert head.num_classes == cfg.model.roi_head.mask_head.num_classes == 1203
+    for evaluator in (cfg.val_evaluator, cfg.test_evaluator):
+        assert evaluator.type == "LTLVISMetric"
+        assert evaluator.ann_file == "data/lvis_v1/annotations/lvis_v1_val.json"
+    [backbone] = [v for k, v in entries(cfg.model.to_dict()).items() if k.endswith("checkpoint")]
+    assert backbone == "torchvision://resnet50"
+
+
+RUN = {
+    "auto_scale_lr.base_batch_size": 4,
+    "custom_hooks.0.type": "CheckClassesHook",
+    "custom_hooks.1.type": "CheckNormsHook",
+    "custom_hooks.2.type": "MagnitudeHook",
+    "custom_imports.allow_failed_imports": False,
+    "custom_imports.imports": ["mmdet_ltnorm"],
+    "default_hooks.checkpoint.max_keep_ckpts": 3,
+    "env_cfg.dist_cfg.timeout": 7200,
+    "optim_wrapper.optimizer.lr": 0.005,
+    "test_evaluator.type": "LTLVISMetric",
+    "train_dataloader.batch_size": 4,
+    "train_dataloader.num_workers": 4,
+    "val_evaluator.type": "LTLVISMetric",
+    "vis_backends.1.type": "TensorboardVisBackend",
+    "visualizer.vis_backends.1.type": "TensorboardVisBackend",
+}
+
+
+def without_its_evaluator(theirs):
+    """Drop the options of mmdet's metric that are not ours: they change nothing there."""
+    for evaluator in (theirs.val_evaluator, theirs.test_evaluator):
+        for option in ("backend_args", "format_only"):
+            assert not evaluator.pop(option, None)
+
+
+def test_seesaw_is_the_hosts_config_but_for_the_run():
+    theirs = host("_random-ms-2x_lvis-v1")
+    without_its_evaluator(theirs)
+    assert difference(leaf("seesaw_2x"), theirs) == RUN
+
+
+def test_repeat_factor_sampling_with_normalized_masks_is_the_hosts_config_but_for_the_run():
+    theirs = host("-normed-mask_sample1e-3-ms-2x_lvis-v1")
+    without_its_evaluator(theirs)
+    assert difference(leaf("seesaw_rfs_2x"), theirs) == RUN
+
+
+def test_cross_entropy_differs_from_seesaw_in_the_loss_alone():
+    changed = difference(leaf("ce_2x"), leaf("seesaw_2x"))
+    loss = "model.roi_head.bbox_head.loss_cls"
+    assert all(key.startswith(f"{loss}.") for key in changed)
+    assert leaf("ce_2x").model.roi_head.bbox_head.loss_cls == dict(
+        type="CrossEntropyLoss", use_sigmoid=False
+    )
+
+
+@pytest.mark.parametrize(("name", "baseline"), BASELINES.items())
+def test_an_nbn_leaf_differs_from_its_baseline_in_the_norm_alone(name, baseline):
+    ours, theirs = leaf(name), leaf(baseline)
+    assert all(key.startswith("model.backbone.") for key in difference(ours, theirs))
+    placed = ours.model.backbone
+    assert entries(placed.pop("backbone").to_dict()) == entries(theirs.model.backbone.to_dict())
+    placed.pop("_scope_", None)
+    expected = dict(norm_cfg=dict(type="NBN"), positions="residual", share="all")
+    assert placed == dict(type="LTNormBackbone", **expected)
+
+
+# What is built from them
+
+
+def build(name):
+    cfg = leaf(name).model
+    backbone = cfg.backbone.get("backbone", cfg.backbone)
+    backbone.init_cfg = None
+    return MODELS.build(cfg)
+
+
+@pytest.fixture(scope="module")
+def models():
+    return {name: build(name) for name in ("ce_2x", "seesaw_2x", "seesaw_nbn_2x")}
+
+
+def test_heads_have_the_outputs_of_their_loss(models):
+    outputs = {name: m.roi_head.bbox_head.fc_cls.out_features for name, m in models.items()}
+    assert outputs == {"ce_2x": 1204, "seesaw_2x": 1205, "seesaw_nbn_2x": 1205}
+    assert type(models["ce_2x"].roi_head.bbox_head.fc_cls).__name__ == "NormedLinear"
+
+
+def test_nbn_sits_where_the_paper_puts_it_and_nothing_else_differs(models):
+    ours, theirs = models["seesaw_nbn_2x"], models["seesaw_2x"]
+    placed = [name for name, module in ours.named_modules() if isinstance(module, NBN)]
+    assert placed == [
+        "backbone.layer4.0.bn3",
+        "backbone.layer4.0.downsample.1",
+        "backbone.layer4.1.bn3",
+        "backbone.layer4.2.bn3",
+    ]
+    extra = ours.state_dict().keys() - theirs.state_dict().keys()
+    assert theirs.state_dict().keys() <= ours.state_dict().keys()
+    assert {key.rsplit(".", 1)[1] for key in extra} == {"magnitude", "weight_gain", "bias_gain"}
+
+
+def test_what_is_frozen_and_what_trains(models):
+    model = models["seesaw_nbn_2x"].train()
+    norms = {n: m for n, m in model.backbone.named_modules() if isinstance(m, nn.BatchNorm2d)}
+    assert len(norms) == 53
+    assert not any(norm.training for norm in norms.values()), "norm_eval fixes all statistics"
+    frozen = {n.split(".")[0] for n, p in model.backbone.named_parameters() if not p.requires_grad}
+    assert frozen == {"conv1", "bn1", "layer1"}
+    optimized = {
+        id(p)
+        for group in build_optim_wrapper(
+            model, leaf("seesaw_nbn_2x").optim_wrapper
+        ).optimizer.param_groups
+        for p in group["params"]
+        if p.requires_grad and group["weight_decay"] == 1e-4
+    }
+    for name, parameter in model.backbone.layer4.named_parameters():
+        assert id(parameter) in optimized, name
+    [(name, magnitude)] = magnitudes(model)
+    assert name == "backbone.layer4.2.bn3.magnitude" and id(magnitude) in optimized
+
+
+def test_the_learning_rate_follows_the_linear_rule_from_the_hosts():
+    ours, theirs = leaf("seesaw_2x"), host("_random-ms-2x_lvis-v1")
+
+    def per_image(cfg):
+        return cfg.optim_wrapper.optimizer.lr / cfg.auto_scale_lr.base_batch_size
+
+    assert per_image(ours) == per_image(theirs)
+
+
+def test_pretrained_weights_reach_the_backbone_and_keep_its_function(tmp_path):
+    plain = build("seesaw_2x").backbone
+    for module in plain.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.1, 0.5)
+            nn.init.normal_(module.bias, std=0.1)
+    torch.save(plain.state_dict(), tmp_path / "resnet50.pth")
+    cfg = leaf("seesaw_nbn_2x").model.backbone
+    cfg.backbone.init_cfg.checkpoint = str(tmp_path / "resnet50.pth")
+    ours = MODELS.build(cfg)
+    ours.init_weights()
+    ours.eval()
+    plain.eval()
+    image = torch.randn(1, 3, 64, 64)
+    for one, other in zip(ours(image), plain(image), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+
+
+def test_repeat_factor_sampling_repeats_images_of_rare_categories(mini_lvis):
+    cfg = leaf("seesaw_rfs_2x").train_dataloader.dataset
+    cfg.dataset.data_root = f"{mini_lvis}/"
+    cfg.oversample_thr = 0.5  # the miniature's rare classes are not as rare
+    with DATASETS.switch_scope_and_registry("mmdet") as registry:
+        dataset = registry.build(cfg)
+    assert len(dataset) > len(dataset.dataset)

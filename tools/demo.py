@@ -1,0 +1,89 @@
+#!/usr/bin/env python
+"""Train Seesaw loss with and without NBN on mini-LVIS, compare and draw: python tools/demo.py."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from mmdet.apis import init_detector
+from mmdet.registry import DATASETS
+from mmengine.config import Config
+
+from mmdet_ltnorm.analysis import Progress, draw_predictions, lvis_table, plot_curves
+from mmdet_ltnorm.data import make_mini_lvis
+
+OUT = Path("work_dirs/demo")
+RUNS = {"Seesaw": OUT / "seesaw", "Seesaw + NBN": OUT / "seesaw_nbn"}
+CONFIG = Config.fromfile("configs/demo/seesaw_nbn.py")
+PICTURES = 6
+
+
+def finished(work_dir: Path) -> bool:
+    """Tell whether the run has the score of its last epoch."""
+    metrics = Progress.of(work_dir).metrics
+    return metrics is not None and metrics["step"] == CONFIG.train_cfg.max_epochs
+
+
+def train() -> None:
+    """Run what is not finished, side by side on one core each, and say where the runs are."""
+    environment = {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore", **os.environ}
+    running = {}
+    for title, work_dir in RUNS.items():
+        if finished(work_dir):
+            print(f"{title}: finished earlier; delete {work_dir} to train again")
+            continue
+        work_dir.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "tools/train.py", f"configs/demo/{work_dir.name}.py"]
+        command += ["--work-dir", str(work_dir), "--resume"]
+        with (work_dir / "train.log").open("a") as log:
+            running[title] = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    started = time.monotonic()
+    while running:
+        time.sleep(10)
+        for title, process in list(running.items()):
+            minutes = (time.monotonic() - started) / 60
+            print(f"{minutes:4.1f} min  {title}: {Progress.of(RUNS[title]).line()}", flush=True)
+            if process.poll() is not None:
+                del running[title]
+                if process.returncode:
+                    sys.exit(f"{title} failed: see {RUNS[title]}/train.log")
+
+
+def draw() -> None:
+    """Draw curves, and what the two models find in validation images with rare categories."""
+    plot_curves(RUNS, OUT / "curves.png")
+    dataset = DATASETS.build(dict(CONFIG.val_dataloader.dataset, pipeline=[], test_mode=False))
+    annotations = json.loads(Path(CONFIG.val_evaluator.ann_file).read_text())
+    rare = {i for i, c in enumerate(annotations["categories"]) if c["frequency"] == "r"}
+    images = [dataset.get_data_info(index) for index in range(len(dataset))]
+    images.sort(key=lambda image: -len(rare & {i["bbox_label"] for i in image["instances"]}))
+    models = {
+        title: init_detector(
+            f"configs/demo/{work_dir.name}.py",
+            str(work_dir / f"epoch_{CONFIG.train_cfg.max_epochs}.pth"),
+            device="cpu",
+        )
+        for title, work_dir in RUNS.items()
+    }
+    chosen = images[:: max(1, len(images) // (2 * PICTURES))][:PICTURES]
+    draw_predictions(models, chosen, annotations["categories"], OUT / "predictions.png")
+
+
+def main() -> None:
+    """Make the data, train, compare, draw."""
+    new = make_mini_lvis(CONFIG.data_root, progress=True)
+    print(f"mini-LVIS {'written to' if new else 'stands in'} {CONFIG.data_root}")
+    print("training two models; together about 10 minutes on 2 cores", flush=True)
+    train()
+    table = lvis_table({title: Progress.of(run).metrics for title, run in RUNS.items()})
+    (OUT / "table.md").write_text(table + "\n")
+    draw()
+    print(f"\n{table}\n\nOne run each: a point of AP up or down is noise at this scale.")
+    print(f"See {OUT}/table.md, {OUT}/curves.png and {OUT}/predictions.png")
+
+
+if __name__ == "__main__":
+    main()

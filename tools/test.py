@@ -1,0 +1,29 @@
+#!/usr/bin/env python
+"""Evaluate a checkpoint: python tools/test.py configs/lvis/seesaw_nbn_2x.py CHECKPOINT."""
+
+import argparse
+import sys
+
+try:
+    from mmdet_ltnorm.engine.launch import add_run_arguments, build_runner, config_for_testing
+except ImportError as error:
+    sys.exit(f"{error}\n`make setup` makes an environment; `pip install -e .` adds this to yours")
+
+
+def main() -> None:
+    """Parse, check, evaluate."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_run_arguments(parser)
+    parser.add_argument("checkpoint", help="checkpoint file or address")
+    parser.add_argument("--out", metavar="FILE.pkl", help="write the predictions to this file")
+    parser.add_argument("--show-dir", help="draw the predictions on images under the work dir")
+    args = parser.parse_args()
+    try:
+        cfg = config_for_testing(args)
+    except (FileNotFoundError, ValueError) as error:
+        sys.exit(f"{parser.prog}: {error}")
+    build_runner(cfg).test()
+
+
+if __name__ == "__main__":
+    main()

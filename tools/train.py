@@ -1,0 +1,39 @@
+#!/usr/bin/env python
+"""Train a model from a config: python tools/train.py configs/lvis/seesaw_nbn_2x.py."""
+
+import argparse
+import sys
+
+try:
+    from mmdet_ltnorm.engine.launch import add_run_arguments, build_runner, config_for_training
+except ImportError as error:
+    sys.exit(f"{error}\n`make setup` makes an environment; `pip install -e .` adds this to yours")
+
+
+def main() -> None:
+    """Parse, check, train."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_run_arguments(parser)
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const="auto",
+        metavar="CHECKPOINT",
+        help="go on from a checkpoint; without a name, from the work dir's newest complete one",
+    )
+    parser.add_argument("--amp", action="store_true", help="mixed precision (CPU: bfloat16)")
+    parser.add_argument(
+        "--auto-scale-lr",
+        action="store_true",
+        help="scale the lr with the total batch size, from auto_scale_lr.base_batch_size",
+    )
+    args = parser.parse_args()
+    try:
+        cfg = config_for_training(args)
+    except (FileNotFoundError, ValueError) as error:
+        sys.exit(f"{parser.prog}: {error}")
+    build_runner(cfg).train()
+
+
+if __name__ == "__main__":
+    main()
