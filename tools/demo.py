@@ -18,7 +18,6 @@ from mmdet_ltnorm.data import make_mini_lvis
 OUT = Path("work_dirs/demo")
 RUNS = {"Seesaw": OUT / "seesaw", "Seesaw + NBN": OUT / "seesaw_nbn"}
 CONFIG = Config.fromfile("configs/demo/seesaw_nbn.py")
-PICTURES = 6
 
 
 def finished(work_dir: Path) -> bool:
@@ -53,13 +52,11 @@ def train() -> None:
 
 
 def draw() -> None:
-    """Draw curves, and what the two models find in validation images with rare categories."""
+    """Draw curves, and what the two models find in validation images."""
     plot_curves(RUNS, OUT / "curves.png")
     dataset = DATASETS.build(dict(CONFIG.val_dataloader.dataset, pipeline=[], test_mode=False))
     annotations = json.loads(Path(CONFIG.val_evaluator.ann_file).read_text())
-    rare = {i for i, c in enumerate(annotations["categories"]) if c["frequency"] == "r"}
-    images = [dataset.get_data_info(index) for index in range(len(dataset))]
-    images.sort(key=lambda image: -len(rare & {i["bbox_label"] for i in image["instances"]}))
+    images = [dataset.get_data_info(index) for index in range(0, len(dataset), len(dataset) // 5)]
     models = {
         title: init_detector(
             f"configs/demo/{work_dir.name}.py",
@@ -68,8 +65,7 @@ def draw() -> None:
         )
         for title, work_dir in RUNS.items()
     }
-    chosen = images[:: max(1, len(images) // (2 * PICTURES))][:PICTURES]
-    draw_predictions(models, chosen, annotations["categories"], OUT / "predictions.png")
+    draw_predictions(models, images, annotations["categories"], OUT / "predictions.png")
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ def draw_predictions(
     images: Sequence[dict[str, Any]],
     categories: Sequence[dict[str, Any]],
     out: str | Path,
-    score_thr: float = 0.3,
+    score_thr: float = 0.5,
 ) -> None:
     """Draw a row for each image: the ground truth, then what each model finds.
 
