@@ -1,6 +1,7 @@
 """Fixtures that any test may ask for."""
 
 import pytest
+from mmengine.registry import DefaultScope
 from mmengine.runner import set_random_seed
 
 from mmdet_ltnorm.data import make_mini_lvis
@@ -9,6 +10,13 @@ from mmdet_ltnorm.data import make_mini_lvis
 @pytest.fixture(autouse=True)
 def _seed():
     set_random_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _scope():
+    # A Runner sets it for the whole process, and so for the tests that come after it.
+    with DefaultScope.overwrite_default_scope("mmdet"):
+        yield
 
 
 @pytest.fixture(scope="session")

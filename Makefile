@@ -1,0 +1,59 @@
+# `make demo` and `make test` make an environment in .venv first, once.
+# PYTHON=python runs any of them in the environment that is active, and installs nothing.
+# CUDA=1 compiles mmcv's ops for the GPU (needs nvcc).
+
+device := $(if $(filter 1,$(CUDA)),cuda,cpu)
+ifeq ($(origin PYTHON),command line)
+ready :=
+else
+PYTHON := .venv/bin/python
+ready := .venv/.ready$(if $(filter cuda,$(device)),-cuda)
+endif
+
+# One thread for each test worker: more workers than cores is what makes a torch suite slow.
+PYTEST = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(PYTHON) -m pytest -n auto --maxprocesses 4
+HOST_TESTS = $(wildcard tests/test_nbn*.py tests/test_surgery*.py tests/test_host*.py)
+
+.PHONY: help setup doctor demo test test-slow test-onedl lint bench
+
+help:
+	@echo "make setup       an environment in .venv; CUDA=1 for the GPU"
+	@echo "make demo        train and compare two models on a miniature LVIS"
+	@echo "make test        the test suite; make test-slow: the long tests"
+	@echo "make test-onedl  the tests of norms and surgery against the onedl-* packages"
+	@echo "make lint        ruff"
+	@echo "make bench       time and memory of the norms and of LVIS evaluation"
+	@echo "make doctor      what is wrong with the environment, and what mends it"
+	@echo "PYTHON=python    use the active environment instead of .venv"
+
+setup: $(ready)
+
+.venv/.ready .venv/.ready-cuda: setup.py constraints.txt tools/setup_env.sh
+	tools/setup_env.sh .venv openmmlab $(device)
+
+.venv-onedl/.ready: setup.py constraints.txt tools/setup_env.sh
+	tools/setup_env.sh .venv-onedl onedl cpu
+
+doctor: $(ready)
+	$(PYTHON) tools/doctor.py
+
+demo: $(ready)
+	$(PYTHON) tools/demo.py
+
+test: $(ready)
+	$(PYTEST)
+
+test-slow: $(ready)
+	$(PYTEST) -m slow
+
+test-onedl: PYTHON := .venv-onedl/bin/python
+test-onedl: .venv-onedl/.ready
+	$(PYTEST) $(HOST_TESTS)
+
+lint: $(ready)
+	$(PYTHON) -m ruff check
+	$(PYTHON) -m ruff format --check
+
+bench: $(ready)
+	$(PYTHON) benchmarks/norms.py
+	$(PYTHON) benchmarks/lvis_eval.py

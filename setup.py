@@ -1,0 +1,53 @@
+"""The package's metadata; versions that were tested together are in constraints.txt."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+INIT = Path(__file__).with_name("mmdet_ltnorm") / "__init__.py"
+VERSION = re.search(r'^__version__ = "(.+)"$', INIT.read_text(encoding="utf-8"), re.MULTILINE)
+
+setup(
+    name="mmdet_ltnorm",
+    version=VERSION.group(1),
+    description="Normalized batch norms for long-tailed recognition with MMDetection",
+    license="Apache-2.0",
+    packages=find_packages(include=["mmdet_ltnorm", "mmdet_ltnorm.*"]),
+    python_requires=">=3.10",  # vernier's and the tested torch's own bound
+    # torch, mmengine, mmcv and mmdet are extras on purpose: mmcv's ops fit only the torch they were
+    # compiled with, and two kinds of packages install these imports: pip would lay one kind over
+    # the other. `python tools/doctor.py` checks which are there. mmcv goes in before an extra is
+    # asked for, as tools/setup_env.sh does: pip alone would build it without its ops.
+    install_requires=[
+        "numpy>=1.26",  # vernier's own bound
+        "pycocotools>=2.0.6",  # masks of predictions and their areas
+        "tensorboard>=2.15",  # the configs log scalars to it; mmengine refuses to start without
+        "vernier==0.5.4",  # the metric's engine; exact, for we call its private core
+    ],
+    extras_require={
+        # mmdet reads LVIS with it, and it is our metric's reference engine. An extra, for it brings
+        # opencv-python, which lays itself over an opencv-python-headless: there, and anywhere that
+        # mmdet is installed, `pip install --no-deps lvis` is enough.
+        "lvis": ["lvis>=0.5.3"],
+        "openmmlab": [
+            "torch>=2.4",  # the allow-list that weights_only loading needs
+            "mmengine>=0.10,<1",  # mmdet 3.3.0's upper bound
+            "mmcv>=2.0,<2.2",  # mmdet 3.3.0 refuses 2.2
+            "mmdet>=3.3,<4",
+            "setuptools<82",  # mmengine 0.10 imports pkg_resources, which 82 dropped
+        ],
+        "onedl": [  # the maintained forks, for the newest torch and CUDA
+            "torch>=2.4",
+            "onedl-mmengine>=0.10.12",
+            "onedl-mmcv>=2.3.6",
+            "onedl-mmdetection>=3.5.1",
+        ],
+        "demo": [
+            "matplotlib>=3.7",  # curves and drawn predictions
+            "scikit-learn>=1.2",  # ships the handwritten digits of Digits-LT
+        ],
+        "export": ["onnx>=1.16", "onnxruntime>=1.18"],  # folded models outside torch
+        "test": ["hypothesis>=6", "pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6"],
+    },
+)
