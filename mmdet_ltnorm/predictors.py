@@ -74,3 +74,69 @@ class RectifiedLinear(nn.Linear):
     def extra_repr(self) -> str:
         """Add what differs from a linear layer."""
         return f"{super().extra_repr()}, eps={self.eps}, momentum={self.momentum}"
+
+
+@MODELS.register_module()
+class TauNormLinear(nn.Linear):
+    r"""Linear classifier whose class weights are normalized to a common length, by a power of it.
+
+    .. math:: z_c = \frac{w_c^\top x}{\|w_c\|^\tau}
+
+    after Kang et al., "Decoupling Representation and Classifier for Long-Tailed Recognition",
+    Section 4.3. With tau = 0 it is linear, with tau = 1 all weights have length 1. It can be
+    trained, or take the weights of a trained linear layer, whose keys are the same; as in the
+    paper's code there is by default no bias, and a checkpoint's is left out.
+
+    Shape: (..., in_features) to (..., out_features).
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        tau: float = 1.0,
+        bias: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(in_features, out_features, bias, device, dtype)
+        self.tau = tau
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return the logits."""
+        length = self.weight.norm(dim=1, keepdim=True).clamp(min=1e-12)
+        return F.linear(input, self.weight / length**self.tau, self.bias)
+
+    def extra_repr(self) -> str:
+        """Add what differs from a linear layer."""
+        return f"{super().extra_repr()}, tau={self.tau}"
+
+
+@MODELS.register_module()
+class LWSLinear(nn.Linear):
+    r"""Linear classifier that is frozen and learns one scale for each class.
+
+    .. math:: z = s \circ (Wx + b)
+
+    Learnable weight scaling of Kang et al., "Decoupling Representation and Classifier for
+    Long-Tailed Recognition", Section 4.3; s starts as 1. W and b have the keys of a linear layer,
+    and are those of the first stage's checkpoint: the optimizer never moves them.
+
+    Shape: (..., in_features) to (..., out_features).
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(in_features, out_features, bias, device, dtype)
+        self.requires_grad_(False)
+        self.scale = nn.Parameter(torch.ones(out_features, device=device, dtype=dtype))
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return the scaled logits."""
+        return self.scale * super().forward(input)

@@ -1,4 +1,6 @@
-"""Logits rectification against Eq. 4 of the NBN paper and against torch's batch norm."""
+"""Predictors against their formulas: rectified, normalized and scaled logits."""
+
+import copy
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 from mmdet.registry import MODELS
 from torch import nn
 
-from mmdet_ltnorm.predictors import RectifiedLinear
+from mmdet_ltnorm.predictors import LWSLinear, RectifiedLinear, TauNormLinear
 
 
 @settings(deadline=None, max_examples=25)
@@ -87,3 +89,82 @@ def test_serves_as_classifier_of_an_mmdet_box_head(loss):
     assert scores.shape == (6, 7 if loss == "SeesawLoss" else 6) and boxes.shape == (6, 20)
     torch.testing.assert_close(scores.mean(0), torch.zeros(scores.shape[1]), atol=1e-5, rtol=0)
     assert torch.isfinite(head(torch.randn(1, 4, 2, 2))[0]).all()
+
+
+@pytest.mark.parametrize("tau", [0.0, 0.7, 1.0])
+@pytest.mark.parametrize("bias", [False, True])
+def test_tau_norm_divides_each_classs_weights_by_a_power_of_their_length(tau, bias):
+    layer = TauNormLinear(5, 7, tau=tau, bias=bias).double()
+    x = torch.randn(2, 3, 5, dtype=torch.float64, requires_grad=True)
+    logits = layer(x)
+    weight = layer.weight.detach().numpy()
+    offset = layer.bias.detach().numpy() if bias else np.zeros(7)
+    rows = [row / np.sqrt((row**2).sum()) ** tau for row in weight]
+    expected = np.stack([x.detach().numpy() @ row for row in rows], axis=-1) + offset
+    np.testing.assert_allclose(logits.detach(), expected, rtol=1e-12, atol=1e-12)
+    layer.weight.data.zero_()
+    layer(x).sum().backward()
+    assert torch.isfinite(layer.weight.grad).all() and torch.isfinite(x.grad).all()
+
+
+def test_tau_norm_worked_by_hand_and_trained():
+    # Weights (3, 4) of length 5, tau = 1/2: (1 * 3 + 1 * 4) / sqrt(5) = 3.1305.
+    layer = TauNormLinear(2, 1, tau=0.5)
+    layer.load_state_dict({"weight": torch.tensor([[3.0, 4.0]])})
+    assert layer(torch.ones(1, 2)).item() == pytest.approx(3.1305, abs=1e-4)
+    layer = TauNormLinear(4, 3, tau=0.3).double()
+    x = torch.randn(6, 4, dtype=torch.float64)
+    assert torch.autograd.gradcheck(
+        lambda weight: torch.func.functional_call(layer, {"weight": weight}, x),
+        layer.weight.detach().requires_grad_(),
+    )
+
+
+def test_learnable_weight_scaling_starts_as_the_trained_layer_and_moves_only_its_scales():
+    linear, layer = nn.Linear(5, 7), LWSLinear(5, 7)
+    missing = layer.load_state_dict(linear.state_dict(), strict=False)
+    assert missing.missing_keys == ["scale"] and not missing.unexpected_keys
+    x = torch.randn(16, 5)
+    torch.testing.assert_close(layer(x), linear(x))
+
+    before = copy.deepcopy(layer)
+    trained = [p for p in layer.parameters() if p.requires_grad]
+    optimizer = torch.optim.SGD(trained, lr=0.1, weight_decay=0.1)
+    layer(x).square().sum().backward()
+    optimizer.step()
+    assert [name for name, p in layer.named_parameters() if p.requires_grad] == ["scale"]
+    assert torch.equal(layer.weight, before.weight) and torch.equal(layer.bias, before.bias)
+    assert (layer.scale != 1).all()
+    # The scale is that of the whole logit: z = s * (W x + b).
+    expected = x.numpy() @ linear.weight.detach().numpy().T + linear.bias.detach().numpy()
+    expected = layer.scale.detach().numpy() * expected
+    np.testing.assert_allclose(layer(x).detach(), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("predictor", [TauNormLinear, LWSLinear])
+def test_a_predictor_round_trips_and_runs_under_autocast(predictor):
+    layer, fresh = predictor(5, 7), predictor(5, 7)
+    for parameter in layer.parameters():
+        nn.init.uniform_(parameter)
+    fresh.load_state_dict(layer.state_dict())
+    x = torch.randn(4, 5)
+    assert torch.equal(copy.deepcopy(fresh)(x), layer(x))
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(layer(x).float(), layer(x.float()).float(), rtol=0.05, atol=0.1)
+    assert layer(x[:0]).shape == (0, 7)
+
+
+@pytest.mark.parametrize("predictor", ["TauNormLinear", "LWSLinear"])
+def test_new_predictors_serve_as_classifiers_of_an_mmdet_box_head(predictor):
+    head = MODELS.build(
+        dict(
+            type="Shared2FCBBoxHead",
+            in_channels=4,
+            roi_feat_size=2,
+            fc_out_channels=8,
+            num_classes=5,
+            cls_predictor_cfg=dict(type=predictor),
+        )
+    )
+    head.init_weights()
+    assert head(torch.randn(6, 4, 2, 2))[0].shape == (6, 6)

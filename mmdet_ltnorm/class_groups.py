@@ -1,0 +1,37 @@
+"""The classes of a long-tailed data set, by how often the training set shows them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+MANY = 100  # A class with more training samples than this is a many-shot class,
+FEW = 20  # and one with fewer than this a few-shot class; both limits themselves are medium.
+
+
+def class_groups(counts: Sequence[int]) -> dict[str, NDArray[np.int64]]:
+    """Return the indices of the many- (> 100), medium- (20 to 100) and few-shot (< 20) classes.
+
+    ``counts`` holds the training samples of each class; a class without any is a few-shot class.
+    A group may be empty. NBN paper, Section IV-B; CBN paper, Section 4.3.
+
+    Raises:
+        ValueError: ``counts`` is not a list of non-negative integers with a positive one.
+    """
+    counts = checked_counts(counts)
+    return {
+        "many": np.flatnonzero(counts > MANY),
+        "medium": np.flatnonzero((counts >= FEW) & (counts <= MANY)),
+        "few": np.flatnonzero(counts < FEW),
+    }
+
+
+def checked_counts(counts: Sequence[int]) -> NDArray[np.int64]:
+    """Return class counts as an array, refusing what cannot be counts of a training set."""
+    array = np.asarray(counts)
+    if array.ndim != 1 or array.dtype.kind not in "iu" or (array < 0).any() or not array.any():
+        raise ValueError(
+            "class counts must be the number of training samples of each class, integers >= 0 "
+            f"and not all 0, got {counts!r}"
+        )
+    return array.astype(np.int64)

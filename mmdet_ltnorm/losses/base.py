@@ -1,0 +1,105 @@
+"""What the losses have in common: mmdet's calling convention, and the counts of the classes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mmdet_ltnorm.class_groups import checked_counts
+
+
+class SampleLoss(nn.Module):
+    """A loss of each sample, called and reduced as mmdet's ``CrossEntropyLoss`` is.
+
+    ``forward`` takes logits (N, columns) and labels (N,), and computes in float32 or wider. With
+    ``reduction='mean'`` the sum is divided by ``avg_factor``, or by N without one; samples with
+    the label ``ignore_index`` have the loss 0 and count in N.
+    """
+
+    def __init__(
+        self, reduction: str = "mean", loss_weight: float = 1.0, ignore_index: int = -100
+    ) -> None:
+        super().__init__()
+        self.reduction = _checked_reduction(reduction)
+        self.loss_weight = loss_weight
+        self.ignore_index = ignore_index
+
+    def sample_losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of each sample, (N,)."""
+        raise NotImplementedError
+
+    def forward(
+        self,
+        cls_score: Tensor,
+        label: Tensor,
+        weight: Tensor | None = None,
+        avg_factor: float | None = None,
+        reduction_override: str | None = None,
+        ignore_index: int | None = None,
+    ) -> Tensor:
+        """Return the reduced loss, with ``weight`` (N,) for the samples."""
+        # mmdet imports mmcv's compiled ops, which importing this package must not need.
+        from mmdet.models.losses.utils import weight_reduce_loss
+
+        reduction = _checked_reduction(reduction_override or self.reduction)
+        known = label != (self.ignore_index if ignore_index is None else ignore_index)
+        logits = cls_score.to(torch.promote_types(cls_score.dtype, torch.float32))
+        losses = self.sample_losses(logits, label.where(known, 0)).where(known, 0)
+        weight = None if weight is None else weight.to(losses.dtype)
+        return self.loss_weight * weight_reduce_loss(losses, weight, reduction, avg_factor)
+
+
+class ClassCounts(nn.Module):
+    """A loss that knows how many training samples each class has.
+
+    The counts are those of the data set: ``ClassCountsHook`` hands them over, and checkpoints keep
+    them, as the buffer ``class_counts`` (num_classes,), which is 0 until then. Losses treat a class
+    without samples as one with a single sample, so that its logarithm and margin are finite.
+    """
+
+    class_counts: Tensor
+
+    def __init__(self, num_classes: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        # Of its final size from the start: checkpoints load, and averaged copies of the model,
+        # which mmengine makes before any hook could set the counts, keep the same buffers.
+        self.register_buffer("class_counts", torch.zeros(num_classes, dtype=torch.int64))
+
+    def set_class_counts(self, counts: Sequence[int]) -> None:
+        """Take the number of training samples of each class."""
+        checked = checked_counts(counts)
+        if len(checked) != len(self.class_counts):
+            raise ValueError(
+                f"the training set has {len(checked)} classes and {type(self).__name__} has "
+                f"num_classes={len(self.class_counts)}: they must be equal"
+            )
+        self.class_counts.copy_(torch.from_numpy(checked))
+
+    def known_class_counts(self) -> Tensor:
+        """Return the counts, or say who should have set them."""
+        if not self.class_counts.any():
+            raise RuntimeError(
+                f"{type(self).__name__} does not know the class counts: add "
+                "dict(type='ClassCountsHook') to custom_hooks, which hands over those of the "
+                "training set, or call set_class_counts"
+            )
+        return self.class_counts
+
+
+def background_columns(logits: Tensor, class_counts: Tensor) -> int:
+    """Return 1 for the logits of a box head, whose last column is the background, and else 0."""
+    columns, classes = logits.shape[1], len(class_counts)
+    if columns not in (classes, classes + 1):
+        raise ValueError(
+            f"logits have {columns} columns and the class counts {classes} classes: expected "
+            f"{classes} columns, or {classes + 1} with the background last; num_classes of the "
+            "loss must be that of its head"
+        )
+    return columns - classes
+
+
+def _checked_reduction(reduction: str) -> str:
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(f"reduction must be 'none', 'mean' or 'sum', got {reduction!r}")
+    return reduction

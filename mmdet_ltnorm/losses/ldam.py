@@ -1,0 +1,73 @@
+"""Label-distribution-aware margins: rarer classes keep a larger distance."""
+
+from typing import Any
+
+import torch
+from mmengine.registry import MODELS
+from torch import Tensor
+from torch.nn import functional as F
+
+from mmdet_ltnorm.losses.base import ClassCounts, SampleLoss
+
+
+def ldam_loss(
+    cosines: Tensor,
+    labels: Tensor,
+    class_counts: Tensor,
+    max_margin: float = 0.5,
+    scale: float = 30.0,
+) -> Tensor:
+    r"""Return the cross entropy of each sample with a margin taken off its own class's cosine.
+
+    .. math:: -\log\frac{e^{s(\cos\theta_y - m_y)}}
+        {e^{s(\cos\theta_y - m_y)} + \sum_{j \ne y} e^{s\cos\theta_j}}, \quad
+        m_j = m_{\max} \Bigl(\frac{\min_k n_k}{n_j}\Bigr)^{1/4}
+
+    Cao et al., "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss"; the scale
+    s and the largest margin are those of its authors' code.
+
+    Raises:
+        ValueError: the logits are not cosines, or not one for each class.
+    """
+    if cosines.shape[1] != len(class_counts):
+        raise ValueError(
+            f"logits have {cosines.shape[1]} columns and the class counts {len(class_counts)} "
+            "classes: LDAM has no margin for a background, so they must be equal"
+        )
+    # Rounding to bfloat16 can take a cosine to 1 + 1/256.
+    if cosines.numel() and (largest := cosines.detach().abs().max()) > 1.01:
+        raise ValueError(
+            f"LDAM's margins are on cosines, in [-1, 1], got a logit of {largest:.4g}: set "
+            "predictor=dict(type='NormedLinear', tempearture=1, bias=False)"
+        )
+    counts = class_counts.clamp(min=1).to(cosines)
+    margins = max_margin * (counts.min() / counts).pow(0.25)
+    margined = cosines.scatter_add(1, labels[:, None], -margins[labels][:, None])
+    return F.cross_entropy(scale * margined, labels, reduction="none")
+
+
+@MODELS.register_module()
+class LDAMLoss(ClassCounts, SampleLoss):
+    """LDAM on the cosines of a ``NormedLinear`` without scale and bias; for classifiers alone.
+
+    Wrapped in ``ClassBalancedLoss`` with ``defer_until`` it is LDAM-DRW. ``custom_activation`` and
+    ``get_activation`` are mmdet's way to say that probabilities are not the softmax of the logits.
+    """
+
+    custom_activation = True
+
+    def __init__(
+        self, num_classes: int, max_margin: float = 0.5, scale: float = 30.0, **kwargs: Any
+    ) -> None:
+        super().__init__(num_classes, **kwargs)
+        self.max_margin = max_margin
+        self.scale = scale
+
+    def sample_losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of each sample from its cosines."""
+        counts = self.known_class_counts()
+        return ldam_loss(logits, labels, counts, self.max_margin, self.scale)
+
+    def get_activation(self, cls_score: Tensor) -> Tensor:
+        """Return the probabilities that belong to the cosines."""
+        return torch.softmax(self.scale * cls_score, dim=1, dtype=torch.float32)
