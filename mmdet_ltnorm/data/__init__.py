@@ -1,4 +1,26 @@
 """Long-tailed data: made, counted and shown."""
 
+from mmdet_ltnorm.data.auto_augment import ClsAutoAugment as ClsAutoAugment
+from mmdet_ltnorm.data.auto_augment import ClsRandAugment as ClsRandAugment
+from mmdet_ltnorm.data.cifar_lt import CIFAR10LT as CIFAR10LT
+from mmdet_ltnorm.data.cifar_lt import CIFAR100LT as CIFAR100LT
+from mmdet_ltnorm.data.cls_data_sample import ClsDataSample as ClsDataSample
 from mmdet_ltnorm.data.contact_sheet import draw_contact_sheet as draw_contact_sheet
+from mmdet_ltnorm.data.digits import DigitsLT as DigitsLT
+from mmdet_ltnorm.data.image_list import ImageList as ImageList
+from mmdet_ltnorm.data.image_list import ImageNetLT as ImageNetLT
+from mmdet_ltnorm.data.image_list import INaturalist18 as INaturalist18
+from mmdet_ltnorm.data.image_list import PlacesLT as PlacesLT
 from mmdet_ltnorm.data.mini_lvis import make_mini_lvis as make_mini_lvis
+from mmdet_ltnorm.data.samplers import ClassPowerSampler as ClassPowerSampler
+from mmdet_ltnorm.data.samplers import DeferredSampler as DeferredSampler
+from mmdet_ltnorm.data.samplers import EffectiveNumberSampler as EffectiveNumberSampler
+from mmdet_ltnorm.data.shapes import ShapesLT as ShapesLT
+from mmdet_ltnorm.data.shapes import make_shapes_lt as make_shapes_lt
+from mmdet_ltnorm.data.transforms import ColorJitter as ColorJitter
+from mmdet_ltnorm.data.transforms import Cutout as Cutout
+from mmdet_ltnorm.data.transforms import HorizontalFlip as HorizontalFlip
+from mmdet_ltnorm.data.transforms import MultiView as MultiView
+from mmdet_ltnorm.data.transforms import PackClsInputs as PackClsInputs
+from mmdet_ltnorm.data.transforms import PadCrop as PadCrop
+from mmdet_ltnorm.data.transforms import RandomResizedCrop as RandomResizedCrop

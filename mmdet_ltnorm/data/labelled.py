@@ -1,0 +1,117 @@
+"""Data sets of images with one label each."""
+
+import os
+from typing import Any
+
+import numpy as np
+from mmengine.dataset import BaseDataset
+
+from mmdet_ltnorm.data.imbalance import exponential_counts, step_counts, subset_indices
+from mmdet_ltnorm.data.index_file import read_index_file, write_index_file
+
+PROFILES = {"exponential": exponential_counts, "step": step_counts}
+
+
+class LabelledDataset(BaseDataset):
+    """Images with one label each; `metainfo["classes"]` names all classes, empty ones too."""
+
+    def get_labels(self) -> np.ndarray:
+        """Labels of all images, int64 of shape (N,), without reading an image."""
+        infos = (BaseDataset.get_data_info(self, index) for index in range(len(self)))
+        return np.fromiter((info["gt_label"] for info in infos), np.int64, len(self))
+
+    @property
+    def class_counts(self) -> list[int]:
+        """Number of images of each class."""
+        return np.bincount(self.get_labels(), minlength=len(self._metainfo["classes"])).tolist()
+
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """The label of one image, in the form that mmengine's ClassBalancedDataset asks for."""
+        return [BaseDataset.get_data_info(self, idx)["gt_label"]]
+
+
+class LongTailedArrays(LabelledDataset):
+    """Images held in one array, the training split thinned out to a long tail.
+
+    A subclass says in `load_arrays` where images and labels come from.
+
+    Args:
+        split: "train", or "test", which always is complete.
+        imbalance_factor: size of the largest class over that of the smallest; 1 keeps all images,
+            in the data's own order.
+        profile: "exponential" or "step".
+        subset_seed: chooses the images that are kept; 0 is everybody's.
+        index_file: the kept indices are written to this file, or read from it where it exists.
+
+    Raises:
+        ValueError: split or profile is unknown, a test split is asked for with an imbalance, or
+            `index_file` does not hold this subset.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        split: str = "train",
+        imbalance_factor: float = 1,
+        profile: str = "exponential",
+        subset_seed: int = 0,
+        index_file: str = "",
+        **kwargs: Any,
+    ) -> None:
+        if split not in ("train", "test"):
+            raise ValueError(f'split must be "train" or "test", got {split!r}')
+        if profile not in PROFILES:
+            raise ValueError(f"profile must be one of {sorted(PROFILES)}, got {profile!r}")
+        if split == "test" and imbalance_factor != 1:
+            raise ValueError(
+                f"the test split stays balanced, got imbalance_factor={imbalance_factor}; "
+                "give it to the training split alone"
+            )
+        self.split = split
+        self.imbalance_factor = imbalance_factor
+        self.profile = profile
+        self.subset_seed = subset_seed
+        self.index_file = index_file
+        super().__init__(*args, **kwargs)
+
+    def load_arrays(self) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+        """Return the split's images, uint8 BGR (N, H, W, 3), labels (N,) and class names."""
+        raise NotImplementedError
+
+    def load_data_list(self) -> list[dict]:
+        """Load the arrays, keep the long-tailed subset and list it."""
+        images, labels, names = self.load_arrays()
+        self._metainfo.setdefault("classes", names)
+        if self.imbalance_factor != 1:
+            indices = self._subset(labels, len(names))
+            images, labels = images[indices], labels[indices]
+        # Apart from the list, which is serialised: one array is shared by, or sent at once to,
+        # the workers.
+        self.images = images
+        return [{"array_index": i, "gt_label": int(label)} for i, label in enumerate(labels)]
+
+    def get_data_info(self, idx: int) -> dict:
+        """Return one image, its own copy, with its label."""
+        info = super().get_data_info(idx)
+        image = self.images[info.pop("array_index")]
+        info["img"] = image.copy()
+        info["img_shape"] = info["ori_shape"] = image.shape[:2]
+        return info
+
+    def _subset(self, labels: np.ndarray, num_classes: int) -> np.ndarray:
+        largest = int(np.bincount(labels, minlength=num_classes).max())
+        counts = PROFILES[self.profile](largest, num_classes, self.imbalance_factor)
+        if not self.index_file:
+            return subset_indices(labels, counts, self.subset_seed)
+        protocol = {
+            "dataset": type(self).__name__,
+            "images": len(labels),
+            "profile": self.profile,
+            "imbalance_factor": self.imbalance_factor,
+            "seed": self.subset_seed,
+            "class_counts": counts,
+        }
+        if not os.path.exists(self.index_file):
+            indices = subset_indices(labels, counts, self.subset_seed)
+            write_index_file(self.index_file, indices, protocol)
+        return read_index_file(self.index_file, protocol)

@@ -1,0 +1,31 @@
+#!/usr/bin/env python
+"""Make iNaturalist 2018's list files: python tools/make_inat_lists.py data/inat18.
+
+The folder has to hold train2018.json and val2018.json, as published.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmdet_ltnorm.data.image_list import inat_lines
+
+
+def main() -> None:
+    """Write iNaturalist18_train.txt and iNaturalist18_val.txt beside the JSON files."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data_root", type=Path)
+    args = parser.parse_args()
+    for split in "train", "val":
+        source = args.data_root / f"{split}2018.json"
+        target = args.data_root / f"iNaturalist18_{split}.txt"
+        try:
+            lines = inat_lines(source)
+        except (FileNotFoundError, KeyError, ValueError) as error:
+            sys.exit(f"{parser.prog}: {source}: {error!r}")
+        target.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        print(f"{target}: {len(lines)} images")
+
+
+if __name__ == "__main__":
+    main()
