@@ -14,11 +14,12 @@ endif
 PYTEST = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(PYTHON) -m pytest -n auto --maxprocesses 4
 HOST_TESTS = $(wildcard tests/test_nbn*.py tests/test_surgery*.py tests/test_host*.py)
 
-.PHONY: help setup doctor demo test test-slow test-onedl lint bench
+.PHONY: help setup doctor demo demo-cls test test-slow test-onedl lint bench
 
 help:
 	@echo "make setup       an environment in .venv; CUDA=1 for the GPU"
 	@echo "make demo        train and compare two models on a miniature LVIS"
+	@echo "make demo-cls    train and compare classifiers on two small long-tailed sets"
 	@echo "make test        the test suite; make test-slow: the long tests"
 	@echo "make test-onedl  the tests of norms and surgery against the onedl-* packages"
 	@echo "make lint        ruff"
@@ -40,6 +41,9 @@ doctor: $(ready)
 demo: $(ready)
 	$(PYTHON) tools/demo.py
 
+demo-cls: $(ready)
+	$(PYTHON) tools/demo_cls.py
+
 test: $(ready)
 	$(PYTEST)
 
@@ -57,3 +61,4 @@ lint: $(ready)
 bench: $(ready)
 	$(PYTHON) benchmarks/norms.py
 	$(PYTHON) benchmarks/lvis_eval.py
+	$(PYTHON) benchmarks/cls_pipeline.py

@@ -1,0 +1,38 @@
+"""iNaturalist 2018, ResNet-50, cross entropy: 200 epochs as in NBN's paper.
+
+The paper gives no more; lr and weight decay are those of "Decoupling" (Kang et al.), images without
+colour jitter and their statistics those of NBN's code. 512 images a step in all; on G GPUs give
+each --cfg-options train_dataloader.batch_size=512/G.
+
+data/inat18/ holds iNaturalist18_{train,val}.txt, made by tools/make_inat_lists.py, and the images
+in train_val2018/. There is no public test set: val is what the papers report.
+"""
+
+_base_ = "./cls_imagenet_lt_r50.py"
+
+data_root = "data/inat18/"
+num_classes = 8142
+max_epochs = 200
+
+model = dict(
+    data_preprocessor=dict(
+        mean=[255 * 0.466, 255 * 0.471, 255 * 0.380],
+        std=[255 * 0.195, 255 * 0.194, 255 * 0.192],
+    ),
+    head=dict(num_classes=num_classes),
+)
+train_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(type="RandomResizedCrop", size=224),
+    dict(type="HorizontalFlip"),
+    dict(type="PackClsInputs"),
+]
+train_dataloader = dict(
+    dataset=dict(type="INaturalist18", data_root=data_root, pipeline=train_pipeline)
+)
+val_dataloader = dict(dataset=dict(type="INaturalist18", data_root=data_root, split="val"))
+test_dataloader = val_dataloader
+
+train_cfg = dict(max_epochs=max_epochs)
+optim_wrapper = dict(optimizer=dict(weight_decay=1e-4))
+param_scheduler = dict(T_max=max_epochs)

@@ -1,0 +1,19 @@
+"""CIFAR-100-LT, ResNet-32, Balanced Softmax + NBN.
+
+    python tools/train.py configs/cifar_lt/cifar100_bs_nbn.py
+
+No number in the paper for CIFAR; Table XV has this row for ImageNet-LT.
+Not measured here. Imbalance, width and seed: options in configs/_base_/cls_cifar10_lt.py.
+"""
+
+_base_ = "../_base_/cls_cifar100_lt.py"
+
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        type="LTNormBackbone",
+        backbone=_base_.model.backbone,
+        norm_cfg=dict(type="NBN"),
+    ),
+    head=dict(loss=dict(type="BalancedSoftmaxLoss", num_classes=_base_.num_classes)),
+)

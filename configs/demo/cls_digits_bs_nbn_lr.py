@@ -1,0 +1,21 @@
+"""Digits-LT, ResNet-8, Balanced Softmax + NBN + LR.
+
+    python tools/train.py configs/demo/cls_digits_bs_nbn_lr.py
+
+MEASURED
+"""
+
+_base_ = "../_base_/cls_demo_digits.py"
+
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        type="LTNormBackbone",
+        backbone=_base_.model.backbone,
+        norm_cfg=dict(type="NBN"),
+    ),
+    head=dict(
+        predictor=dict(type="RectifiedLinear"),
+        loss=dict(type="BalancedSoftmaxLoss", num_classes=_base_.num_classes),
+    ),
+)

@@ -1,0 +1,17 @@
+"""Digits-LT, ResNet-8, cross entropy + NBN.
+
+    python tools/train.py configs/demo/cls_digits_ce_nbn.py
+
+MEASURED
+"""
+
+_base_ = "../_base_/cls_demo_digits.py"
+
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        type="LTNormBackbone",
+        backbone=_base_.model.backbone,
+        norm_cfg=dict(type="NBN"),
+    ),
+)

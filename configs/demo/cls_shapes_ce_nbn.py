@@ -1,0 +1,17 @@
+"""Shapes-LT, ResNet-8, cross entropy + NBN.
+
+    python tools/train.py configs/demo/cls_shapes_ce_nbn.py
+
+MEASURED
+"""
+
+_base_ = "../_base_/cls_demo_shapes.py"
+
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        type="LTNormBackbone",
+        backbone=_base_.model.backbone,
+        norm_cfg=dict(type="NBN"),
+    ),
+)

@@ -1,0 +1,19 @@
+"""ImageNet-LT, ResNet-50, Balanced Softmax + NBN.
+
+    python tools/train.py configs/imagenet_lt/imagenet_r50_bs_nbn.py
+
+NBN paper Table XV: 51.5.
+Not measured here.
+"""
+
+_base_ = "../_base_/cls_imagenet_lt_r50.py"
+
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        type="LTNormBackbone",
+        backbone=_base_.model.backbone,
+        norm_cfg=dict(type="NBN"),
+    ),
+    head=dict(loss=dict(type="BalancedSoftmaxLoss", num_classes=_base_.num_classes)),
+)

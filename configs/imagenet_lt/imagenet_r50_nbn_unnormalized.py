@@ -1,0 +1,10 @@
+"""ImageNet-LT, ResNet-50, cross entropy, ablation of NBN: g times the vectors as they are.
+
+    python tools/train.py configs/imagenet_lt/imagenet_r50_nbn_unnormalized.py
+
+NBN paper Table IX: 44.9; NBN itself 47.3. Not measured here.
+"""
+
+_base_ = "./imagenet_r50_ce_nbn.py"
+
+model = dict(backbone=dict(norm_cfg=dict(normalize=False)))

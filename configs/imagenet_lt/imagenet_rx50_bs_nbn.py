@@ -1,0 +1,19 @@
+"""ImageNet-LT, ResNeXt-50-32x4d, Balanced Softmax + NBN.
+
+    python tools/train.py configs/imagenet_lt/imagenet_rx50_bs_nbn.py
+
+No number in the paper without LR; Table XV has this row for ResNet-50.
+Not measured here.
+"""
+
+_base_ = "../_base_/cls_imagenet_lt_rx50.py"
+
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        type="LTNormBackbone",
+        backbone=_base_.model.backbone,
+        norm_cfg=dict(type="NBN"),
+    ),
+    head=dict(loss=dict(type="BalancedSoftmaxLoss", num_classes=_base_.num_classes)),
+)

@@ -1,0 +1,18 @@
+"""ImageNet-LT, ResNeXt-50-32x4d, cross entropy + NBN.
+
+    python tools/train.py configs/imagenet_lt/imagenet_rx50_ce_nbn.py
+
+No number in the paper without LR; Table XV has this row for ResNet-50.
+Not measured here.
+"""
+
+_base_ = "../_base_/cls_imagenet_lt_rx50.py"
+
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        type="LTNormBackbone",
+        backbone=_base_.model.backbone,
+        norm_cfg=dict(type="NBN"),
+    ),
+)

@@ -1,0 +1,21 @@
+"""iNaturalist 2018, ResNet-50, cRT with NBN*: as inat18_r50_crt_nbn, and g is learned too.
+
+    python tools/train.py configs/inat18/inat18_r50_crt_nbn_star.py
+
+NBN paper Table VIII: 66.9 (few 64.8, medium 67.9, many 70.4). Not measured here.
+The paper's first stage has 90 epochs: see inat18_r50_ce_nbn, and give its epoch_90.pth by
+--cfg-options model.first_stage=.
+"""
+
+_base_ = "../_base_/cls_inat18_r50_crt.py"
+
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        type="LTNormBackbone",
+        backbone=_base_.model.backbone,
+        norm_cfg=dict(type="NBN"),
+    ),
+    first_stage="work_dirs/inat18_r50_ce_nbn/epoch_200.pth",
+    trainable=["head.predictor.*", "backbone.*.magnitude"],
+)

@@ -1,0 +1,130 @@
+"""mmengine hooks that tell losses and metrics about the training set and the schedule."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.registry import DATASETS, HOOKS
+from mmengine.runner import EpochBasedTrainLoop, Runner
+from torch import nn
+
+
+@HOOKS.register_module()
+class ClassCountsHook(Hook):
+    """Hand the training set's class counts to every loss and metric with ``set_class_counts``.
+
+    The counts come from the data, so they cannot disagree with it. A run that only tests builds the
+    training set without loading an image.
+
+    Raises:
+        ValueError: the training set does not know its counts, or a head, loss or metric is made for
+            another number of classes.
+    """
+
+    def __init__(self) -> None:
+        self._counts: list[int] | None = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Count, and tell the losses."""
+        self._counts = class_counts(runner.train_dataloader.dataset)
+        self._tell_model(runner)
+
+    def before_val(self, runner: Runner) -> None:
+        """Tell the metrics, and outside of training the losses."""
+        self._before_evaluation(runner, runner.val_loop)
+
+    def before_test(self, runner: Runner) -> None:
+        """Tell the metrics, and outside of training the losses."""
+        self._before_evaluation(runner, runner.test_loop)
+
+    def _before_evaluation(self, runner: Runner, loop: Any) -> None:
+        if self._counts is None:
+            self._counts = class_counts(_training_set(runner.cfg))
+            self._tell_model(runner)
+        for metric in loop.evaluator.metrics:
+            if hasattr(metric, "set_class_counts"):
+                metric.set_class_counts(self._counts)
+
+    def _tell_model(self, runner: Runner) -> None:
+        for name, module in runner.model.named_modules():
+            classes = getattr(module, "num_classes", len(self._counts))
+            if classes != len(self._counts):
+                raise ValueError(
+                    f"the training set has {len(self._counts)} classes and the model's "
+                    f"{name.removeprefix('module.')} has num_classes={classes}: they must be equal"
+                )
+        for module in _having(runner.model, "set_class_counts"):
+            module.set_class_counts(self._counts)
+
+
+@HOOKS.register_module()
+class LossEpochHook(Hook):
+    """Tell every loss with ``set_epoch`` the epoch, counted from 0, before it begins.
+
+    Raises:
+        ValueError: such a loss in a run that counts iterations.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        """Refuse a schedule without epochs."""
+        scheduled = [type(module).__name__ for module in _having(runner.model, "set_epoch")]
+        if scheduled and not isinstance(runner.train_loop, EpochBasedTrainLoop):
+            raise ValueError(
+                f"{', '.join(scheduled)} follows the epochs, and this run counts iterations: use "
+                "train_cfg=dict(by_epoch=True, max_epochs=...)"
+            )
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Tell the losses."""
+        for module in _having(runner.model, "set_epoch"):
+            module.set_epoch(runner.epoch, runner.max_epochs)
+
+
+def class_counts(dataset: Any) -> list[int]:
+    """Return the number of samples of each class, in wrapped and joined data sets too.
+
+    Raises:
+        ValueError: a data set without ``class_counts``, or joined ones with different classes.
+    """
+    if hasattr(dataset, "class_counts"):
+        return [int(count) for count in dataset.class_counts]
+    if hasattr(dataset, "datasets"):
+        parts = [class_counts(part) for part in dataset.datasets]
+        if len({len(part) for part in parts}) != 1:
+            raise ValueError(
+                f"the joined training sets have {[len(part) for part in parts]} classes: they must "
+                "have the same"
+            )
+        return [sum(counts) for counts in zip(*parts, strict=True)]
+    if hasattr(dataset, "dataset"):
+        return class_counts(dataset.dataset)
+    raise ValueError(
+        f"{type(dataset).__name__} has no class_counts: give the data set a property that returns "
+        "the number of training samples of each class, as mmdet_ltnorm's have"
+    )
+
+
+def _training_set(cfg: Mapping[str, Any]) -> Any:
+    dataset = (cfg.get("train_dataloader") or {}).get("dataset")
+    if dataset is None:
+        raise ValueError(
+            "the class counts are the training set's, and this config has no "
+            "train_dataloader.dataset: keep it, its images are not read"
+        )
+    return DATASETS.build(_without_pipelines(deepcopy(dataset)))
+
+
+def _without_pipelines(cfg: Any) -> Any:
+    if isinstance(cfg, Mapping):
+        return {
+            key: [] if key == "pipeline" else _without_pipelines(value)
+            for key, value in cfg.items()
+        }
+    if isinstance(cfg, Sequence) and not isinstance(cfg, str):
+        return [_without_pipelines(item) for item in cfg]
+    return cfg
+
+
+def _having(model: nn.Module, method: str) -> Iterator[nn.Module]:
+    return (module for module in model.modules() if hasattr(module, method))

@@ -1,0 +1,170 @@
+"""Tables and pictures of a sweep: means, and paired differences against the first config."""
+
+import csv
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mmdet_ltnorm.analysis.tables import markdown_table
+from mmdet_ltnorm.sweep.runs import Results
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+
+
+class Estimate(NamedTuple):
+    """A mean over seeds with its spread: standard deviation, or error of the mean."""
+
+    mean: float
+    spread: float
+    n: int
+
+    def text(self, form: str = ".1f") -> str:
+        """Return ``mean ± spread``; a spread takes two values."""
+        if math.isnan(self.mean):
+            return "n/a"
+        spread = "n/a" if math.isnan(self.spread) else f"{self.spread:.1f}"
+        return f"{self.mean:{form}} ± {spread}"
+
+
+def means(results: Results, metric: str) -> dict[str, Estimate]:
+    """Return each config's mean score and the standard deviation of single runs."""
+    return {
+        name: _estimate([scores.get(metric, math.nan) for scores in by_seed.values()])
+        for name, by_seed in results.items()
+    }
+
+
+def difference(results: Results, metric: str, name: str, baseline: str) -> Estimate:
+    r"""Return the mean difference of two configs, seed by seed, and its standard error.
+
+    With the differences :math:`d_s` of the n seeds that both have, :math:`\mathrm{sd}(d)/\sqrt n`.
+    """
+    seeds = sorted(results[name].keys() & results[baseline].keys())
+    pairs = [(results[name][seed], results[baseline][seed]) for seed in seeds]
+    mean, deviation, n = _estimate(
+        [one.get(metric, math.nan) - other.get(metric, math.nan) for one, other in pairs]
+    )
+    return Estimate(mean, deviation / math.sqrt(n) if n else math.nan, n)
+
+
+def against_first(results: Results) -> list[tuple[str, str]]:
+    """Return the pairs that are compared unless others are given."""
+    first, *others = results
+    return [(name, first) for name in others]
+
+
+def sweep_table(
+    results: Results, metrics: Sequence[str], pairs: Sequence[tuple[str, str]] | None = None
+) -> str:
+    """Return a Markdown table: mean ± standard deviation, then differences ± standard error.
+
+    Args:
+        pairs: which configs to compare with which baseline; by default all with the first.
+    """
+    mean = {metric: means(results, metric) for metric in metrics}
+    rows = []
+    for name, by_seed in results.items():
+        rows.append([name, str(len(by_seed)), *(mean[metric][name].text() for metric in metrics)])
+    for name, baseline in against_first(results) if pairs is None else pairs:
+        gaps = [difference(results, metric, name, baseline) for metric in metrics]
+        cells = [gap.text("+.1f") for gap in gaps]
+        rows.append([f"{name} − {baseline}", str(gaps[0].n), *cells])
+    return markdown_table(["", "n", *(_short(metric) for metric in metrics)], rows)
+
+
+def write_report(results: Results, metrics: Sequence[str], out_dir: str | Path) -> None:
+    """Write ``sweep.json``, ``sweep.csv``, ``sweep.md`` and ``sweep.png``."""
+    out = Path(out_dir)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "sweep.md").write_text(sweep_table(results, metrics) + "\n")
+    content = {
+        "runs": results,
+        "mean": {
+            metric: {name: mean._asdict() for name, mean in means(results, metric).items()}
+            for metric in metrics
+        },
+        "difference": {
+            metric: {
+                name: difference(results, metric, name, first)._asdict()
+                for name, first in against_first(results)
+            }
+            for metric in metrics
+        },
+    }
+    (out / "sweep.json").write_text(json.dumps(_null_for_nan(content), indent=1) + "\n")
+    columns = sorted({m for runs in results.values() for scores in runs.values() for m in scores})
+    with (out / "sweep.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["config", "seed", *columns])
+        for name, by_seed in results.items():
+            for seed, scores in sorted(by_seed.items()):
+                values = [scores.get(column, math.nan) for column in columns]
+                writer.writerow([name, seed, *("" if math.isnan(v) else v for v in values)])
+    plot_sweeps({"": results}, metrics, out / "sweep.png")
+
+
+def plot_sweeps(sweeps: Mapping[str, Results], metrics: Sequence[str], out: str | Path) -> None:
+    """Draw each run as a dot and each mean as a bar; below, differences with standard errors.
+
+    Args:
+        sweeps: results by title, one column of pictures each; the first names the legend's entries.
+        out: picture to write.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4 * len(sweeps), 6.4), layout="constrained")
+    grid = figure.subplots(2, len(sweeps), squeeze=False, sharex="col", height_ratios=(3, 2))
+    for (title, results), (scores, gaps) in zip(sweeps.items(), grid.T, strict=True):
+        _draw_sweep(results, metrics, scores, gaps)
+        scores.set_title(title)
+        scores.set_ylabel("accuracy, %" if metrics[0].startswith("accuracy/") else "")
+        gaps.set_ylabel(f"difference to {next(iter(results))} ± s.e.", fontsize=8)
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=9)
+    figure.savefig(out, dpi=120)
+
+
+def _draw_sweep(results: Results, metrics: Sequence[str], scores: Any, gaps: Any) -> None:
+    """Draw one sweep's scores and differences into two axes."""
+    width = 0.8 / len(results)
+    for index, (name, by_seed) in enumerate(results.items()):
+        colour = COLOURS[index % len(COLOURS)]
+        places = [x + (index + 0.5) * width - 0.4 for x in range(len(metrics))]
+        bars = [means(results, metric)[name].mean for metric in metrics]
+        scores.bar(places, bars, 0.9 * width, color=colour, alpha=0.45, label=name)
+        for x, metric in zip(places, metrics, strict=True):
+            dots = [run.get(metric, math.nan) for run in by_seed.values()]
+            scores.plot([x] * len(dots), dots, "o", color=colour, markersize=3)
+        if index:
+            found = [difference(results, metric, name, next(iter(results))) for metric in metrics]
+            errors = [0.0 if math.isnan(estimate.spread) else estimate.spread for estimate in found]
+            values = [estimate.mean for estimate in found]
+            gaps.errorbar(places, values, yerr=errors, fmt="o", color=colour, capsize=3)
+    for x, metric in enumerate(metrics):
+        if all(math.isnan(mean.mean) for mean in means(results, metric).values()):
+            scores.text(x, 0.5, "n/a", ha="center", transform=scores.get_xaxis_transform())
+    gaps.axhline(0, color="grey", linewidth=0.8)
+    gaps.set_xticks(range(len(metrics)), [_short(metric) for metric in metrics])
+    for axes in scores, gaps:
+        axes.grid(axis="y", alpha=0.3)
+
+
+def _estimate(values: Sequence[float]) -> Estimate:
+    if not values:
+        return Estimate(math.nan, math.nan, 0)
+    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+    return Estimate(float(np.mean(values)), deviation, len(values))
+
+
+def _short(metric: str) -> str:
+    return metric.rpartition("/")[2]
+
+
+def _null_for_nan(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {key: _null_for_nan(inner) for key, inner in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,0 +1,190 @@
+"""Training every config with every seed, one process each, and going on where it stopped."""
+
+import hashlib
+import json
+import math
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from mmdet_ltnorm.analysis import read_scalars
+
+# Scores by config name and seed.
+Results = dict[str, dict[int, dict[str, float]]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: a config, a seed, where it is kept, and the options it is started with."""
+
+    config: Path
+    seed: int
+    work_dir: Path
+    options: tuple[str, ...] = ()
+    fingerprint: str = ""
+    first_stages: tuple[Path, ...] = ()  # work directories that must be finished before
+
+    @property
+    def name(self) -> str:
+        """What tables and pictures call the config."""
+        return self.config.stem
+
+    def result(self) -> dict[str, float] | None:
+        """Return the scores of the last epoch, None before the run has ended.
+
+        Raises:
+            ValueError: the work directory holds a run of another config.
+        """
+        content = _read(self.work_dir / "sweep_run.json")
+        if content and content["fingerprint"] != self.fingerprint:
+            raise ValueError(
+                f"{self.work_dir} holds a run of another config or other options: delete it, or "
+                "give another --work-dir"
+            )
+        scores = content.get("scores")
+        return scores and {name: math.nan if v is None else v for name, v in scores.items()}
+
+    def note(self, scores: Mapping[str, float] | None = None) -> None:
+        """Write down what the work directory holds, and the scores once there are any."""
+        content: dict[str, Any] = {"config": str(self.config), "fingerprint": self.fingerprint}
+        if scores:
+            content["scores"] = {k: None if math.isnan(v) else v for k, v in scores.items()}
+        self.work_dir.mkdir(parents=True, exist_ok=True)
+        (self.work_dir / "sweep_run.json").write_text(json.dumps(content, indent=1) + "\n")
+
+
+def plan_runs(
+    configs: Sequence[str], seeds: Sequence[int], work_dir: str, options: Sequence[str] = ()
+) -> list[Run]:
+    """List the trainings of a sweep: the first config with every seed, then the second, ...
+
+    A config that loads ``work_dirs/NAME/...``, as second stages do, loads the run of the same seed
+    of this sweep's config NAME instead.
+
+    Raises:
+        ValueError: configs of one name, or a seed given twice.
+    """
+    names = [Path(config).stem for config in configs]
+    for what, values in ("configs need different names", names), ("seeds must differ", seeds):
+        if len(set(values)) != len(values):
+            raise ValueError(f"{what}, got {', '.join(map(str, values))}")
+    runs = []
+    for config in configs:
+        cfg = Config.fromfile(config).to_dict()
+        cfg.pop("filename", None)
+        for seed in seeds:
+            folder = {name: Path(work_dir, name, f"seed_{seed}") for name in names}
+            stages = dict(_first_stages(cfg, folder))
+            wired = [f"{key}={path}" for key, (path, _) in stages.items()]
+            chosen = (f"randomness.seed={seed}", *wired, *options)
+            text = json.dumps([cfg, chosen], sort_keys=True, default=str)
+            digest = hashlib.sha256(text.encode()).hexdigest()
+            needed = tuple({stage for _, stage in stages.values()})
+            run = Run(Path(config), seed, folder[Path(config).stem], chosen, digest, needed)
+            runs.append(run)
+    return runs
+
+
+def train_runs(runs: Sequence[Run], command: Sequence[str], jobs: int = 1) -> Results:
+    """Train what has not ended yet, ``jobs`` at a time, and return the scores of all that has.
+
+    A run that fails is reported and left out; the others go on.
+
+    Args:
+        command: starts a training, before its config: ``[python, 'tools/train.py']``.
+    """
+    waiting = [run for run in runs if run.result() is None]
+    running: dict[Run, tuple[subprocess.Popen, float]] = {}
+    ended = len(runs) - len(waiting)
+    print(f"{len(runs)} runs, {ended} of them ended earlier; the others write WORK_DIR/train.log")
+    try:
+        while waiting or running:
+            for run in [run for run in waiting if _may_start(run, runs)]:
+                if len(running) < jobs:
+                    waiting.remove(run)
+                    running[run] = _start(run, command, jobs), time.monotonic()
+            if not running:  # their first stages have failed
+                break
+            time.sleep(0.2)
+            for run in [run for run, (process, _) in running.items() if process.poll() is not None]:
+                process, started = running.pop(run)
+                ended += 1
+                seconds = time.monotonic() - started
+                outcome = _finish(run, process.returncode)
+                label = f"run {ended}/{len(runs)}  {run.name} seed {run.seed}"
+                print(f"{label}  {seconds:.0f} s  {outcome}", flush=True)
+    finally:
+        for process, _ in running.values():
+            process.terminate()
+    for run in waiting:
+        print(f"{run.name} seed {run.seed} was not started: its first stage failed")
+    return _collect(runs)
+
+
+def _may_start(run: Run, runs: Sequence[Run]) -> bool:
+    first = [other for other in runs if other.work_dir in run.first_stages]
+    return all(other.result() is not None for other in first)
+
+
+def _start(run: Run, command: Sequence[str], jobs: int) -> subprocess.Popen:
+    run.note()
+    arguments = [*command, str(run.config), "--work-dir", str(run.work_dir)]
+    if any(run.work_dir.glob("*.pth")):
+        arguments.append("--resume")
+    environment = dict(os.environ)
+    if jobs > 1:
+        environment |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    with (run.work_dir / "train.log").open("a") as log:
+        return subprocess.Popen(
+            [*arguments, "--cfg-options", *run.options],
+            env=environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+
+
+def _finish(run: Run, returncode: int) -> str:
+    """Note the scores of an ended run, and say in words how it ended."""
+    if returncode:
+        return f"failed, see {run.work_dir / 'train.log'}"
+    # mmengine validates after the last epoch whatever the interval, so the last record is its.
+    validations = [r for r in read_scalars(run.work_dir) if "loss" not in r and "step" in r]
+    if not validations:
+        return f"has ended without a validation, see {run.work_dir / 'train.log'}"
+    timing = ("step", "time", "data_time")
+    scores = {name: float(v) for name, v in validations[-1].items() if name not in timing}
+    run.note(scores)
+    return ", ".join(f"{name.split('/')[-1]} {value:.1f}" for name, value in scores.items())
+
+
+def _collect(runs: Sequence[Run]) -> Results:
+    results: Results = {}
+    for run in runs:
+        scores = run.result()
+        results.setdefault(run.name, {})
+        if scores is not None:
+            results[run.name][run.seed] = scores
+    return results
+
+
+def _first_stages(
+    value: Any, folders: Mapping[str, Path], key: str = ""
+) -> Iterator[tuple[str, tuple[Path, Path]]]:
+    """Yield the config keys that name a checkpoint of another config of the sweep."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _first_stages(inner, folders, f"{key}.{name}".lstrip("."))
+    elif isinstance(value, str) and value.endswith(".pth"):
+        parent = Path(value).parent
+        if parent.parent.name == "work_dirs" and parent.name in folders:
+            yield key, (folders[parent.name] / Path(value).name, folders[parent.name])
+
+
+def _read(file: Path) -> dict[str, Any]:
+    return json.loads(file.read_text()) if file.is_file() else {}

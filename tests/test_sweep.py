@@ -1,0 +1,191 @@
+"""Sweeps: what is trained, what is trained again, and what the tables say."""
+
+import csv
+import json
+import math
+import sys
+
+import pytest
+
+from mmdet_ltnorm.sweep import difference, plan_runs, sweep_table, train_runs, write_report
+
+# Stands in for tools/train.py: notes its call, and writes what mmengine's logger would.
+TRAINING = """
+import json, pathlib, sys
+config, work_dir = sys.argv[1], pathlib.Path(sys.argv[sys.argv.index("--work-dir") + 1])
+with (pathlib.Path(config).parent / "calls.txt").open("a") as calls:
+    calls.write(" ".join([pathlib.Path(config).stem, *sys.argv[2:]]) + "\\n")
+options = sys.argv[sys.argv.index("--cfg-options") + 1:]
+seed = int(options[0].removeprefix("randomness.seed="))
+if pathlib.Path(config).stem == "fails" and seed == 1:
+    sys.exit("a fault")
+out = work_dir / "20260101_000000" / "vis_data"
+out.mkdir(parents=True)
+records = [{"loss": 1.0, "step": 1}, {"accuracy/all": 99.0, "step": 1}, {"loss": 0.5, "step": 2},
+           {"accuracy/all": 50.0 + 2 * seed + len(pathlib.Path(config).stem), "step": 2,
+            "accuracy/few": float("nan"), "time": 0.1}]
+(out / "scalars.json").write_text("".join(json.dumps(record) + "\\n" for record in records))
+(work_dir / "epoch_2.pth").touch()
+"""
+
+
+@pytest.fixture
+def command(tmp_path):
+    file = tmp_path / "train.py"
+    file.write_text(TRAINING)
+    return [sys.executable, str(file)]
+
+
+def config(tmp_path, name, text="lr = 1"):
+    file = tmp_path / f"{name}.py"
+    file.write_text(text + "\n")
+    return str(file)
+
+
+def calls(tmp_path):
+    return (tmp_path / "calls.txt").read_text().splitlines()
+
+
+def test_every_config_is_trained_with_every_seed_and_scored_at_its_last_epoch(tmp_path, command):
+    configs = [config(tmp_path, "ce"), config(tmp_path, "nbn")]
+    runs = plan_runs(configs, [0, 3], str(tmp_path / "out"), ["a.b=c"])
+    results = train_runs(runs, command, jobs=2)
+    assert {name: list(by_seed) for name, by_seed in results.items()} == {
+        "ce": [0, 3],
+        "nbn": [0, 3],
+    }
+    assert results["nbn"][3]["accuracy/all"] == 50 + 6 + 3
+    assert set(results["nbn"][3]) == {"accuracy/all", "accuracy/few"}
+    assert math.isnan(results["nbn"][3]["accuracy/few"])
+    work_dir = tmp_path / "out" / "nbn" / "seed_3"
+    assert f"nbn --work-dir {work_dir} --cfg-options randomness.seed=3 a.b=c" in calls(tmp_path)
+
+
+def test_a_second_sweep_trains_only_what_has_not_ended(tmp_path, command, capsys):
+    configs = [config(tmp_path, "ce"), config(tmp_path, "nbn")]
+    first = train_runs(plan_runs(configs[:1], [0, 1], str(tmp_path / "out")), command)
+    interrupted = tmp_path / "out" / "nbn" / "seed_1"
+    interrupted.mkdir(parents=True)
+    (interrupted / "epoch_1.pth").touch()
+    both = train_runs(plan_runs(configs, [0, 1], str(tmp_path / "out")), command)
+    assert str(both["ce"]) == str(first["ce"])
+    assert [call.split()[0] for call in calls(tmp_path)] == ["ce", "ce", "nbn", "nbn"]
+    assert ["--resume" in call for call in calls(tmp_path)] == [False, False, False, True]
+    assert "2 of them ended earlier" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("change", ["config", "options"])
+def test_a_work_dir_of_another_config_or_other_options_is_refused(tmp_path, command, change):
+    out = str(tmp_path / "out")
+    train_runs(plan_runs([config(tmp_path, "ce")], [0], out), command)
+    changed = config(tmp_path, "ce", "lr = 2" if change == "config" else "lr = 1")
+    runs = plan_runs([changed], [0], out, ["lr=3"] if change == "options" else [])
+    with pytest.raises(ValueError, match=r"ce/seed_0 holds a run of another config .* delete it"):
+        train_runs(runs, command)
+
+
+def test_a_run_that_fails_is_named_and_the_others_go_on(tmp_path, command, capsys):
+    configs = [config(tmp_path, "fails"), config(tmp_path, "ce")]
+    results = train_runs(plan_runs(configs, [0, 1], str(tmp_path / "out")), command)
+    assert {name: list(by_seed) for name, by_seed in results.items()} == {
+        "fails": [0],
+        "ce": [0, 1],
+    }
+    assert "run 2/4  fails seed 1  0 s  failed, see" in capsys.readouterr().out
+    log = tmp_path / "out" / "fails" / "seed_1" / "train.log"
+    assert "a fault" in log.read_text()
+
+
+SECOND_STAGE = "load_from = 'work_dirs/fails/epoch_9.pth'"
+
+
+def test_a_second_stage_continues_the_first_stage_of_its_seed(tmp_path, command, capsys):
+    # Named first, so that it has to wait; of the first stages, that of seed 1 fails.
+    configs = [config(tmp_path, "crt", SECOND_STAGE), config(tmp_path, "fails")]
+    results = train_runs(plan_runs(configs, [0, 1], str(tmp_path / "out")), command, jobs=2)
+    assert list(results["crt"]) == [0]
+    last = calls(tmp_path)[-1]
+    checkpoint = tmp_path / "out" / "fails" / "seed_0" / "epoch_9.pth"
+    assert last.startswith("crt ")
+    assert last.endswith(f" load_from={checkpoint}")
+    assert "crt seed 1 was not started: its first stage failed" in capsys.readouterr().out
+
+
+def test_a_second_stage_without_its_first_in_the_sweep_keeps_its_checkpoint(tmp_path):
+    (run,) = plan_runs([config(tmp_path, "crt", SECOND_STAGE)], [0], str(tmp_path))
+    assert run.options == ("randomness.seed=0",)
+
+
+@pytest.mark.parametrize(
+    ("names", "seeds", "message"),
+    [
+        (["a/ce", "b/ce"], [0], "different names, got ce, ce"),
+        (["a/ce"], [1, 1], "seeds must differ, got 1, 1"),
+    ],
+)
+def test_runs_that_would_share_a_folder_are_refused(names, seeds, message):
+    with pytest.raises(ValueError, match=message):
+        plan_runs(names, seeds, "out")
+
+
+RESULTS = {
+    "ce": {s: {"accuracy/all": a, "accuracy/many": math.nan} for s, a in enumerate([60, 64, 62])},
+    "nbn": {s: {"accuracy/all": a, "accuracy/many": math.nan} for s, a in enumerate([61, 64, 66])},
+}
+
+
+def test_differences_are_paired_by_seed():
+    # d = 1, 0, 4: mean 5/3, variance (1 + 0 + 16 - 25/3) / 2 = 13/3, error sqrt(13/9).
+    found = difference(RESULTS, "accuracy/all", "nbn", "ce")
+    assert found.mean == pytest.approx(5 / 3)
+    assert found.spread == pytest.approx(math.sqrt(13 / 9))
+    assert found.n == 3
+
+
+def test_the_table_shows_means_deviations_and_differences():
+    table = sweep_table(RESULTS, ["accuracy/all", "accuracy/many"])
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+    assert rows[0] == ["", "n", "all", "many"]
+    assert rows[2:] == [
+        ["ce", "3", "62.0 ± 2.0", "n/a"],
+        ["nbn", "3", "63.7 ± 2.5", "n/a"],
+        ["nbn − ce", "3", "+1.7 ± 1.2", "n/a"],
+    ]
+
+
+def test_other_pairs_can_be_compared():
+    table = sweep_table(RESULTS, ["accuracy/all"], pairs=[("ce", "nbn")])
+    assert table.splitlines()[-1].split() == [
+        "|",
+        "ce",
+        "−",
+        "nbn",
+        "|",
+        "3",
+        "|",
+        "-1.7",
+        "±",
+        "1.2",
+        "|",
+    ]
+
+
+def test_a_seed_that_one_config_lacks_is_left_out_of_the_pairs():
+    results = {"ce": RESULTS["ce"], "nbn": {2: RESULTS["nbn"][2]}}
+    found = difference(results, "accuracy/all", "nbn", "ce")
+    assert (found.mean, found.n) == (4, 1)
+    assert found.text("+.1f") == "+4.0 ± n/a"
+
+
+def test_the_report_holds_every_run_in_every_format(tmp_path):
+    write_report(RESULTS, ["accuracy/all", "accuracy/many"], tmp_path)
+    content = json.loads((tmp_path / "sweep.json").read_text())
+    assert content["runs"]["nbn"]["1"] == {"accuracy/all": 64, "accuracy/many": None}
+    assert content["mean"]["accuracy/all"]["ce"] == {"mean": 62, "spread": 2, "n": 3}
+    assert content["difference"]["accuracy/many"]["nbn"]["mean"] is None
+    rows = list(csv.reader((tmp_path / "sweep.csv").open()))
+    assert rows[0] == ["config", "seed", "accuracy/all", "accuracy/many"]
+    assert rows[1] == ["ce", "0", "60", ""]
+    assert len(rows) == 7
+    assert "+1.7 ± 1.2" in (tmp_path / "sweep.md").read_text()
+    assert (tmp_path / "sweep.png").read_bytes().startswith(b"\x89PNG")
