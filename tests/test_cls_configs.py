@@ -18,7 +18,7 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import Runner
 from torch import nn
 
-from mmdet_ltnorm.data import make_shapes_lt
+from mmdet_ltnorm.data import image_list, make_shapes_lt
 from mmdet_ltnorm.engine.checks import magnitudes
 from mmdet_ltnorm.norms import NBN
 
@@ -64,9 +64,9 @@ def data_roots(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def _short_lists(monkeypatch):
-    from mmdet_ltnorm.data import image_list
-
+def _short_runs(monkeypatch):
+    # mmengine formats the config as pretty Python five times a run, which takes half of the time.
+    monkeypatch.setattr(Config, "pretty_text", property(lambda cfg: repr(cfg)))
     for kind in LISTS:
         monkeypatch.setattr(
             getattr(image_list, kind), "totals", dict.fromkeys(("train", "val", "test"), 8)

@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
-from mmdet_ltnorm.norms import NBN
+from mmdet_ltnorm.norms import CBN, NBN
 
 LVIS_GUIDE = """\
 LVIS v1 is two annotation files and the images of COCO 2017:
@@ -108,6 +108,24 @@ def check_magnitudes(model: nn.Module, optimizer: Optimizer) -> None:
                 f"the optimizer holds the NBN magnitude {name} {times} times instead of once: "
                 "see paramwise_cfg of optim_wrapper and the optimizer's constructor"
             )
+
+
+def check_cbn_layers(model: nn.Module) -> None:
+    """Check that CBN layers follow the model into training mode.
+
+    Raises:
+        ValueError: naming the layers that stay in evaluation mode, as ``norm_eval`` keeps them:
+            their components would never be estimated.
+    """
+    model.train()
+    fixed = [
+        n for n, layer in model.named_modules() if isinstance(layer, CBN) and not layer.training
+    ]
+    if fixed:
+        raise ValueError(
+            f"{len(fixed)} CBN layers would never update their statistics ({', '.join(fixed)}): "
+            "set norm_eval=False in the backbone, and leave frozen stages out of the positions"
+        )
 
 
 def magnitudes(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:

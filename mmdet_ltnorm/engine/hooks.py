@@ -7,6 +7,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from mmdet_ltnorm.engine.checks import (
+    check_cbn_layers,
     check_classes,
     check_magnitudes,
     check_nbn_layers,
@@ -38,12 +39,13 @@ class CheckClassesHook(Hook):
 
 @HOOKS.register_module()
 class CheckNormsHook(Hook):
-    """Refuse to train when NBN layers were lost or their magnitude is not optimized once."""
+    """Refuse to train with NBN layers lost, g not optimized once, or CBN's statistics fixed."""
 
     def before_train(self, runner: Runner) -> None:
         """Check the model that the optimizer will train."""
         check_nbn_layers(runner.model, runner.cfg.get("model"))
         check_magnitudes(runner.model, runner.optim_wrapper.optimizer)
+        check_cbn_layers(runner.model)
 
 
 @HOOKS.register_module()
