@@ -1,6 +1,7 @@
 """Time and memory of our norms over batch norm, forward and backward, measured side by side.
 
 python benchmarks/norms.py                      # the layers
+python benchmarks/norms.py --layers CBN --obvious   # CBN beside the code one would write first
 python benchmarks/norms.py --detector           # and a Mask R-CNN training step
 """
 
@@ -8,6 +9,7 @@ import argparse
 import ctypes
 import sys
 from collections.abc import Callable
+from functools import partial
 from random import shuffle
 from statistics import median, quantiles
 from time import perf_counter
@@ -18,7 +20,7 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 import mmdet_ltnorm  # noqa: F401, registers the norms
-from mmdet_ltnorm.norms import NBN
+from mmdet_ltnorm.norms import CBN, NBN
 
 SHAPES = [
     (64, 64, 32, 32),
@@ -30,8 +32,36 @@ SHAPES = [
     (128, 64, 8, 8),
     (8, 64, 128, 128),
 ]
-LAYERS: dict[str, Callable[[int], nn.Module]] = {"NBN": NBN}
+COMPONENTS = (1, 2, 4, 8)
+LAYERS: dict[str, Callable[[int], nn.Module]] = {
+    "NBN": NBN,
+    **{f"CBN M={m}": partial(CBN, num_components=m) for m in COMPONENTS},
+}
 PAIRS = [("configs/lvis/seesaw_2x.py", "configs/lvis/seesaw_nbn_2x.py")]
+
+
+class ObviousCBN(CBN):
+    """CBN as one would write it first: every component normalizes every pixel."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        rows = x.movedim(1, -1).reshape(-1, 1, self.num_features)
+        with torch.no_grad():
+            variance = self.running_var + self.eps
+            log_density = -0.5 * ((rows - self.running_mean) ** 2 / variance + variance.log())
+            w = (self.prior.log() + log_density.sum(-1)).softmax(1)[:, :, None]
+        each = w + self.shrinkage
+        mean = (each * rows).sum(0) / each.sum(0)
+        var = (each * (rows - mean) ** 2).sum(0) / each.sum(0)
+        with torch.no_grad():
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(var, self.momentum)
+            self.prior.lerp_(w.mean((0, 2)), self.momentum)
+        standardized = (rows - mean) / (var + self.eps).sqrt()
+        y = (w * (self.weight * standardized + self.bias)).sum(1)
+        return y.view(x.movedim(1, -1).shape).movedim(-1, 1)
+
+
+OBVIOUS = {f"obvious M={m}": partial(ObviousCBN, num_components=m) for m in COMPONENTS}
 
 
 def keep_freed_memory() -> None:
@@ -93,19 +123,24 @@ def layer_step(layer: nn.Module, x: torch.Tensor, upstream: torch.Tensor) -> Cal
     return step
 
 
-def benchmark_layers(rounds: int, device: str) -> None:
-    print(f"{'layer':8} {'shape':18} {'MB':>6} {'BN ms':>8}   {'time over BN':18}  peak memory")
+def benchmark_layers(
+    layers: dict[str, Callable[[int], nn.Module]], rounds: int, device: str
+) -> None:
+    print(f"{'layer':11} {'shape':15} {'MB':>6} {'BN ms':>8}   {'time over BN':18}  peak memory")
     for shape in SHAPES:
         x = torch.randn(shape, device=device, requires_grad=True)
         upstream = torch.randn(shape, device=device)
         batch_norm = layer_step(nn.BatchNorm2d(shape[1], device=device), x, upstream)
-        for name, build in LAYERS.items():
+        for name, build in layers.items():
             step = layer_step(build(shape[1]).to(device), x, upstream)
-            theirs, ours = timed([batch_norm, step], rounds)
+            few = 3 if name in OBVIOUS else rounds  # at seconds a step
+            theirs, ours = timed([batch_norm, step], few)
             memory = peak_bytes(step) / peak_bytes(batch_norm)
             size = x.numel() * x.element_size() / 2**20
-            row = f"{name:8} {'x'.join(map(str, shape)):18} {size:6.1f} {1e3 * median(theirs):8.2f}"
-            print(f"{row}   {ratio(ours, theirs):18}  {memory:.2f}")
+            row = (
+                f"{name:11} {'x'.join(map(str, shape)):15} {size:6.1f} {1e3 * median(theirs):8.2f}"
+            )
+            print(f"{row}   {ratio(ours, theirs):18}  {memory:.2f}", flush=True)
 
 
 def detector_steps(configs: tuple[str, ...], size: int, device: str) -> list[Callable[[], None]]:
@@ -148,6 +183,10 @@ def main() -> None:
     parser.add_argument(
         "--detector", action="store_true", help="also a training step of Mask R-CNN"
     )
+    parser.add_argument("--layers", default="", help="only those whose names start like this")
+    parser.add_argument(
+        "--obvious", action="store_true", help="also the obvious code for CBN, seconds a step"
+    )
     parser.add_argument("--size", type=int, default=320, help="image size of the detector step")
     args = parser.parse_args()
     keep_freed_memory()
@@ -158,7 +197,8 @@ def main() -> None:
         else f"CPU, {torch.get_num_threads()} threads"
     )
     print(f"torch {torch.__version__} on {name}; medians of {args.rounds} rounds [quartiles]")
-    benchmark_layers(args.rounds, device)
+    layers = {name: build for name, build in LAYERS.items() if name.startswith(args.layers)}
+    benchmark_layers(layers | (OBVIOUS if args.obvious else {}), args.rounds, device)
     if args.detector:
         for baseline, ours in PAIRS:
             steps = detector_steps((baseline, ours), args.size, device)

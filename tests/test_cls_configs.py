@@ -279,3 +279,30 @@ def test_imbalance_width_and_seed_are_options(data_roots, tmp_path):
     assert (counts[0], counts[-1]) == (20, 4)
     assert runner.model.head.predictor.in_features == 256
     assert runner.seed == 7
+
+
+def test_a_checkpoint_is_tested_alone_with_the_groups_of_the_training_set(data_roots, tmp_path):
+    path = CONFIGS / "cifar_lt" / "cifar10_bs_nbn_lr.py"
+    trained = Runner.from_cfg(small(path, data_roots, tmp_path))
+    trained.train()
+    history = trained.message_hub.log_scalars
+    cfg = small(path, data_roots, tmp_path)
+    cfg.test_dataloader = cfg.val_dataloader
+    cfg.load_from = str(tmp_path / "iter_2.pth")
+    scores = Runner.from_cfg(cfg).test()
+    assert set(scores) == {f"accuracy/{n}" for n in ("all", "many", "medium", "few", "top5", "ece")}
+    for name, score in scores.items():
+        assert score == pytest.approx(history[f"val/{name}"].current(), nan_ok=True)
+
+
+def test_a_killed_run_goes_on_with_its_loss_knowing_the_classes(data_roots, tmp_path):
+    path = CONFIGS / "cifar_lt" / "cifar10_bs.py"
+    Runner.from_cfg(small(path, data_roots, tmp_path)).train()
+    cfg = small(path, data_roots, tmp_path)
+    cfg.train_cfg.max_iters = 3
+    cfg.load_from, cfg.resume = str(tmp_path / "iter_2.pth"), True
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    assert runner.iter == 3
+    counts = runner.train_dataloader.dataset.class_counts
+    assert runner.model.head.loss_cls.class_counts.tolist() == counts

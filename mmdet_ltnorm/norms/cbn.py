@@ -6,18 +6,12 @@ from typing import Any
 
 import torch
 from mmengine.registry import MODELS
-from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch import Tensor
 
 from mmdet_ltnorm.norms import pixels
-from mmdet_ltnorm.norms.components import (
-    are_untouched,
-    around_batch_norm,
-    batch_mean_and_variance,
-    perturbation,
-)
+from mmdet_ltnorm.norms.components import MixtureOfBatchNorms
 from mmdet_ltnorm.norms.diagnostics import have_collapsed, mixture_report
-from mmdet_ltnorm.norms.mixture import Components, MixtureNorm, Moments, Rule, normalized
+from mmdet_ltnorm.norms.mixture import MixtureNorm, Moments, Rule, normalized
 from mmdet_ltnorm.norms.recomputation import TrainingPass, TrainingPasses, recomputing
 from mmdet_ltnorm.norms.split import active_groups
 
@@ -25,7 +19,7 @@ BATCHES_BETWEEN_CHECKS = 1000
 
 
 @MODELS.register_module()
-class CBN(_BatchNorm):
+class CBN(MixtureOfBatchNorms):
     r"""Batch norm under a mixture of M Gaussians, each with its own statistics and affine part.
 
     .. math:: y_i = \sum_j w_{ij} \Big(\gamma_j \circ \frac{x_i - \mu_j}{\sqrt{v_j + \epsilon}}
@@ -84,53 +78,33 @@ class CBN(_BatchNorm):
         device: Any = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(num_features, eps, momentum, affine=False, track_running_stats=False)
         if shrinkage is None:
             shrinkage = 0.0 if literal else 0.1
         if temperature == "sqrt_channels":
             temperature = math.sqrt(num_features)
         _check_options(num_components, momentum, temperature, shrinkage)
-        self.num_components = num_components
+        super().__init__(num_features, eps, momentum, num_components, device, dtype)
         self.temperature = temperature
         self.shrinkage = shrinkage
         self.literal = literal
         self.responsibility_gradient = responsibility_gradient
-        # The base class made no tensors of its own, which would be of shape (C,).
-        self.affine = self.track_running_stats = True
-        each: dict[str, Any] = {"size": (num_components, num_features), "device": device}
-        self.weight = nn.Parameter(torch.empty(**each, dtype=dtype))
-        self.bias = nn.Parameter(torch.empty(**each, dtype=dtype))
-        self.register_buffer("running_mean", torch.empty(**each, dtype=dtype))
-        self.register_buffer("running_var", torch.empty(**each, dtype=dtype))
-        self.register_buffer("prior", torch.empty(num_components, device=device, dtype=dtype))
-        self.register_buffer("num_batches_tracked", torch.tensor(0, device=device))
-        self.reset_parameters()
 
     def reset_running_stats(self) -> None:
-        """Forget all batches; the mean is that of a batch with mean 0 and variance 1."""
-        if not self.track_running_stats:  # the base class's constructor
-            return
-        self.running_mean.copy_(perturbation(self.num_components, self.num_features))
-        self.running_var.fill_(1)
-        self.prior.fill_(1 / self.num_components)
-        self.num_batches_tracked.zero_()
-        self._forget()
-
-    def _forget(self) -> None:
-        self._started = False  # whether the statistics are known to come from a batch
+        """Start the components afresh and forget what was learned about them."""
+        super().reset_running_stats()
         self._passes = TrainingPasses()
         self._responsibilities: Tensor | None = None
         self._batches_until_check = BATCHES_BETWEEN_CHECKS
-        self._warned = False
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalize (B, C, ...)."""
         if not self.training and (torch.compiler.is_compiling() or torch.jit.is_tracing()):
-            return normalized(input, self.weight, self.bias, self._stored(), self._rule())
+            return normalized(input, self.weight, self.bias, self.stored(), self._rule())
         self._check_input_dim(input)
         if self.training:
             return self._normalize_batch(input)
-        args = (self.weight, self.bias, self._stored(), pixels.centre(input), None, self._rule())
+        centre = pixels.centre(input)
+        args = (self.weight, self.bias, self.stored(), centre, None, self._rule())
         return MixtureNorm.apply(input, *args)[0]
 
     @torch.compiler.disable
@@ -138,24 +112,23 @@ class CBN(_BatchNorm):
         centre = pixels.centre(x)
         again = recomputing()
         if again:
-            _, _, stored, groups = self._passes.take(x.shape, centre)
+            stored, groups = self._passes.take(x.shape, centre)
         else:
             groups = active_groups(len(x), self.num_components)
-            self._start(x)
-            stored = self._stored()
+            self.place(x)
+            stored = self.stored()
             self._passes.add(TrainingPass(x.shape, centre, stored, groups))
         y, responsibilities, *moments = MixtureNorm.apply(
             x, self.weight, self.bias, stored, centre, groups, self._rule()
         )
         if not again:
-            self._move(Moments(*moments), split=groups is not None)
-            if groups is None:
+            split = groups is not None
+            rate = 1 - self.momentum if self.literal else self.momentum
+            self.move(Moments(*moments), rate, unbiased=not self.literal, split=split)
+            if not split:
                 self._responsibilities = pixels.sample(responsibilities)
+            self._watch_for_collapse()
         return y
-
-    def _stored(self) -> Components:
-        buffers = (self.running_mean, self.running_var, self.prior)
-        return Components(*(buffer.to(torch.float64, copy=True) for buffer in buffers))
 
     def _rule(self) -> Rule:
         return Rule(
@@ -167,55 +140,25 @@ class CBN(_BatchNorm):
             responsibility_gradient=self.responsibility_gradient,
         )
 
-    @torch.no_grad()
-    def _start(self, x: Tensor) -> None:
-        """Move the components of a fresh layer to where the pixels of its first batch are."""
-        if self._started or self.num_components == 1:  # one has no others to be told from
-            return
-        if are_untouched(self.running_mean, self.running_var):
-            total, mean, var = batch_mean_and_variance(x)
-            if total < 1.5:
-                return
-            self.running_mean.mul_(var.sqrt()).add_(mean)
-            self.running_var.mul_(var)
-        self._started = True
-
-    @torch.no_grad()
-    def _move(self, batch: Moments, split: bool) -> None:
-        """Move the stored statistics towards the batch's."""
-        rate = 1 - self.momentum if self.literal else self.momentum
-        # Without bias, as batch norm stores it; the paper does not correct it (Eq. 12).
-        bessel = 1 if self.literal else batch.total / (batch.total - 1).clamp_min(1)
-        dtype = self.running_mean.dtype
-        moved = batch.seen.to(dtype) * rate
-        self.running_mean.lerp_(batch.mean.to(dtype), moved)
-        self.running_var.lerp_((batch.var * bessel).to(dtype), moved)
-        enough = batch.total > 1.5
-        self.num_batches_tracked.add_(enough)
-        if not split:
-            self.prior.lerp_(batch.share.to(dtype), enough.to(dtype) * rate)
+    def _watch_for_collapse(self) -> None:
         self._batches_until_check -= 1
-        if self._batches_until_check == 0:
-            self._warn_if_collapsed()
-
-    def _warn_if_collapsed(self) -> None:
-        self._batches_until_check = BATCHES_BETWEEN_CHECKS
-        if self._warned or self.num_components == 1:
+        if self._batches_until_check or self.num_components == 1:
             return
         if have_collapsed(self.running_mean, self.running_var, self.prior):
-            self._warned = True
+            # The counter is below zero from now on, so that this is said once.
             warnings.warn(
                 f"the components of {self} have collapsed into one, it is batch norm now: lower "
                 "its temperature or shrinkage, or train with split_by, too",
                 stacklevel=2,
             )
+        else:
+            self._batches_until_check = BATCHES_BETWEEN_CHECKS
 
     @torch.no_grad()
     def responsibilities(self, input: Tensor) -> Tensor:
         """Return w under the stored statistics, (B, M, ...) for pixels (B, C, ...)."""
-        stored, rule = self._stored(), self._rule()._replace(training=False)
-        centre = pixels.centre(input)
-        args = (self.weight, self.bias, stored, centre, None, rule)
+        rule, centre = self._rule()._replace(training=False), pixels.centre(input)
+        args = (self.weight, self.bias, self.stored(), centre, None, rule)
         weights = MixtureNorm.apply(input, *args)[1]
         return weights.mT.reshape(len(input), *input.shape[2:], -1).movedim(-1, 1)
 
@@ -260,15 +203,6 @@ class CBN(_BatchNorm):
                 f"CBN({self.num_features}) takes (B, {self.num_features}) with up to three more "
                 f"dimensions, got {tuple(input.shape)}"
             )
-
-    def _load_from_state_dict(
-        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
-    ) -> None:
-        mean = state_dict.get(prefix + "running_mean")
-        if mean is not None and mean.dim() == 1:
-            state_dict = around_batch_norm(state_dict, prefix, self.num_components, self.eps)
-        self._forget()
-        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
 def _check_options(components: int, momentum: float, temperature: float, shrinkage: float) -> None:

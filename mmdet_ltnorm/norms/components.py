@@ -1,15 +1,103 @@
-"""Where the components of a mixture start: around the moments of a batch or of a checkpoint."""
+"""The parameters and stored statistics of M components: how they start, move and load."""
 
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmdet_ltnorm.norms.functional import widened
+from mmdet_ltnorm.norms.mixture import Components, Moments
 from mmdet_ltnorm.norms.synchronize import sum_over_ranks
 
-# In standard deviations. Equal components stay equal for ever; any asymmetry grows.
+# Offsets of fresh components in standard deviations. Equal ones stay equal for ever, and any
+# asymmetry grows: training ends the same from 0.01 to 1, and from k-means.
 PERTURBATION = 0.1
+
+
+class MixtureOfBatchNorms(_BatchNorm):
+    """What a batch norm layer stores, for M components.
+
+    Parameters ``weight`` and ``bias`` (M, C); buffers ``running_mean`` and ``running_var`` (M, C),
+    ``prior`` (M,) and ``num_batches_tracked``.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float,
+        momentum: float,
+        num_components: int,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(num_features, eps, momentum, affine=False, track_running_stats=False)
+        # So far the base class made no tensors, which would be of shape (C,).
+        self.affine = self.track_running_stats = True
+        self.num_components = num_components
+        shape, factory = (num_components, num_features), {"device": device, "dtype": dtype}
+        self.weight = nn.Parameter(torch.empty(shape, **factory))
+        self.bias = nn.Parameter(torch.empty(shape, **factory))
+        self.register_buffer("running_mean", torch.empty(shape, **factory))
+        self.register_buffer("running_var", torch.empty(shape, **factory))
+        self.register_buffer("prior", torch.empty(num_components, **factory))
+        self.register_buffer("num_batches_tracked", torch.tensor(0, device=device))
+        self.reset_parameters()
+
+    def reset_running_stats(self) -> None:
+        """Start afresh, as after a batch with mean 0 and variance 1."""
+        if not self.track_running_stats:  # the base class's constructor
+            return
+        self.running_mean.copy_(perturbation(self.num_components, self.num_features))
+        self.running_var.fill_(1)
+        self.prior.fill_(1 / self.num_components)
+        self.num_batches_tracked.zero_()
+        self._placed = False  # whether the components are known to have met their first batch
+
+    def stored(self) -> Components:
+        """Return a copy of the stored statistics."""
+        buffers = (self.running_mean, self.running_var, self.prior)
+        return Components(*(buffer.to(torch.float64, copy=True) for buffer in buffers))
+
+    @torch.no_grad()
+    def place(self, x: Tensor) -> None:
+        """Move the components of a fresh layer to where the pixels of its first batch are."""
+        if self._placed or self.num_components == 1:  # one has no others to be told from
+            return
+        if _is_perturbation(self.running_mean) and self.running_var.eq(1).all():
+            total, mean, var = _batch_mean_and_variance(x)
+            if total < 2:
+                return
+            self.running_mean.mul_(var.sqrt()).add_(mean)
+            self.running_var.mul_(var)
+        self._placed = True
+
+    @torch.no_grad()
+    def move(self, batch: Moments, rate: float, unbiased: bool, split: bool) -> None:
+        """Move the stored statistics towards the batch's, which get the weight ``rate``.
+
+        Args:
+            unbiased: store N / (N - 1) times the batch's variance, as batch norm does.
+            split: the batch says nothing about the prior.
+        """
+        dtype, var = self.running_mean.dtype, batch.var
+        if unbiased:
+            var = var * (batch.total / (batch.total - 1).clamp_min(1))
+        weight = batch.seen.to(dtype) * rate
+        self.running_mean.lerp_(batch.mean.to(dtype), weight)
+        self.running_var.lerp_(var.to(dtype), weight)
+        self.num_batches_tracked.add_(batch.enough)
+        if not split:
+            self.prior.lerp_(batch.share.to(dtype), batch.enough.to(dtype) * rate)
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        mean = state_dict.get(prefix + "running_mean")
+        if mean is not None and mean.dim() == 1:
+            state_dict = _around_batch_norm(state_dict, prefix, self.num_components, self.eps)
+        self._placed = False
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
 def perturbation(components: int, channels: int) -> Tensor:
@@ -18,13 +106,12 @@ def perturbation(components: int, channels: int) -> Tensor:
     return PERTURBATION * (noise - noise.mean(0))
 
 
-def are_untouched(mean: Tensor, var: Tensor) -> bool:
-    """Tell whether statistics (M, C) are as a layer starts, in whatever precision."""
-    fresh = perturbation(*mean.shape).to(mean)
-    return torch.allclose(mean, fresh, rtol=0, atol=1e-3) and bool(var.eq(1).all())
+def _is_perturbation(mean: Tensor) -> bool:
+    """Tell whether means are those of a fresh layer, in whatever precision."""
+    return torch.allclose(mean, perturbation(*mean.shape).to(mean), rtol=0, atol=1e-3)
 
 
-def batch_mean_and_variance(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _batch_mean_and_variance(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return the number of pixels on all ranks, and their mean and biased variance (C,)."""
     channels = x.shape[1]
     count = x.numel() // channels
@@ -38,10 +125,10 @@ def batch_mean_and_variance(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return total, mean, (second / total.clamp_min(1) - mean.square()).clamp_min(0)
 
 
-def around_batch_norm(
+def _around_batch_norm(
     state: dict[str, Any], prefix: str, components: int, eps: float
 ) -> dict[str, Any]:
-    r"""Return a batch norm layer's state as that of a CBN layer with the same function.
+    r"""Return a batch norm layer's state as that of components with the same function.
 
     :math:`\mu_j = \mu + \delta_j \sqrt v` and :math:`\beta_j = \beta + \gamma \circ \delta_j
     \sqrt{v / (v + \epsilon)}`, so that all components are the same affine map in evaluation.
@@ -55,7 +142,6 @@ def around_batch_norm(
     own["running_var"] = var.expand(components, -1)
     own["prior"] = mean.new_full((components,), 1 / components)
     if "weight" in own:
-        scale = own["weight"] / (var + eps).sqrt()
-        own["bias"] = own["bias"] + scale * offsets
+        own["bias"] = own["bias"] + own["weight"] / (var + eps).sqrt() * offsets
         own["weight"] = own["weight"].expand(components, -1)
     return {prefix + name: value for name, value in own.items()}

@@ -55,7 +55,7 @@ class Moments(NamedTuple):
 
     ``mean``, ``second`` (about zero) and ``var`` (biased) are (M, C), ``count`` is n_j and ``seen``
     whether it suffices, (M, 1), ``share`` is the mean responsibility (M,), ``total`` the number of
-    pixels.
+    pixels and ``enough`` whether they have a variance.
     """
 
     mean: Tensor
@@ -65,6 +65,7 @@ class Moments(NamedTuple):
     seen: Tensor
     share: Tensor
     total: Tensor
+    enough: Tensor
 
 
 class Rule(NamedTuple):
@@ -103,12 +104,14 @@ def moments_of_batch(sums: Tensor, shrinkage: float, split: bool) -> Moments:
     except where the batch is split.
     """
     total = sums[:, 0].sum()
+    enough = total > 1.5  # two, summed in float32
     shrunk = sums + shrinkage * sums.sum(0)
-    seen = (sums if split else shrunk)[:, :1].ge(1) & total.gt(1.5)  # float32 sums
+    seen = (sums if split else shrunk)[:, :1].ge(1) & enough
     count = shrunk[:, :1].clamp_min(1)
     mean, second = (shrunk[:, 1:] / count).chunk(2, dim=1)
     var = (second - mean.square()).clamp_min(0)
-    return Moments(mean, second, var, count, seen, sums[:, 0] / total.clamp_min(1), total)
+    share = sums[:, 0] / total.clamp_min(1)
+    return Moments(mean, second, var, count, seen, share, total, enough)
 
 
 def normalizing(moments: Moments, stored: Components, kept: float) -> tuple[Tensor, Tensor]:

@@ -36,19 +36,20 @@ class TrainingPasses:
         """Remember a pass."""
         self._passes.append(training_pass)
 
-    def take(self, shape: torch.Size, centre: Tensor) -> TrainingPass:
-        """Return the pass with this input and forget it: of equal ones the latest, as in backward.
+    def take(self, shape: torch.Size, centre: Tensor) -> tuple[Components, Tensor | None]:
+        """Return components and split of the pass with this input, and forget it.
+
+        Of passes with equal inputs it is the latest, as backward goes through them.
 
         Raises:
             RuntimeError: there is none.
         """
-        candidates = [p for p in reversed(self._passes) if p.shape == shape]
-        if not candidates:
-            raise RuntimeError(
-                "gradient checkpointing repeats a pass through a CBN layer that is not among the "
-                f"last {PASSES} of its training passes: switch with_cp off, or call backward after "
-                f"at most {PASSES} passes and once for each"
-            )
-        found = min(candidates, key=lambda p: float((p.centre - centre).abs().max()))
-        self._passes = deque((p for p in self._passes if p is not found), maxlen=PASSES)
-        return found
+        for index in reversed(range(len(self._passes))):
+            found = self._passes[index]
+            if found.shape == shape and torch.allclose(found.centre, centre, 1e-3, 1e-5):
+                del self._passes[index]
+                return found.stored, found.groups
+        raise RuntimeError(
+            "gradient checkpointing repeats a pass through a CBN layer that is not among the last "
+            f"{PASSES} of its training passes: call backward sooner and once, or switch with_cp off"
+        )
