@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import mmdet_ltnorm.classification  # noqa: F401
+import mmdet_ltnorm.data  # noqa: F401
 import mmdet_ltnorm.losses  # noqa: F401
 import mmdet_ltnorm.predictors  # noqa: F401
 from mmdet_ltnorm.classification import ClassCountsHook, LossEpochHook
@@ -212,6 +213,18 @@ def test_joined_data_sets_with_different_classes_are_refused():
 def test_a_data_set_without_counts_is_refused():
     with pytest.raises(ValueError, match="list has no class_counts"):
         class_counts([])
+
+
+def test_a_test_run_counts_the_training_set_without_reading_an_image():
+    loss, metric = TellMe(), TellMe()
+    dataset = dict(type="DigitsLT", imbalance_factor=50, pipeline=[dict(type="NoTransform")])
+    wrapped = dict(type="RepeatDataset", times=2, dataset=dataset)
+    loop = SimpleNamespace(evaluator=SimpleNamespace(metrics=[metric, object()]))
+    run = SimpleNamespace(model=nn.Sequential(loss), test_loop=loop)
+    run.cfg = dict(train_dataloader=dict(dataset=wrapped))
+    ClassCountsHook().before_test(run)
+    assert loss.counts == metric.counts
+    assert (len(loss.counts), loss.counts[0], loss.counts[-1]) == (10, 100, 2)
 
 
 def test_a_test_run_without_a_training_set_says_so():

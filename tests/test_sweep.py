@@ -91,7 +91,7 @@ def test_a_run_that_fails_is_named_and_the_others_go_on(tmp_path, command, capsy
         "fails": [0],
         "ce": [0, 1],
     }
-    assert "run 2/4  fails seed 1  0 s  failed, see" in capsys.readouterr().out
+    assert "run 2/4  fails seed 1  0 s  failed with exit code 1, see" in capsys.readouterr().out
     log = tmp_path / "out" / "fails" / "seed_1" / "train.log"
     assert "a fault" in log.read_text()
 

@@ -20,7 +20,7 @@ METRICS = ["accuracy/all", "accuracy/many", "accuracy/medium", "accuracy/few"]
 NOTES = """\
 Accuracy in percent on balanced test sets; many: > 100 training images, few: < 20; n/a: no class.
 Methods: mean ± standard deviation over seeds, after the last epoch. Differences: mean of the pairs
-with the same seed ± standard error; within about two of these, nothing can be told from chance."""
+with the same seed ± standard error; of three seeds, four standard errors can still be chance."""
 
 
 def main() -> int:
@@ -31,7 +31,7 @@ def main() -> int:
     for name in SETS.values():
         configs = [f"configs/demo/cls_{name}_{method}.py" for method in METHODS]
         runs += plan_runs(configs, [0, 1, 2], str(OUT / name))
-    print(f"{len(runs)} small trainings, two at a time: about 6 minutes on 2 cores", flush=True)
+    print(f"{len(runs)} small trainings, two at a time: about 3 minutes on 2 cores", flush=True)
     scores = train_runs(runs, [sys.executable, "tools/train.py"], jobs=2)
     sweeps, tables = {}, []
     for title, name in SETS.items():

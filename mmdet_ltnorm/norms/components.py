@@ -57,7 +57,7 @@ class MixtureOfBatchNorms(_BatchNorm):
     def stored(self) -> Components:
         """Return a copy of the stored statistics."""
         buffers = (self.running_mean, self.running_var, self.prior)
-        return Components(*(buffer.to(torch.float64, copy=True) for buffer in buffers))
+        return Components(*(buffer.clone() for buffer in buffers))
 
     @torch.no_grad()
     def place(self, x: Tensor) -> None:

@@ -43,7 +43,7 @@ SMALLEST_PRIOR = 1e-3
 
 
 class Components(NamedTuple):
-    """What a layer stores about its components: mean and var (M, C), prior (M,), in float64."""
+    """What a layer stores about its components: mean and var (M, C), prior (M,)."""
 
     mean: Tensor
     var: Tensor
@@ -51,20 +51,20 @@ class Components(NamedTuple):
 
 
 class Moments(NamedTuple):
-    """What a training batch tells about the components, in float64.
+    """What a training batch tells about the components.
 
-    ``mean``, ``second`` (about zero) and ``var`` (biased) are (M, C), ``count`` is n_j and ``seen``
-    whether it suffices, (M, 1), ``share`` is the mean responsibility (M,), ``total`` the number of
-    pixels and ``enough`` whether they have a variance.
+    ``mean``, ``second`` (about zero) and ``var`` (biased) are (M, C), ``count`` is n_j (M, 1),
+    ``share`` the mean responsibility (M,) and ``total`` the number of pixels; ``seen`` (M, 1) and
+    ``enough`` tell whether count and total suffice.
     """
 
     mean: Tensor
     second: Tensor
     var: Tensor
     count: Tensor
-    seen: Tensor
     share: Tensor
     total: Tensor
+    seen: Tensor
     enough: Tensor
 
 
@@ -82,36 +82,38 @@ class Rule(NamedTuple):
     responsibility_gradient: bool
 
 
-def log_joint(stored: Components, centre: Tensor, rule: Rule) -> tuple[Tensor, Tensor, Tensor]:
-    r"""Return what makes :math:`\log\tau_j + \log f_j(x) / T` of a pixel, up to a constant.
+def log_joint(
+    stored: Components, centre: Tensor, rule: Rule, dtype: torch.dtype
+) -> tuple[Tensor, Tensor, Tensor]:
+    r"""Return what makes :math:`\log\tau_j + \log f_j(x) / T` of a pixel, but what all j share.
 
-    It is const + linear · x + square · (x - centre)², of shapes (M, 1), (M, C) and (M, C): Eq. 9
-    without :math:`(2\pi)^C`.
+    It is const + linear · x + square · (x - centre)², of shapes (M, 1), (M, C) and (M, C), Eq. 9.
+    Without its means over j the sum over many channels is small, and float32 does for it.
     """
-    variance = (stored.var + rule.eps) * rule.temperature
-    linear = (stored.mean - centre) / variance
-    # Up to T log T, equal for all components:
-    log_variance = variance.log().sum(1) / rule.temperature
-    quadratic = (linear * (stored.mean + centre)).sum(1)
-    const = stored.prior.clamp_min(SMALLEST_PRIOR).log() - 0.5 * (log_variance + quadratic)
-    return const[:, None], linear, -0.5 / variance
+    mean, variance = stored.mean.double(), stored.var.double() + rule.eps
+    inverse = (variance * rule.temperature).reciprocal()
+    linear = (mean - centre) * inverse
+    log_density = (linear * (mean + centre)).sum(1) + variance.log().sum(1) / rule.temperature
+    const = stored.prior.double().clamp_min(SMALLEST_PRIOR).log() - 0.5 * log_density
+    linear, square = linear - linear.mean(0), -0.5 * (inverse - inverse.mean(0))
+    return const[:, None].to(dtype), linear.to(dtype), square.to(dtype)
 
 
-def moments_of_batch(sums: Tensor, shrinkage: float, split: bool) -> Moments:
-    """Return the moments from the sums S⁰, S¹, S² side by side, (M, 1 + 2C).
+def moments_of_batch(sums: Tensor, shrinkage: float, split: bool, dtype: torch.dtype) -> Moments:
+    """Return the moments from the sums S⁰, S¹, S² side by side, (M, 1 + 2C) in float64.
 
     A component needs one pixel to be seen, and a batch two. Those that the shrinkage lends count,
     except where the batch is split.
     """
     total = sums[:, 0].sum()
     enough = total > 1.5  # two, summed in float32
-    shrunk = sums + shrinkage * sums.sum(0)
+    shrunk = torch.add(sums, sums.sum(0), alpha=shrinkage)
     seen = (sums if split else shrunk)[:, :1].ge(1) & enough
     count = shrunk[:, :1].clamp_min(1)
     mean, second = (shrunk[:, 1:] / count).chunk(2, dim=1)
-    var = (second - mean.square()).clamp_min(0)
-    share = sums[:, 0] / total.clamp_min(1)
-    return Moments(mean, second, var, count, seen, share, total, enough)
+    var = torch.addcmul(second, mean, mean, value=-1).clamp_min_(0)
+    numbers = (mean, second, var, count, sums[:, 0] / total.clamp_min(1), total)
+    return Moments(*(number.to(dtype) for number in numbers), seen, enough)
 
 
 def normalizing(moments: Moments, stored: Components, kept: float) -> tuple[Tensor, Tensor]:
@@ -124,12 +126,12 @@ def normalizing(moments: Moments, stored: Components, kept: float) -> tuple[Tens
 
 def sums_gradient(moments: Moments, mean: Tensor, var: Tensor, rule: Rule) -> Tensor:
     """Return the gradient of the sums (M, 1 + 2C) from that of the normalizing mean and var."""
-    used = moments.seen.double() * (1 - rule.kept)
+    used = moments.seen.to(mean.dtype) * (1 - rule.kept)
     second = var * used
-    first = mean * used - 2 * moments.mean * second
+    first = torch.addcmul(mean * used, moments.mean, second, value=-2)
     zeroth = -(moments.mean * first + moments.second * second).sum(1, keepdim=True)
     gradient = torch.cat([zeroth, first, second], dim=1) / moments.count
-    return sum_over_ranks(gradient + rule.shrinkage * gradient.sum(0))
+    return sum_over_ranks(torch.add(gradient, gradient.sum(0), alpha=rule.shrinkage))
 
 
 class MixtureNorm(torch.autograd.Function):
@@ -146,18 +148,19 @@ class MixtureNorm(torch.autograd.Function):
         groups: Tensor | None,
         rule: Rule,
     ) -> tuple[Tensor, ...]:
-        x = pixels.dense(x)
+        x, dtype = pixels.dense(x), torch.promote_types(x.dtype, torch.float32)
         mean, var, moments = stored.mean, stored.var, ()
         with torch.autocast(x.device.type, enabled=False):
-            joint = log_joint(stored, centre, rule)
+            joint = log_joint(stored, centre, rule, dtype)
             weights, sums = pixels.expectation(x, joint, centre, groups)
             if rule.training:
-                split = groups is not None
-                moments = moments_of_batch(sum_over_ranks(sums), rule.shrinkage, split)
+                sums, split = sum_over_ranks(sums), groups is not None
+                moments = moments_of_batch(sums, rule.shrinkage, split, dtype)
                 mean, var = normalizing(moments, stored, rule.kept)
-            inverse = (var + rule.eps).rsqrt()
-            scale = weight * inverse
-            y = pixels.mixed_affine(x, weights, scale, bias - mean * scale)
+            mean, inverse = mean.to(dtype), (var.to(dtype) + rule.eps).rsqrt()
+            scale = weight.to(dtype) * inverse
+            shift = torch.addcmul(bias.to(dtype), mean, scale, value=-1)
+            y = pixels.mixed_affine(x, weights, scale, shift)
         ctx.rule, ctx.split = rule, groups is not None
         ctx.save_for_backward(x, weights, weight, bias, centre, mean, inverse, *joint, *moments)
         ctx.mark_non_differentiable(weights, *moments)
@@ -169,31 +172,29 @@ class MixtureNorm(torch.autograd.Function):
         x, weights, weight, bias, centre, mean, inverse, *rest = ctx.saved_tensors
         joint, moments = rest[:3], rest[3:]
         gradient = pixels.like(gradient, x)
-        scale = weight * inverse
+        scale = weight.to(mean.dtype) * inverse
         with torch.autocast(x.device.type, enabled=False):
-            plain, weighted = pixels.gradient_sums(x, gradient, weights)
-            weighted -= mean * plain
+            to_bias, to_weight = pixels.gradient_sums(x, gradient, weights)
+            to_weight.addcmul_(mean, to_bias, value=-1).mul_(inverse)
             if moments:
-                to_var = -0.5 * scale * inverse.square() * weighted
-                sums = sums_gradient(Moments(*moments), -scale * plain, to_var, ctx.rule)
+                to_mean, to_var = -scale * to_bias, -0.5 * scale * inverse * to_weight
+                sums = sums_gradient(Moments(*moments), to_mean, to_var, ctx.rule)
             else:
-                sums = centre.new_zeros(len(scale), 1 + 2 * len(centre))
+                sums = scale.new_zeros(len(scale), 1 + 2 * len(centre))
             to_x = None
             if ctx.needs_input_grad[0]:
-                first, second = sums[:, 1:].chunk(2, dim=1)
-                coefficients = (scale, first, second)
+                coefficients = (scale, *sums[:, 1:].chunk(2, dim=1))
                 if ctx.rule.responsibility_gradient and not ctx.split:
-                    affine = (scale, bias - mean * scale)
+                    affine = (scale, torch.addcmul(bias.to(mean.dtype), mean, scale, value=-1))
                     logits = pixels.logit_gradient(x, gradient, weights, centre, affine, sums)
                     _, linear, square = joint
-                    more = (torch.zeros_like(scale), linear - 2 * centre * square, square)
-                    coefficients = [
-                        torch.cat(pair) for pair in zip(coefficients, more, strict=True)
-                    ]
+                    linear = linear - 2 * centre.to(mean.dtype) * square
+                    more = (torch.zeros_like(scale), linear, square)
+                    pairs = zip(coefficients, more, strict=True)
+                    coefficients = tuple(torch.cat(pair) for pair in pairs)
                     weights = torch.cat([weights, logits], dim=1)
                 to_x = pixels.input_gradient(x, gradient, weights, *coefficients)
-        to_weight, to_bias = (weighted * inverse).to(weight.dtype), plain.to(bias.dtype)
-        return to_x, to_weight, to_bias, None, None, None, None
+        return to_x, to_weight.to(weight.dtype), to_bias.to(bias.dtype), None, None, None, None
 
 
 def normalized(x: Tensor, weight: Tensor, bias: Tensor, stored: Components, rule: Rule) -> Tensor:
@@ -201,10 +202,9 @@ def normalized(x: Tensor, weight: Tensor, bias: Tensor, stored: Components, rule
     last = x.dim() - 1  # the ONNX exporter mistakes -1
     rows = widened(x).movedim(1, last)
     centre = stored.mean.mean(0)
-    inverse = (stored.var + rule.eps).rsqrt()
-    scale = weight * inverse
-    tensors = (*log_joint(stored, centre, rule), centre, scale, bias - stored.mean * scale)
-    const, linear, square, centre, scale, shift = (tensor.to(rows.dtype) for tensor in tensors)
+    const, linear, square = log_joint(stored, centre, rule, rows.dtype)
+    scale = weight * (stored.var + rule.eps).rsqrt()
+    shift = bias - stored.mean * scale
     logits = const.t() + rows @ linear.t() + (rows - centre).square() @ square.t()
     weights = logits.softmax(-1)
     return (rows * (weights @ scale) + weights @ shift).movedim(last, 1).to(x.dtype)

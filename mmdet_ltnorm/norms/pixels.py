@@ -1,7 +1,7 @@
 """Passes over the pixels of a feature map, in tiles that stay in the cache.
 
 A pass multiplies matrices of pixels with matrices of components. It makes no tensor as large as the
-feature map but its result; half precision is widened tile by tile, and sums end in float64.
+feature map but its result, and widens half precision tile by tile.
 """
 
 from collections.abc import Iterator
@@ -49,10 +49,10 @@ def centre(x: Tensor) -> Tensor:
     return x.detach()[first].double().mean(0)
 
 
-def one_hot(x: Tensor, groups: Tensor, components: int) -> Tensor:
+def one_hot(x: Tensor, groups: Tensor, components: int, dtype: torch.dtype) -> Tensor:
     """Return the responsibilities (B, M, P) of pixels that belong to their sample's group."""
     samples, _, pixels = as_matrices(x).shape
-    rows = F.one_hot(groups, components).to(_wide(x))
+    rows = F.one_hot(groups, components).to(dtype)
     rows = rows.repeat_interleave(x[0, 0].numel() if len(x) else 0, dim=0)
     return rows.view(samples, pixels, components).mT.contiguous()
 
@@ -66,7 +66,7 @@ def sample(weights: Tensor) -> Tensor:
 def expectation(
     x: Tensor, joint: tuple[Tensor, Tensor, Tensor], centre: Tensor, groups: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    r"""Return the responsibilities (B, M, P) and the sums over pixels, (M, 1 + 2C).
+    r"""Return the responsibilities (B, M, P) and, in float64, sums over the pixels (M, 1 + 2C).
 
     The responsibilities are the softmax of const + linear · x + square · (x - centre)², or one-hot
     where each sample's group is given; the sums are :math:`\sum_i w_i x_i^n`, n = 0, 1, 2, side by
@@ -76,15 +76,15 @@ def expectation(
         joint: const (M, 1), linear (M, C) and square (M, C).
         centre: anything near the pixels, (C,), against cancellation.
     """
-    matrices, dtype = as_matrices(x), _wide(x)
-    const, linear, square, middle = (tensor.to(dtype) for tensor in (*joint, centre[:, None]))
+    matrices, (const, linear, square) = as_matrices(x), joint
+    middle = centre[:, None].to(const.dtype)
     if groups is None:
         weights = const.new_empty(matrices.shape[0], len(const), matrices.shape[2])
     else:
-        weights = one_hot(x, groups, len(const))
+        weights = one_hot(x, groups, len(const), const.dtype)
     first, second = _accumulators(matrices, weights), _accumulators(matrices, weights)
     for pixels, w in _tiles(matrices, weights):
-        count, pixels = len(pixels), pixels.to(dtype)
+        count, pixels = len(pixels), pixels.to(w.dtype)
         squares = F.mse_loss(pixels, middle.expand_as(pixels), reduction="none")  # in one pass
         if groups is None:
             logits = torch.baddbmm(const, linear.expand(count, -1, -1), pixels)
@@ -92,22 +92,22 @@ def expectation(
             F.threshold_(torch.softmax(logits, 1, out=w), SMALLEST_RESPONSIBILITY, 0)
         first[:count].baddbmm_(w, pixels.mT)
         second[:count].baddbmm_(w, squares.mT)
-    zeroth = weights.sum((0, 2)).double()[:, None]
-    first, second = (sums.sum(0, dtype=torch.float64) for sums in (first, second))
-    second += centre * (2 * first - centre * zeroth)
-    return weights, torch.cat([zeroth, first, second], dim=1)
+    zeroth = weights.sum((0, 2))[:, None]
+    sums = torch.cat([zeroth, first.sum(0), second.sum(0)], dim=1).double()
+    zeroth, first, second = sums.split([1, x.shape[1], x.shape[1]], dim=1)
+    second.addcmul_(centre, first, value=2).addcmul_(centre.square(), zeroth, value=-1)
+    return weights, sums
 
 
 def mixed_affine(x: Tensor, weights: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     """Return x · Σ w scale + Σ w shift, with scale and shift (M, C), in x's format and dtype."""
     y = torch.empty_like(x)
-    scale, shift = scale.to(weights.dtype), shift.to(weights.dtype)
-    for pixels, result, w in _tiles(as_matrices(x), as_matrices(y), weights):
-        wide = _buffer(result, w.dtype)
-        _mix(scale, w, wide).mul_(pixels)
-        _mix(shift, w, wide, add=True)
-        if wide is not result:
-            result.copy_(wide)
+    for pixels, output, w in _tiles(as_matrices(x), as_matrices(y), weights):
+        result = _buffer(output, w.dtype)
+        _mix(scale, w, result).mul_(pixels)
+        _mix(shift, w, result, add=True)
+        if result is not output:
+            output.copy_(result)
     return y
 
 
@@ -119,24 +119,24 @@ def gradient_sums(x: Tensor, gradient: Tensor, weights: Tensor) -> tuple[Tensor,
         count, g = len(g), g.to(w.dtype)
         plain[:count].baddbmm_(w, g.mT)
         weighted[:count].baddbmm_(w, (g * pixels).mT)
-    return plain.sum(0, dtype=torch.float64), weighted.sum(0, dtype=torch.float64)
+    return plain.sum(0), weighted.sum(0)
 
 
 def input_gradient(
     x: Tensor, gradient: Tensor, weights: Tensor, scale: Tensor, first: Tensor, second: Tensor
 ) -> Tensor:
     """Return g · Σ w scale + Σ w first + 2 x · Σ w second, in x's format and dtype."""
-    output = torch.empty_like(x)
-    matrices = (as_matrices(tensor) for tensor in (x, gradient, output))
-    scale, first, second = (tensor.to(weights.dtype) for tensor in (scale, first, 2 * second))
-    for pixels, g, result, w in _tiles(*matrices, weights):
-        wide = _buffer(result, w.dtype)
-        _mix(second, w, wide).mul_(pixels)
-        wide.addcmul_(_mix(scale, w, torch.empty_like(wide)), g)
-        _mix(first, w, wide, add=True)
-        if wide is not result:
-            result.copy_(wide)
-    return output
+    to_x = torch.empty_like(x)
+    matrices = (as_matrices(tensor) for tensor in (x, gradient, to_x))
+    second = 2 * second
+    for pixels, g, output, w in _tiles(*matrices, weights):
+        result = _buffer(output, w.dtype)
+        _mix(second, w, result).mul_(pixels)
+        result.addcmul_(_mix(scale, w, torch.empty_like(result)), g)
+        _mix(first, w, result, add=True)
+        if result is not output:
+            output.copy_(result)
+    return to_x
 
 
 def logit_gradient(
@@ -154,14 +154,14 @@ def logit_gradient(
         sums: the gradient (M, 1 + 2C) of the sums that :func:`expectation` returns.
     """
     scale, shift = affine
+    middle = centre.to(weights.dtype)
     zeroth, first, second = sums.split([1, len(centre), len(centre)], dim=1)
     # The same polynomials about the centre instead of zero.
-    shift = shift + scale * centre
-    zeroth = zeroth + (first * centre + second * centre.square()).sum(1, keepdim=True)
-    first = first + 2 * second * centre
-    to_output = torch.cat([scale, shift], dim=1).to(weights.dtype)
-    to_sums = torch.cat([first, second], dim=1).to(weights.dtype)
-    middle, zeroth = centre[:, None].to(weights.dtype), zeroth.to(weights.dtype)
+    shift = torch.addcmul(shift, scale, middle)
+    zeroth = zeroth + (middle * torch.addcmul(first, second, middle)).sum(1, keepdim=True)
+    first = torch.addcmul(first, second, middle, value=2)
+    to_output, to_sums = torch.cat([scale, shift], dim=1), torch.cat([first, second], dim=1)
+    middle = middle[:, None]
     output = torch.empty_like(weights)
     for pixels, g, w, result in _tiles(as_matrices(x), as_matrices(gradient), weights, output):
         count, g = len(g), g.to(w.dtype)
@@ -171,10 +171,6 @@ def logit_gradient(
         through.baddbmm_(to_output.expand(count, -1, -1), torch.cat([offset * g, g], dim=1))
         result.copy_(w * (through - (w * through).sum(1, keepdim=True)))
     return output
-
-
-def _wide(tensor: Tensor) -> torch.dtype:
-    return torch.promote_types(tensor.dtype, torch.float32)
 
 
 def _tiles(*matrices: Tensor) -> Iterator[list[Tensor]]:

@@ -152,7 +152,8 @@ def _start(run: Run, command: Sequence[str], jobs: int) -> subprocess.Popen:
 def _finish(run: Run, returncode: int) -> str:
     """Note the scores of an ended run, and say in words how it ended."""
     if returncode:
-        return f"failed, see {run.work_dir / 'train.log'}"
+        how = f"signal {-returncode}" if returncode < 0 else f"exit code {returncode}"
+        return f"failed with {how}, see {run.work_dir / 'train.log'}"
     # mmengine validates after the last epoch whatever the interval, so the last record is its.
     validations = [r for r in read_scalars(run.work_dir) if "loss" not in r and "step" in r]
     if not validations:
