@@ -20,7 +20,7 @@ from torch import nn
 
 from mmdet_ltnorm.data import image_list, make_shapes_lt
 from mmdet_ltnorm.engine.checks import magnitudes
-from mmdet_ltnorm.norms import NBN
+from mmdet_ltnorm.norms import CBN, NBN
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 FOLDERS = ("cifar_lt", "imagenet_lt", "inat18", "places_lt")
@@ -88,7 +88,7 @@ def small(path, data_roots, work_dir):
         loader.update(num_workers=0, persistent_workers=False, batch_size=4)
         if loader.dataset.type in data_roots:
             loader.dataset.data_root = str(data_roots[loader.dataset.type])
-        for step in loader.dataset.pipeline:
+        for step in steps(loader.dataset.pipeline):
             if step.type in ("RandomResizedCrop", "ResizeShortestEdge", "CenterCrop"):
                 name = {"RandomResizedCrop": "size", "CenterCrop": "crop_size"}
                 step[name.get(step.type, "scale")] = 40 if "Shortest" in step.type else 32
@@ -104,6 +104,14 @@ def small(path, data_roots, work_dir):
     if "first_stage" in cfg.model:
         cfg.model.first_stage = str(save_first_stage(cfg, Path(work_dir) / "first.pth"))
     return cfg
+
+
+def steps(pipeline):
+    """Yield the transforms of a pipeline, those of its views too."""
+    for step in pipeline:
+        yield step
+        for view in step.get("views", ()):
+            yield from view
 
 
 def save_first_stage(cfg, file):
@@ -172,7 +180,7 @@ def test_a_second_stage_starts_from_the_last_epoch_of_a_config_there_is(path):
         "iter": ("max_iters", "max_iters"),
     }[kind]
     length = first.train_cfg[key]
-    if path.stem.startswith("cifar100_decoupled"):  # 80 % of the epochs
+    if "_decoupled_" in path.stem:  # 80 % of the epochs
         assert int(number) == 0.8 * length
         assert int(number) % first.default_hooks.checkpoint.interval == 0
         kept = first.default_hooks.checkpoint.max_keep_ckpts
@@ -268,6 +276,24 @@ OPTIONS = {
     "model.backbone.width": 4,
     "randomness.seed": 7,
 }
+
+
+@pytest.mark.parametrize("components", [1, 8])
+@pytest.mark.parametrize("depth", [20, 110])
+def test_components_and_depth_of_cbn_are_options(components, depth):
+    cfg = Config.fromfile(CONFIGS / "cifar_lt" / "cifar10_cbn_dpl.py")
+    cfg.merge_from_dict(
+        {
+            "model.backbone.norm_cfg.num_components": components,
+            "model.backbone.backbone.depth": depth,
+        }
+    )
+    DefaultScope.get_instance("options", scope_name="mmdet")
+    model = MODELS.build(cfg.model)
+    layers = [module for module in model.modules() if isinstance(module, CBN)]
+    assert len(layers) == (depth - 2) // 6
+    assert {layer.weight.shape for layer in layers} == {(components, 64)}
+    assert model.num_groups == components
 
 
 def test_imbalance_width_and_seed_are_options(data_roots, tmp_path):
