@@ -1,13 +1,15 @@
 """What is checked before a run starts: each function raises with what to change."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 from torch.optim import Optimizer
 
-from mmdet_ltnorm.norms import CBN, NBN
+from mmdet_ltnorm.norms import CBN, NormalizedAffine
+
+NORMALIZED = ("NBN", "NCBN", "NGN", "NLN")
 
 LVIS_GUIDE = """\
 LVIS v1 is two annotation files and the images of COCO 2017:
@@ -62,18 +64,18 @@ def _dataset_configs(dataset: Mapping[str, Any] | None) -> Iterator[Mapping[str,
 
 def check_sync_bn(cfg: Mapping[str, Any]) -> None:
     """Refuse ``sync_bn``, which turns every batch norm of the model into a plain SyncBN layer."""
-    if cfg.get("sync_bn") and asks_for_nbn(cfg.get("model")):
+    if cfg.get("sync_bn") and asks_for(cfg.get("model"), ("NBN", "NCBN", "BNThen")):
         raise ValueError(
-            f"sync_bn={cfg['sync_bn']!r} would replace the NBN layers by plain SyncBN layers: "
+            f"sync_bn={cfg['sync_bn']!r} would replace this package's norms by plain SyncBN: "
             "remove it from the config. With norm_eval=True there are no statistics to synchronize"
         )
 
 
-def asks_for_nbn(cfg: Any) -> bool:
-    """Tell whether a model config names NBN anywhere."""
+def asks_for(cfg: Any, types: Collection[str] = NORMALIZED) -> bool:
+    """Tell whether a model config names one of some types, by default NBN and its like."""
     if isinstance(cfg, Mapping):
-        return cfg.get("type") == "NBN" or any(asks_for_nbn(value) for value in cfg.values())
-    return isinstance(cfg, list | tuple) and any(asks_for_nbn(value) for value in cfg)
+        return cfg.get("type") in types or any(asks_for(value, types) for value in cfg.values())
+    return isinstance(cfg, list | tuple) and any(asks_for(value, types) for value in cfg)
 
 
 def check_nbn_layers(model: nn.Module, model_cfg: Any) -> None:
@@ -83,10 +85,10 @@ def check_nbn_layers(model: nn.Module, model_cfg: Any) -> None:
         ValueError: the config asks for NBN and the model has none, or layers that share a magnitude
             have been replaced by others, as SyncBN conversion and conv-BN fusion do.
     """
-    layers = [layer for layer in model.modules() if isinstance(layer, NBN)]
+    layers = [layer for layer in model.modules() if isinstance(layer, NormalizedAffine)]
     present = {id(layer) for layer in layers}
     lost = {id(peer) for layer in layers for peer in layer.sharing} - present
-    if lost or (not layers and asks_for_nbn(model_cfg)):
+    if lost or (not layers and asks_for(model_cfg)):
         raise ValueError(
             f"the model has {len(layers)} NBN layers, and {len(lost) or 'all'} that were built are "
             "gone: something converted them after the model was built (sync_bn, conv-BN fusion?). "
@@ -131,7 +133,7 @@ def check_cbn_layers(model: nn.Module) -> None:
 def magnitudes(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
     """Yield every magnitude g once, under its owner's name."""
     for name, layer in model.named_modules():
-        if isinstance(layer, NBN):
+        if isinstance(layer, NormalizedAffine):
             for leaf, parameter in layer.named_parameters(recurse=False):
                 if leaf in ("magnitude", "bias_magnitude"):
                     yield f"{name}.{leaf}".removeprefix("module."), parameter
