@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from mmdet_ltnorm.engine.checks import magnitudes
 from mmdet_ltnorm.norms import CBN, NBN, NCBN, NGN, NLN, share_magnitude
 from mmdet_ltnorm.norms.magnitude import stored
+from mmdet_ltnorm.surgery import replace_norms
 
 WIDE = torch.float64
 
@@ -105,6 +106,17 @@ def test_a_batch_norm_checkpoint_keeps_its_function_in_ncbn():
     assert layer.weight_gain.shape == (3,)
     x = torch.randn(2, 6, 3, 3, dtype=WIDE)
     torch.testing.assert_close(layer(x), norm(x))
+
+
+def test_ncbn_takes_the_place_of_trained_batch_norms_with_their_function():
+    plain = nn.Sequential(nn.Conv2d(3, 6, 1), nn.BatchNorm2d(6), nn.BatchNorm2d(6)).double().eval()
+    for norm in plain[1:]:
+        nn.init.uniform_(norm.weight, 0.5, 2), nn.init.normal_(norm.bias)
+    model = copy.deepcopy(plain)
+    replace_norms(model, dict(type="NCBN", num_components=2), "all")
+    x = torch.randn(2, 3, 4, 4, dtype=WIDE)
+    torch.testing.assert_close(model(x), plain(x))
+    assert [name for name, _ in magnitudes(model)] == ["2.magnitude"]
 
 
 @by_kind

@@ -39,7 +39,8 @@ def WeightNormBackbone(  # noqa: N802, it stands as a type in configs
     model = build_host(backbone)
     names = [_convolution_before(model, norm) for norm in norm_positions(model, positions)]
     for name in names:
-        weight_norm(model.get_submodule(name)).register_load_state_dict_pre_hook(_split_weight)
+        conv = weight_norm(model.get_submodule(name))
+        conv._register_load_state_dict_pre_hook(_split_weight)  # torch 2.4 has no public one
     print_log(f"WeightNormBackbone: weight norm on {', '.join(names)}", logger="current")
     return model
 
@@ -60,7 +61,7 @@ def _convolution_before(model: nn.Module, norm: str) -> str:
     return found
 
 
-def _split_weight(module: nn.Module, state_dict: dict[str, Tensor], prefix: str, *_: Any) -> None:
+def _split_weight(state_dict: dict[str, Tensor], prefix: str, *_: Any) -> None:
     """Turn a plain convolution's entry in a state dict into length and direction."""
     weight = state_dict.pop(prefix + "weight", None)
     if weight is not None:
