@@ -85,7 +85,7 @@ def test_the_table_has_a_part_for_each_folder_and_a_line_for_each_leaf(tmp_path)
     assert lines == [
         "<details><summary>configs/set: 2</summary>",
         "",
-        "| config | row in the paper | there | measured here | command |",
+        "| config | row in the paper | its number | measured here | command |",
         "|---|---|---|---|---|",
         "| [good](configs/set/good.py) | NBN Table I, Cross Entropy<br>CBN Table 2 (400 epochs) | "
         "74.0, 78.0 at imbalance 200, 100<br>1.5 | 70.1 ± 0.2 (few 3.0), 3 seeds<br>71.0, 1 run | "

@@ -99,7 +99,7 @@ def with_table(text: str, table: str) -> str:
 def _section(folder: Path, leaves: list[Leaf]) -> Iterator[str]:
     yield f"<details><summary>{folder.parent.name}/{folder.name}: {len(leaves)}</summary>"
     yield ""
-    yield "| config | row in the paper | there | measured here | command |"
+    yield "| config | row in the paper | its number | measured here | command |"
     yield "|---|---|---|---|---|"
     for leaf in leaves:
         where = f"{folder.parent.name}/{folder.name}/{leaf.path.name}"
