@@ -90,7 +90,8 @@ def test_the_table_has_a_part_for_each_folder_and_a_line_for_each_leaf(tmp_path)
         "| [good](configs/set/good.py) | NBN Table I, Cross Entropy<br>CBN Table 2 (400 epochs) | "
         "74.0, 78.0 at imbalance 200, 100<br>1.5 | 70.1 ± 0.2 (few 3.0), 3 seeds<br>71.0, 1 run | "
         "`python tools/train.py configs/set/good.py` |",
-        "| [none](configs/set/none.py) | – | – | – | `python tools/train.py configs/set/good.py` |",
+        "| [none](configs/set/none.py) | none: CIFAR-10-LT, cross entropy | – | – | "
+        "`python tools/train.py configs/set/good.py` |",
         "",
         "</details>",
     ]

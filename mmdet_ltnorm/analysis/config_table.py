@@ -41,8 +41,8 @@ def read_leaf(path: Path) -> Leaf:
         ValueError: something of this is missing; the message says what.
     """
     text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    title, command, *rest = [*text.split("\n\n", 2), "", ""][:3]
-    sentences = re.split(r"(?<=\.)\s+(?=[A-Z])", " ".join(rest[0].split()))
+    title, command, statements = [*text.split("\n\n", 2), "", ""][:3]
+    sentences = re.split(r"(?<=\.)\s+(?=[A-Z])", " ".join(statements.split()))
     rows = [match.groups() for match in map(_SOURCE.fullmatch, sentences) if match]
     scores = [match.groups() for match in map(_MEASURED.fullmatch, sentences) if match]
     no_row = any(sentence.startswith("No row in the papers") for sentence in sentences)
@@ -105,7 +105,7 @@ def _section(folder: Path, leaves: list[Leaf]) -> Iterator[str]:
         where = f"{folder.parent.name}/{folder.name}/{leaf.path.name}"
         cells = [
             f"[{leaf.path.stem}]({where})",
-            "<br>".join(row for row, _ in leaf.rows) or "–",
+            "<br>".join(row for row, _ in leaf.rows) or f"none: {leaf.title.rstrip('.')}",
             "<br>".join(numbers for _, numbers in leaf.rows) or "–",
             leaf.measured or "–",
             f"`{leaf.command}`",

@@ -38,12 +38,7 @@ def LTNormBackbone(  # noqa: N802, it stands as a type in configs
     """
     model = build_host(backbone)
     names = replace_norms(model, norm_cfg, positions, share)
-    layers = {name: model.get_submodule(name) for name in names}
-    frozen = [
-        name
-        for name, layer in layers.items()
-        if isinstance(layer, NormalizedAffine) and not next(layer.parameters()).requires_grad
-    ]
+    frozen = [name for name in names if _is_frozen(model.get_submodule(name))]
     message = (
         f"LTNormBackbone: {norm_cfg['type']} replaces {len(names)} norms of {type(model).__name__}"
     )
@@ -54,6 +49,11 @@ def LTNormBackbone(  # noqa: N802, it stands as a type in configs
         )
         print_log(f"{message}: {', '.join(frozen)}", logger="current", level=logging.WARNING)
     return model
+
+
+def _is_frozen(layer: nn.Module) -> bool:
+    """Tell whether a layer's raw vectors are frozen, so that its magnitude alone would move it."""
+    return isinstance(layer, NormalizedAffine) and not next(layer.parameters()).requires_grad
 
 
 def build_host(backbone: dict[str, Any]) -> nn.Module:
