@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "evaluation": {"class_groups"},
     "losses": {"class_groups"},
     "surgery": {"norms"},
-    "engine": {"norms"},
+    "engine": {"norms", "surgery"},
     "classification": {"class_groups", "norms"},
     "analysis": {"class_groups", "norms", "surgery"},
     "sweep": {"analysis"},

@@ -1,6 +1,5 @@
 """The LVIS configs are mmdet's recipes with the paper's batch, and NBN as the only difference."""
 
-import ast
 from pathlib import Path
 
 import pytest
@@ -60,15 +59,9 @@ def test_there_is_a_leaf_for_each_row():
 
 
 @pytest.mark.parametrize("name", LEAVES)
-def test_a_leaf_is_short_and_says_its_row_its_command_and_its_score(name):
-    source = (CONFIGS / f"{name}.py").read_text()
-    docstring = ast.get_docstring(ast.parse(source))
-    code = source.split('"""')[2]
+def test_a_leaf_is_short(name):
+    code = (CONFIGS / f"{name}.py").read_text().split('"""')[2]
     assert sum(bool(line.strip()) for line in code.splitlines()) <= 25
-    assert f"python tools/train.py configs/lvis/{name}.py" in docstring
-    assert "Table XIV" in docstring or "No row of" in docstring
-    assert any(words in docstring for words in ("box AP", "compare with", "experimental"))
-    assert "not measured here" in docstring
 
 
 # The numbers of the recipe
