@@ -9,6 +9,7 @@ from mmengine.structures import BaseDataElement
 
 import mmdet_ltnorm.evaluation
 import mmdet_ltnorm.losses  # noqa: F401
+from mmdet_ltnorm.classification.expert_assignment import HIDDEN_CHANNELS
 
 BACKBONE = dict(
     type="MultiExpertBackbone",
@@ -40,9 +41,8 @@ def build(first_stage):
     return model
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def first():
-    torch.manual_seed(0)
     model = MODELS.build(dict(type="ImageClassifier", backbone=BACKBONE, head=HEAD))
     model.init_weights()
     model.train()
@@ -64,33 +64,42 @@ def samples(labels):
     return elements
 
 
-def undecided(model):
-    """Set the gate so that about half of the images go on after each expert."""
-    with torch.no_grad():
-        for parameter in model.head.gate.parameters():
-            parameter.normal_()
-        model.head.gate.answer.weight[:, :4] = torch.tensor([-0.2, 0.2, 0.0, 0.0])
-        model.head.gate.answer.bias.fill_(0.0)
-    return model.eval()
+@torch.no_grad()
+def undecided(model, features):
+    """Let the gate go on for about half of these features after each expert."""
+    gate = model.eval().head.gate
+    for layer in gate.hidden:  # one of its channels is a constant for each expert
+        layer.weight[0], layer.bias[0] = 0, 0
+    gate.answer.weight[0, -HIDDEN_CHANNELS], gate.answer.bias[0] = 1, 0
+    logits = model.head.predictor(features).cumsum(1)
+    parts = model.head.predictor.of_experts(features)
+    medians = [gate(e, parts[e], logits[:, e] / (e + 1)).median() for e in range(2)]
+    for layer, median in zip(gate.hidden, medians, strict=True):
+        layer.bias[0] = max(medians) - median
+    gate.answer.bias[0] = -max(medians)
 
 
 def test_the_gates_loss_equals_a_reference(model):
-    undecided(model)
     features, labels = torch.rand(40, 3 * 48), torch.arange(40) % 5
+    for parameter in model.head.gate.parameters():
+        torch.nn.init.normal_(parameter)
     loss = model.head.loss(features, samples(labels.tolist()))["loss"]
     parts = [features[:, 48 * e : 48 * e + 48] for e in range(3)]
     with torch.no_grad():
         logits = np.stack([p(x) for p, x in zip(model.head.predictor, parts, strict=True)], 1)
-        hidden = [layer(x / x.norm(dim=1, keepdim=True)) for layer, x in
-                  zip(model.head.gate.hidden, parts, strict=False)]
+        hidden = [
+            layer(x / x.norm(dim=1, keepdim=True))
+            for layer, x in zip(model.head.gate.hidden, parts, strict=False)
+        ]
     weight = model.head.gate.answer.weight[0].detach().numpy()
+    bias = model.head.gate.answer.bias.item()
     total, helped = 0.0, 0
     for e in range(2):
         for i in range(40):
             means = [logits[i, : k + 1].mean(0) for k in range(3)]
             right = [mean.argmax() == labels[i].item() for mean in means]
             seen = np.concatenate([np.sort(means[e])[::-1][:4], np.maximum(hidden[e][i], 0)])
-            answer = seen @ weight
+            answer = seen @ weight + bias
             needs = not right[e] and any(right[e + 1 :])
             helped += needs
             total += 100 * np.log1p(np.exp(-answer)) if needs else np.log1p(np.exp(answer))
@@ -113,8 +122,8 @@ def test_only_the_gate_learns_and_the_experts_stay_in_eval_mode(model, first):
 
 @torch.no_grad()
 def test_experts_run_one_after_the_other_until_the_gate_stops(model, first):
-    undecided(model)
     images = torch.randn(24, 3, 32, 32)
+    undecided(model, first.extract_feat(images))
     rows = []
     for expert in model.backbone.experts:
         expert.register_forward_pre_hook(lambda _, inputs: rows.append(len(inputs[0])))

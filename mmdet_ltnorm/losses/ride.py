@@ -45,9 +45,9 @@ def ride_temperature(
 class RIDELoss(Deferral, ClassCounts):
     r"""Loss of several experts: the sum of their own, and a reward for their diversity.
 
-    .. math:: \sum_e L(z_e, y) + \lambda \bar T^2 \sum_e \mathrm{KL}\bigl(p(\bar z)\,\|\,p(z_e)\bigr)
+    .. math:: \sum_e L(z_e, y) + \lambda \bar T^2 \sum_e \mathrm{KL}(p(\bar z)\,\|\,p(z_e))
 
-    with the mean of the KL divergences over the batch and of the temperature over the classes.
+    with the mean of the divergence over the batch and of the temperature over the classes.
 
     Args:
         loss: config of the loss L of each expert, called as ``loss(logits, labels)``. RIDE's is
