@@ -17,6 +17,7 @@ from mmdet_ltnorm.surgery import fold_norms, plain_config
 OPTIONS = dict(base_channels=8, norm_eval=False, zero_init_residual=False, out_indices=(3,))
 RESNET_50 = dict(type="ResNet", depth=50, **OPTIONS)
 RESNEXT_50 = dict(type="ResNeXt", depth=50, groups=4, base_width=4, **OPTIONS)
+NORMED = dict(type="NormedLinear", tempearture=30, bias=False)
 RESNET_8 = dict(type="ResNetCIFAR", depth=8, channels=(16, 24, 48))
 
 
@@ -38,21 +39,19 @@ HOSTS = {
 by_host = pytest.mark.parametrize("host", HOSTS.values(), ids=HOSTS.keys())
 
 
-def experts(host, num_experts=3):
-    return dict(type="MultiExpertBackbone", backbone=host, num_experts=num_experts)
+def experts(host):
+    return dict(type="MultiExpertBackbone", backbone=host, num_experts=3)
 
 
-def classifier(host, num_experts=3, head_experts=None, **head):
+def classifier(host, predictor=NORMED, head_experts=3):
     head = dict(
         type="MultiExpertHead",
-        num_experts=head_experts or num_experts,
+        num_experts=head_experts,
         num_classes=5,
-        predictor=dict(type="NormedLinear", tempearture=30, bias=False),
+        predictor=predictor,
         loss=dict(type="RIDELoss", num_classes=5, loss=dict(type="mmdet.CrossEntropyLoss")),
-        **head,
     )
-    model = dict(type="ImageClassifier", backbone=experts(host, num_experts), head=head)
-    model = MODELS.build(model)
+    model = MODELS.build(dict(type="ImageClassifier", backbone=experts(host), head=head))
     model.init_weights()
     model.head.loss_cls.set_class_counts([50, 20, 9, 4, 1])
     return model
@@ -200,8 +199,9 @@ def test_only_mmdets_resnets_and_whole_channels_can_be_narrowed():
 # --- the head
 
 
-def test_logits_are_the_mean_of_the_experts_and_the_loss_sees_all():
-    model = trained(classifier(RESNET_8)).eval()
+@pytest.mark.parametrize("predictor", [NORMED, dict(type="Linear"), dict(type="RectifiedLinear")])
+def test_logits_are_the_mean_of_the_experts_and_the_loss_sees_all(predictor):
+    model = trained(classifier(RESNET_8, predictor)).eval()
     features = model.extract_feat(torch.randn(4, 3, 32, 32))
     each = [p(x) for p, x in zip(model.head.predictor, features.split(48, 1), strict=True)]
     torch.testing.assert_close(model.head(features), sum(each) / 3)
@@ -216,7 +216,7 @@ def test_logits_are_the_mean_of_the_experts_and_the_loss_sees_all():
 
 
 def test_a_head_for_other_experts_than_the_backbones_is_refused():
-    model = classifier(RESNET_8, num_experts=3, head_experts=2)
+    model = classifier(RESNET_8, head_experts=2)
     with pytest.raises(ValueError, match="have 144 channels, expected 48 of each of 2 experts"):
         model(torch.randn(1, 3, 32, 32))
 

@@ -34,10 +34,8 @@ class MultiExpertBackbone(BaseModule):
             with norms that share a magnitude across shared and own stages.
     """
 
-    def __init__(
-        self, backbone: dict[str, Any], num_experts: int, init_cfg: dict[str, Any] | None = None
-    ) -> None:
-        super().__init__(init_cfg)
+    def __init__(self, backbone: dict[str, Any], num_experts: int) -> None:
+        super().__init__()
         hosts = [MODELS.build(backbone) for _ in range(num_experts)]
         own = _own_stages(hosts[0])
         experts = [
@@ -137,10 +135,9 @@ class MultiExpertHead(ClsHead):
         in_channels: int,
         predictor: dict[str, Any],
         loss: dict[str, Any],
-        init_cfg: dict[str, Any] | None = None,
     ) -> None:
         predictors = dict(type=ExpertPredictors, num_experts=num_experts, predictor=predictor)
-        super().__init__(num_classes, in_channels, predictors, loss, init_cfg)
+        super().__init__(num_classes, in_channels, predictors, loss)
 
     def forward(self, features: Tensor) -> Tensor:
         """Turn features (N, K D) into the mean of the experts' logits (N, C)."""
