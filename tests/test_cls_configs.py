@@ -237,7 +237,15 @@ def test_norms_sit_where_the_row_says_and_share_what_it_says(name, layers, learn
 @pytest.mark.parametrize(
     ("name", "millions"),
     # torchvision's counts with 1000 classes, and for Places-LT with the classifier exchanged.
-    [("imagenet_r50_ce", 25.557), ("imagenet_rx50_ce", 25.029), ("places_r152_ce", 58.892)],
+    # Those of RIDE are of its authors' networks.
+    [
+        ("imagenet_r50_ce", 25.557),
+        ("imagenet_rx50_ce", 25.029),
+        ("places_r152_ce", 58.892),
+        ("cifar100_ride", 0.784),
+        ("imagenet_rx50_ride", 56.715),
+        ("inat18_r50_ride", 76.588),
+    ],
 )
 def test_networks_have_the_published_number_of_parameters(name, millions):
     (path,) = [path for path in LEAVES if path.stem == name]

@@ -1,8 +1,8 @@
 """CIFAR-10-LT, ResNet-32, RIDE with three experts, by the recipe of its authors' CIFAR-100-LT code.
 
-200 epochs of batch 128, crop, flip and rotation; margins, re-weighting and temperatures from epoch
-160. The last two stages have 24 and 48 channels. Their code has no CIFAR-10-LT: what differs from
-CIFAR-100-LT is the diversity factor, here their default.
+200 epochs of batch 128, crop, flip and rotation; re-weighting and temperatures from epoch 160. The
+last two stages have 24 and 48 channels. Their code has no config for CIFAR-10-LT: the diversity
+factor, which they set for CIFAR-100-LT, is their default here.
 """
 
 _base_ = "./cls_cifar10_ldam_drw.py"
