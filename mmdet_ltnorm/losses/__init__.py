@@ -8,3 +8,6 @@ from mmdet_ltnorm.losses.ldam import LDAMLoss as LDAMLoss
 from mmdet_ltnorm.losses.ldam import ldam_loss as ldam_loss
 from mmdet_ltnorm.losses.reweight import ClassBalancedLoss as ClassBalancedLoss
 from mmdet_ltnorm.losses.reweight import effective_number_weights as effective_number_weights
+from mmdet_ltnorm.losses.ride import RIDELoss as RIDELoss
+from mmdet_ltnorm.losses.ride import expert_divergence as expert_divergence
+from mmdet_ltnorm.losses.ride import ride_temperature as ride_temperature

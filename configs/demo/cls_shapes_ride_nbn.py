@@ -1,0 +1,19 @@
+"""Shapes-LT, ResNet-8, RIDE with three experts + NBN, a magnitude for each expert.
+
+    python tools/train.py configs/demo/cls_shapes_ride_nbn.py
+
+MEASURED
+"""
+
+_base_ = "../_base_/cls_demo_shapes_ride.py"
+
+model = dict(
+    backbone=dict(
+        backbone=dict(
+            _delete_=True,
+            type="LTNormBackbone",
+            backbone=_base_.model.backbone.backbone,
+            norm_cfg=dict(type="NBN"),
+        ),
+    ),
+)
