@@ -88,10 +88,12 @@ def small(path, data_roots, work_dir):
         loader.update(num_workers=0, persistent_workers=False, batch_size=4)
         if loader.dataset.type in data_roots:
             loader.dataset.data_root = str(data_roots[loader.dataset.type])
-        for step in loader.dataset.pipeline:
+        for step in steps_of(loader.dataset.pipeline):
             if step.type in ("RandomResizedCrop", "ResizeShortestEdge", "CenterCrop"):
                 name = {"RandomResizedCrop": "size", "CenterCrop": "crop_size"}
                 step[name.get(step.type, "scale")] = 40 if "Shortest" in step.type else 32
+    if "contrastive_head" in cfg.model:
+        cfg.model.contrastive_head.update(hidden_channels=16, out_channels=8)
     if cfg.train_dataloader.dataset.get("imbalance_factor", 1) > 20:
         cfg.train_dataloader.dataset.imbalance_factor = 20
     cfg.train_cfg = dict(type="IterBasedTrainLoop", max_iters=2, val_interval=2)
@@ -104,6 +106,14 @@ def small(path, data_roots, work_dir):
     if "first_stage" in cfg.model:
         cfg.model.first_stage = str(save_first_stage(cfg, Path(work_dir) / "first.pth"))
     return cfg
+
+
+def steps_of(pipeline):
+    """Yield the transforms of a pipeline and of the views in it."""
+    for step in pipeline:
+        yield step
+        for view in step.get("views", ()):
+            yield from steps_of(view)
 
 
 def save_first_stage(cfg, file):
