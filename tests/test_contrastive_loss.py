@@ -1,4 +1,4 @@
-"""The balanced contrastive loss against loops in float64, a worked number, and what leaves it alone."""
+"""The balanced contrastive loss against loops in float64, and what it does not depend on."""
 
 import math
 

@@ -1,6 +1,7 @@
 """What BCL (Zhu et al., CVPR 2022) adds, for bases that put it into a data set's recipe.
 
-One view for the classifier, strongly augmented, and two as in SimCLR for the contrastive loss ("sim-sim").
+One view for the classifier, strongly augmented, and two as in SimCLR for the contrastive loss:
+"sim-sim" of the authors' code.
 """
 
 crop_and_flip = [dict(type="RandomResizedCrop", size=224), dict(type="HorizontalFlip")]
@@ -9,7 +10,9 @@ contrastive_view = [
     dict(
         type="RandomApply",
         prob=0.8,
-        transforms=[dict(type="ColorJitter", brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1)],
+        transforms=[
+            dict(type="ColorJitter", brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1)
+        ],
     ),
     dict(
         type="RandomGrayscale",

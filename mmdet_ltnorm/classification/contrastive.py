@@ -24,10 +24,10 @@ class ContrastiveClassifier(ImageClassifier):
     them, whose norms see one batch. Tests take plain images and know the head alone.
 
     Args:
-        contrastive_head: config of a module with ``loss(features, labels, class_weights)``: features
-            (V, N, D) of N images in V views, labels (N,), the weights (C, D) of the head's
-            predictor; it returns a dict of losses. Its ``in_channels`` may be left out, as the
-            head's.
+        contrastive_head: config of a module that is built with ``in_channels``, D. Its
+            ``loss(features, labels, class_weights)`` returns a dict of losses from features
+            (V, N, D) of N images in V views, labels (N,) and the weights (C, D) of the head's
+            predictor.
 
     Raises:
         ValueError: training images do not come in two or more views.
@@ -43,7 +43,7 @@ class ContrastiveClassifier(ImageClassifier):
     ) -> None:
         super().__init__(backbone, head, data_preprocessor, init_cfg)
         in_channels = self.head.predictor.in_features
-        self.contrastive_head = MODELS.build({"in_channels": in_channels, **contrastive_head})
+        self.contrastive_head = MODELS.build({**contrastive_head, "in_channels": in_channels})
 
     def forward(
         self,

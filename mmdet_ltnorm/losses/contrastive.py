@@ -1,4 +1,4 @@
-"""Balanced contrastive loss: supervised contrastive learning in which all classes weigh the same."""
+"""Supervised contrastive learning in which all classes weigh the same."""
 
 import torch
 from mmengine.registry import MODELS
