@@ -297,7 +297,9 @@ def small_and_saving(path, data_roots, work_dir):
     return cfg
 
 
-RESUMED = pytest.mark.parametrize("config", ["cifar_lt/cifar10_bs_nbn_lr", "demo/cls_shapes_bcl_nbn"])
+RESUMED = pytest.mark.parametrize(
+    "config", ["cifar_lt/cifar10_bs_nbn_lr", "demo/cls_shapes_bcl_nbn"]
+)
 
 
 @RESUMED
