@@ -107,6 +107,8 @@ def small(path, data_roots, work_dir):
             if step.type in ("RandomResizedCrop", "ResizeShortestEdge", "CenterCrop"):
                 name = {"RandomResizedCrop": "size", "CenterCrop": "crop_size"}
                 step[name.get(step.type, "scale")] = side + 8 if "Shortest" in step.type else side
+    if "contrastive_head" in cfg.model:
+        cfg.model.contrastive_head.update(hidden_channels=16, out_channels=8)
     if cfg.train_dataloader.dataset.get("imbalance_factor", 1) > 20:
         cfg.train_dataloader.dataset.imbalance_factor = 20
     cfg.train_cfg = dict(type="IterBasedTrainLoop", max_iters=2, val_interval=2)
@@ -371,12 +373,26 @@ def test_imbalance_width_and_seed_are_options(data_roots, tmp_path):
     assert runner.seed == 7
 
 
-def test_a_checkpoint_is_tested_alone_with_the_groups_of_the_training_set(data_roots, tmp_path):
-    path = CONFIGS / "cifar_lt" / "cifar10_bs_nbn_lr.py"
-    trained = Runner.from_cfg(small(path, data_roots, tmp_path))
+def small_and_saving(path, data_roots, work_dir):
+    cfg = small(path, data_roots, work_dir)
+    cfg.default_hooks.checkpoint.update(by_epoch=False, interval=1)
+    return cfg
+
+
+RESUMED = pytest.mark.parametrize(
+    "config", ["cifar_lt/cifar10_bs_nbn_lr", "demo/cls_shapes_bcl_nbn"]
+)
+
+
+@RESUMED
+def test_a_checkpoint_is_tested_alone_with_the_groups_of_the_training_set(
+    config, data_roots, tmp_path
+):
+    path = CONFIGS / f"{config}.py"
+    trained = Runner.from_cfg(small_and_saving(path, data_roots, tmp_path))
     trained.train()
     history = trained.message_hub.log_scalars
-    cfg = small(path, data_roots, tmp_path)
+    cfg = small_and_saving(path, data_roots, tmp_path)
     cfg.test_dataloader = cfg.val_dataloader
     cfg.load_from = str(tmp_path / "iter_2.pth")
     scores = Runner.from_cfg(cfg).test()
@@ -385,10 +401,11 @@ def test_a_checkpoint_is_tested_alone_with_the_groups_of_the_training_set(data_r
         assert score == pytest.approx(history[f"val/{name}"].current(), nan_ok=True)
 
 
-def test_a_killed_run_goes_on_with_its_loss_knowing_the_classes(data_roots, tmp_path):
-    path = CONFIGS / "cifar_lt" / "cifar10_bs.py"
-    Runner.from_cfg(small(path, data_roots, tmp_path)).train()
-    cfg = small(path, data_roots, tmp_path)
+@RESUMED
+def test_a_killed_run_goes_on_with_its_loss_knowing_the_classes(config, data_roots, tmp_path):
+    path = CONFIGS / f"{config}.py"
+    Runner.from_cfg(small_and_saving(path, data_roots, tmp_path)).train()
+    cfg = small_and_saving(path, data_roots, tmp_path)
     cfg.train_cfg.max_iters = 3
     cfg.load_from, cfg.resume = str(tmp_path / "iter_2.pth"), True
     runner = Runner.from_cfg(cfg)

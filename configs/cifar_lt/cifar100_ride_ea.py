@@ -2,7 +2,7 @@
 
     python tools/train.py configs/cifar_lt/cifar100_ride_ea.py
 
-No number in the paper. Not measured here. Five epochs of 512 images, classes balanced, lr 0.01: the
+No row in the papers. Not measured here. Five epochs of 512 images, classes balanced, lr 0.01: the
 recipe of RIDE's authors. experts/used is the mean number of experts that an image needs.
 """
 

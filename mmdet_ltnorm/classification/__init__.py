@@ -1,6 +1,12 @@
 """Image classification on mmengine: networks, heads, hooks and two-stage training."""
 
 from mmdet_ltnorm.classification.classifier import ImageClassifier as ImageClassifier
+from mmdet_ltnorm.classification.contrastive import (
+    ContrastiveClassifier as ContrastiveClassifier,
+)
+from mmdet_ltnorm.classification.contrastive import (
+    PrototypeContrastiveHead as PrototypeContrastiveHead,
+)
 from mmdet_ltnorm.classification.data_preprocessor import (
     ClsDataPreprocessor as ClsDataPreprocessor,
 )

@@ -2,6 +2,8 @@
 
 from mmdet_ltnorm.losses.balanced_softmax import BalancedSoftmaxLoss as BalancedSoftmaxLoss
 from mmdet_ltnorm.losses.balanced_softmax import balanced_softmax_loss as balanced_softmax_loss
+from mmdet_ltnorm.losses.contrastive import BalancedContrastiveLoss as BalancedContrastiveLoss
+from mmdet_ltnorm.losses.contrastive import balanced_contrastive_loss as balanced_contrastive_loss
 from mmdet_ltnorm.losses.focal import SoftmaxFocalLoss as SoftmaxFocalLoss
 from mmdet_ltnorm.losses.focal import softmax_focal_loss as softmax_focal_loss
 from mmdet_ltnorm.losses.ldam import LDAMLoss as LDAMLoss
