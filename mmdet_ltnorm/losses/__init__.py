@@ -2,6 +2,10 @@
 
 from mmdet_ltnorm.losses.balanced_softmax import BalancedSoftmaxLoss as BalancedSoftmaxLoss
 from mmdet_ltnorm.losses.balanced_softmax import balanced_softmax_loss as balanced_softmax_loss
+from mmdet_ltnorm.losses.eql import EqualizationLoss as EqualizationLoss
+from mmdet_ltnorm.losses.eql import eql_weights as eql_weights
+from mmdet_ltnorm.losses.eqlv2 import EqualizationLossV2 as EqualizationLossV2
+from mmdet_ltnorm.losses.eqlv2 import eqlv2_weights as eqlv2_weights
 from mmdet_ltnorm.losses.focal import SoftmaxFocalLoss as SoftmaxFocalLoss
 from mmdet_ltnorm.losses.focal import softmax_focal_loss as softmax_focal_loss
 from mmdet_ltnorm.losses.ldam import LDAMLoss as LDAMLoss
