@@ -41,7 +41,7 @@ class LogNHook(PostHocHook):
         else:
             loader, measure = detector_loader(runner.cfg), detector_moments
         batches = Runner.build_dataloader(loader, seed=runner.seed)
-        moments = measure(model, head, _shown(batches)).over_ranks()
+        moments = measure(model, head, _with_progress_bar(batches)).over_ranks()
         if not (moments.std > 0).all():
             constant = int((moments.std > 0).logical_not().nonzero()[0])
             raise ValueError(
@@ -120,5 +120,5 @@ class _Watch(nn.Module):
         return {}
 
 
-def _shown(loader: Iterable[Any]) -> Iterable[Any]:
+def _with_progress_bar(loader: Iterable[Any]) -> Iterable[Any]:
     return tqdm(loader, desc="LogN: logits of the training set", disable=not is_main_process())
