@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 import torch
 from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.runner import Runner
+from tiny_mask_rcnn import CONFIGS, tiny_data, tiny_model
 from torch import distributed as dist
 from torch.multiprocessing import start_processes
 
@@ -246,7 +249,7 @@ def test_eqlv2_adds_the_gradients_of_all_ranks(tmp_path):
             torch.testing.assert_close(value, loss.state_dict()[name], rtol=1e-12, atol=0)
 
 
-# In box heads
+# In detectors
 
 LOSSES = {
     "EqualizationLoss": dict(ann_file="never read", threshold=0.1, num_classes=5),
@@ -318,6 +321,36 @@ def test_computes_in_float32_under_autocast(name):
     torch.testing.assert_close(value, other(low.detach().float(), labels))
     value.backward()
     assert torch.isfinite(low.grad).all()
+
+
+@pytest.mark.parametrize("name", ["eql_2x", "eqlv2_2x"])
+def test_a_detector_trains_with_it_and_scores(name, mini_lvis, tmp_path, monkeypatch):
+    monkeypatch.setattr(Config, "pretty_text", property(lambda cfg: repr(cfg)))  # takes seconds
+    file = mini_lvis / "annotations" / "lvis_v1_train.json"
+    options = {**tiny_model(8), **tiny_data(mini_lvis, image_size=64)}
+    options = {key.replace("backbone.backbone", "backbone"): v for key, v in options.items()}
+    for loader in ("train_dataloader", "val_dataloader"):
+        names = [category["name"] for category in json.loads(file.read_text())["categories"]]
+        options[f"{loader}.dataset.metainfo.classes"] = names
+    cfg = Config.fromfile(CONFIGS / f"{name}.py")
+    cfg.merge_from_dict(options)
+    loss = cfg.model.roi_head.bbox_head.loss_cls
+    if name == "eql_2x":
+        loss.update(ann_file=str(file), threshold=0.4)
+    cfg.train_cfg = dict(type="IterBasedTrainLoop", max_iters=2, val_interval=2)
+    cfg.param_scheduler = cfg.test_dataloader = cfg.test_cfg = cfg.test_evaluator = None
+    cfg.work_dir, cfg.experiment_name = str(tmp_path), name
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    scalars = runner.message_hub.log_scalars
+    assert math.isfinite(scalars["train/loss_cls"].current())
+    assert 0 <= scalars["train/acc_classes"].current() <= 100
+    assert scalars["val/lvis/bbox_AP"].current() >= 0
+    loss = runner.model.roi_head.bbox_head.loss_cls
+    if name == "eql_2x":
+        assert 0 < loss.rare.sum() < 8
+    else:
+        assert (loss.negative > 0).all() and (loss.positive > 0).any()
 
 
 def test_mmdets_own_loss_is_scored_by_a_softmax_in_its_heads():

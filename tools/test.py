@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--out", metavar="FILE.pkl", help="write the predictions to this file")
     parser.add_argument("--show-dir", help="draw the predictions on images under the work dir")
     parser.add_argument(
-        "--post", choices=POST_HOC, help="calibrate the trained model's scores first, untrained"
+        "--post", choices=POST_HOC, help="calibrate the scores of the trained model for the test"
     )
     parser.add_argument(
         "--post-strength",

@@ -9,7 +9,7 @@ from mmengine.registry import HOOKS, MODELS
 from mmengine.runner import Runner
 from torch import nn
 
-from mmdet_ltnorm.calibration.stand_ins import FrequencyDivided
+from mmdet_ltnorm.calibration.stand_ins import FrequencyDivided, check_scores
 from mmdet_ltnorm.class_groups import image_counts
 
 CLASSIFIER, DETECTOR = "predictor", "fc_cls"  # the layer of logits in ClsHead and mmdet's box heads
@@ -31,20 +31,23 @@ class PostHocHook(Hook):
 
     def before_test(self, runner: Runner) -> None:
         """Exchange the part; the checkpoint is loaded by now."""
-        self._head = self._one_head(runner.model)
+        self._head, layer = self._one_head(runner.model)
+        device = next(self._head.parameters()).device
+        check_scores(self._head.loss_cls, layer.out_features, device)
         self._part, new = self.calibrate(runner, self._head)
         self._old = getattr(self._head, self._part)
-        setattr(self._head, self._part, new.to(next(self._head.parameters()).device))
+        setattr(self._head, self._part, new.to(device))
 
     def after_test(self, runner: Runner) -> None:
         """Put the part back."""
         setattr(self._head, self._part, self._old)
 
-    def _one_head(self, model: nn.Module) -> nn.Module:
+    def _one_head(self, model: nn.Module) -> tuple[nn.Module, nn.Module]:
         heads = [
-            module
+            (module, getattr(module, name))
             for module in model.modules()
-            if hasattr(module, "loss_cls") and any(hasattr(module, name) for name in self.layers)
+            for name in self.layers
+            if hasattr(module, "loss_cls") and hasattr(module, name)
         ]
         if len(heads) != 1:
             raise ValueError(

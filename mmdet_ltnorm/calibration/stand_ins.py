@@ -40,19 +40,24 @@ class LogitNormalized(nn.Module):
 
 
 def scores_of(loss: nn.Module, logits: Tensor) -> Tensor:
-    """Return the scores that a head with this loss makes of logits.
-
-    Raises:
-        ValueError: they are not probabilities of classes that exclude each other.
-    """
+    """Return the scores that a head with this loss makes of logits."""
     # mmdet's box heads look for the first, our heads for the second.
     custom = ("custom_cls_channels", "custom_activation")
     if not any(getattr(loss, name, False) for name in custom):
         return logits.softmax(1)
-    scores = loss.get_activation(logits)
-    if not torch.allclose(total := scores.sum(1), torch.ones_like(total), atol=1e-3):
+    return loss.get_activation(logits)
+
+
+def check_scores(loss: nn.Module, columns: int, device: torch.device) -> None:
+    """Check that scores are probabilities of classes that exclude each other.
+
+    Raises:
+        ValueError: logits of so many columns give scores that do not sum to 1.
+    """
+    logits = torch.tensor([[1.0], [2.0]]) * torch.linspace(-3, 3, columns)
+    total = scores_of(loss, logits.to(device)).sum(1)
+    if not torch.allclose(total, torch.ones_like(total), atol=1e-3):
         raise ValueError(
-            f"calibration needs scores that sum to 1, as those of a softmax or of Seesaw do; "
+            "calibration needs scores that sum to 1, as those of a softmax or of Seesaw do; "
             f"{type(loss).__name__} gives sums such as {total[0]:.4g}"
         )
-    return scores
