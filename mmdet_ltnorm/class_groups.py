@@ -1,6 +1,9 @@
 """The classes of a long-tailed data set, by how often the training set shows them."""
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,3 +38,35 @@ def checked_counts(counts: Sequence[int]) -> NDArray[np.int64]:
             f"and not all 0, got {counts!r}"
         )
     return array.astype(np.int64)
+
+
+def image_counts(ann_file: str | Path) -> tuple[NDArray[np.int64], int]:
+    """Return each category's number of images in a file of LVIS's format, and that of all images.
+
+    The categories' are their ``image_count``, in the order of the file, which is that of mmdet's
+    labels. All images are those with an annotation, of which none is kept while the file is read.
+
+    Raises:
+        FileNotFoundError, ValueError: there is no such file, or its categories have no counts.
+    """
+    annotated = set()
+
+    def without_annotations(entry: dict[str, Any]) -> dict[str, Any] | None:
+        if "image_id" not in entry:
+            return entry
+        annotated.add(entry["image_id"])
+        return None
+
+    path = Path(ann_file)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path.absolute()} does not exist: the categories of the training annotations hold "
+            "the number of images of each class"
+        )
+    content = json.loads(path.read_bytes(), object_hook=without_annotations)
+    categories = content.get("categories", ()) if isinstance(content, dict) else ()
+    if not categories or any("image_count" not in category for category in categories):
+        raise ValueError(
+            f"{path} has no image_count in its categories, which LVIS's annotation files have"
+        )
+    return checked_counts([category["image_count"] for category in categories]), len(annotated)

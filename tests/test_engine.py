@@ -362,7 +362,8 @@ def test_the_hosts_operators_take_bfloat16_as_float32():
 def arguments(config=SEESAW_NBN, **options):
     given = dict(config=str(config), work_dir=None, cfg_options={}, launcher="none", local_rank=0)
     train = dict(resume=None, amp=False, auto_scale_lr=False)
-    return argparse.Namespace(**{**given, **train, **options})
+    test = dict(out=None, show_dir=None, post=None, post_strength=None)
+    return argparse.Namespace(**{**given, **train, **test, **options})
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ MAY_IMPORT = {
     "norms": set(),
     "predictors": set(),
     "data": {"class_groups"},
+    "calibration": {"class_groups", "losses"},
     "evaluation": {"class_groups"},
     "losses": {"class_groups"},
     "surgery": {"norms"},

@@ -33,7 +33,7 @@ class SplitSeedingHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Count the images of each class, and the components."""
-        self._image_counts = image_counts(runner.train_dataloader.dataset)
+        self._image_counts = images_of_classes(runner.train_dataloader.dataset)
         self._num_groups = shared_num_components(runner.model)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
@@ -58,7 +58,7 @@ class SplitSeedingHook(Hook):
             self._entered = None
 
 
-def image_counts(dataset: Any) -> Sequence[int]:
+def images_of_classes(dataset: Any) -> Sequence[int]:
     """Return in how many images each class of a detection data set is, in the order of labels."""
     totals: list[int] = []
     for plain in plain_datasets(dataset):
