@@ -2,7 +2,8 @@
 
     python tools/train.py configs/demo/cls_shapes_ride_nbn.py
 
-MEASURED
+Measured with seeds 0, 1, 2: 79.0 ± 0.8 (many 92.4, medium 77.3, few 67.9), no different from
+cls_shapes_ride.
 """
 
 _base_ = "../_base_/cls_demo_shapes_ride.py"
