@@ -2,7 +2,7 @@
 
     python tools/train.py configs/demo/cls_shapes_ride_ea.py
 
-Measured with seeds 0, 1, 2: 79.3 ± 2.1 with 1.44 of the 3 experts for an image; with all 79.4 ± 2.2.
+Measured with seeds 0, 1, 2: 79.3 ± 2.1 with 1.44 of 3 experts for an image; with all 79.4 ± 2.2.
 """
 
 _base_ = "../_base_/cls_demo_shapes_ride.py"
