@@ -1,0 +1,175 @@
+"""Which channels of the classifier's input carry rare and frequent classes (NBN paper, Table V)."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmdet_ltnorm.analysis.capture import Batch, classifier_layer, evaluating, labelled_batches
+from mmdet_ltnorm.analysis.groups import Groups, checked_group, class_means, group_means
+from mmdet_ltnorm.analysis.pictures import COLOURS, MARKERS, picture
+from mmdet_ltnorm.analysis.tables import markdown_table
+
+CHUNK = 2**24  # logits at a time
+KINDS = ("rare-specific", "frequent-specific", "common")
+
+
+def channel_effects(
+    model: nn.Module, loader: Any, groups: Groups, tail: str = "few", head: str = "many"
+) -> dict[str, NDArray[np.float64]]:
+    """Return the change of accuracy when each channel is masked, in points, (C,).
+
+    Keys are ``'tail'`` and ``'head'``: the mean over the classes of these groups.
+
+    Raises:
+        ValueError: a group is empty.
+    """
+    chosen = {"tail": checked_group(groups, tail), "head": checked_group(groups, head)}
+    layer = classifier_layer(model)
+    with evaluating(layer):
+        columns = column_weights(layer)
+    hits: Any = 0
+    for batch in labelled_batches(model, loader):
+        one_hot = F.one_hot(batch.labels, batch.logits.shape[1]).float()
+        right = [batch.logits.argmax(1) == batch.labels]  # the last row: nothing masked
+        right = torch.cat([*_right_without_each(layer, columns, batch), torch.stack(right)])
+        hits = hits + torch.stack([right.float() @ one_hot, torch.ones_like(right).float() @ one_hot])
+    hits, tested = hits.cpu().numpy().astype(np.int64)
+    of_class = class_means(hits, tested)
+    return group_means(of_class[:-1] - of_class[-1], chosen)
+
+
+def _right_without_each(
+    layer: nn.Module, columns: Tensor | None, batch: Batch
+) -> Iterator[Tensor]:
+    """Yield which samples are right without a channel, (channels, N), for all channels in turn."""
+    features, logits, labels = batch
+    classes, values = logits.shape[1], (features if columns is None else logits).numel()
+    for chunk in torch.arange(features.shape[1]).split(max(CHUNK // values, 1)):
+        if columns is not None:
+            masked = logits - features.T[chunk, :, None] * columns.T[chunk, None, :classes]
+        else:
+            rows = features.repeat(len(chunk), 1, 1)
+            rows[torch.arange(len(chunk)), :, chunk] = 0
+            masked = layer(rows.flatten(0, 1))[:, :classes].unflatten(0, rows.shape[:2])
+        yield masked.argmax(2) == labels
+
+
+@torch.no_grad()
+def column_weights(layer: nn.Module) -> Tensor | None:
+    """Return W (K, C) of a layer that computes Wx + b, however it does; None of any other.
+
+    Without channel k the logits of such a layer are its logits minus :math:`W_{:k} x_k`.
+    """
+    identity = torch.eye(layer.weight.shape[1]).to(layer.weight)
+    bias = layer(torch.zeros_like(identity[:1]))
+    weight = (layer(identity) - bias).T
+    probe = torch.linspace(-2, 3, len(identity)).to(identity).expand(2, -1) * identity.new_tensor([[1.0], [2.0]])
+    affine = torch.allclose(layer(probe), probe @ weight.T + bias, rtol=1e-3, atol=1e-3)
+    return weight if affine else None
+
+
+def channel_kinds(
+    effects: Mapping[str, NDArray[np.float64]], severe: float, negligible: float
+) -> dict[str, NDArray[np.bool_]]:
+    """Return which channels (C,) are specific to rare or frequent classes, or common.
+
+    Rare-specific: without it the tail loses at least ``severe`` points and the head less than
+    ``negligible``; frequent-specific the other way round; common: both lose ``severe``. The paper
+    gives no thresholds.
+    """
+    tail, head = -effects["tail"], -effects["head"]
+    return dict(
+        zip(
+            KINDS,
+            (
+                (tail >= severe) & (head < negligible),
+                (head >= severe) & (tail < negligible),
+                (tail >= severe) & (head >= severe),
+            ),
+            strict=True,
+        )
+    )
+
+
+def masked_accuracy(
+    model: nn.Module,
+    loader: Any,
+    masks: Mapping[str, NDArray[np.bool_]],
+    groups: Groups,
+    tail: str = "few",
+    head: str = "many",
+) -> dict[str, dict[str, float]]:
+    """Return the accuracy in percent of all samples, tail and head, without and with each mask.
+
+    Args:
+        masks: the channels (C,) that are set to zero before the classifier.
+    """
+    chosen = {"tail": checked_group(groups, tail), "head": checked_group(groups, head)}
+    layer = classifier_layer(model)
+    kept = {"nothing": torch.ones_like(layer.weight[0])}
+    kept |= {name: torch.from_numpy(~mask).to(layer.weight) for name, mask in masks.items()}
+    hits: dict[str, Any] = dict.fromkeys(kept, 0)
+    tested: Any = 0
+    for features, logits, labels in labelled_batches(model, loader):
+        classes = logits.shape[1]
+        tested = tested + torch.bincount(labels, minlength=classes).cpu().numpy()
+        for name, factor in kept.items():
+            right = layer(features * factor)[:, :classes].argmax(1) == labels
+            hits[name] = hits[name] + torch.bincount(labels[right], minlength=classes).cpu().numpy()
+    return {
+        name: {
+            "all": 100 * float(own.sum() / tested.sum()),
+            **{key: float(v) for key, v in group_means(class_means(own, tested), chosen).items()},
+        }
+        for name, own in hits.items()
+    }
+
+
+def channels_table(models: Mapping[str, Mapping[str, Mapping[str, float]]], sizes: Mapping[str, Mapping[str, int]]) -> str:
+    """Return the paper's Table V for each model in Markdown, with the number of masked channels."""
+    rows = []
+    for label, accuracy in models.items():
+        base = accuracy["nothing"]
+        for name, scores in accuracy.items():
+            cells = [f"{scores['all']:.1f}"]
+            for key in ("tail", "head"):
+                change = "" if name == "nothing" else f" ({scores[key] - base[key]:+.1f})"
+                cells.append(f"{scores[key]:.1f}{change}")
+            what = label if name == "nothing" else f"mask {name}"
+            rows.append([what, str(sizes[label].get(name, 0)), *cells])
+    return markdown_table(["", "channels", "All", "Tail", "Head"], rows)
+
+
+def draw_channels(
+    models: Mapping[str, Mapping[str, NDArray[np.float64]]],
+    kinds: Mapping[str, Mapping[str, NDArray[np.bool_]]],
+    out: Path,
+) -> None:
+    """Draw a dot for each channel: what the head and the tail lose without it, by kind."""
+    with picture(out, 0.5 + 1.9 * ((len(models) + 1) // 2)) as figure:
+        panels = figure.subplots((len(models) + 1) // 2, min(len(models), 2), squeeze=False, sharex=True, sharey=True)
+        for axes in panels.flat[len(models) :]:
+            axes.set_axis_off()
+        for axes, (label, effects) in zip(panels.flat, models.items(), strict=False):
+            of_kind = kinds[label]
+            other = ~np.any(list(of_kind.values()), axis=0)
+            for (name, mask), colour, marker in zip(
+                [("others", other), *of_kind.items()], ("#999999", *COLOURS), (".", *MARKERS), strict=False
+            ):
+                axes.scatter(
+                    effects["head"][mask], effects["tail"][mask], 9, color=colour, marker=marker,
+                    alpha=0.7, linewidths=0, label=f"{name}"
+                )
+            axes.axhline(0, color="black", linewidth=0.5)
+            axes.axvline(0, color="black", linewidth=0.5)
+            axes.set_title(label)
+        figure.supxlabel("change of head accuracy without the channel, points", fontsize=7)
+        figure.supylabel("of tail accuracy, points", fontsize=7)
+        handles, labels = panels[0, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=4, columnspacing=1, handletextpad=0.2)
