@@ -43,11 +43,15 @@ def checked_counts(counts: Sequence[int]) -> NDArray[np.int64]:
 def class_counts(dataset: Any) -> list[int]:
     """Return the number of samples of each class, in wrapped and joined data sets too.
 
+    Of mmdet's COCO and LVIS data sets it is the number of images with the class.
+
     Raises:
         ValueError: a data set without ``class_counts``, or joined ones with different classes.
     """
     if hasattr(dataset, "class_counts"):
         return [int(count) for count in dataset.class_counts]
+    if hasattr(dataset, "cat_img_map"):
+        return [len(set(dataset.cat_img_map[category])) for category in dataset.cat_ids]
     if hasattr(dataset, "datasets"):
         parts = [class_counts(part) for part in dataset.datasets]
         if len({len(part) for part in parts}) != 1:

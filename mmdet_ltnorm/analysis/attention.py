@@ -80,7 +80,7 @@ def attention(
     try:
         with evaluating(model):
             data = {name: [image[name] for image in images] for name in ("inputs", "data_samples")}
-            logits = model(model.data_preprocessor(data, False)["inputs"], mode="tensor")
+            features = model.extract_feat(model.data_preprocessor(data, False)["inputs"])
     finally:
         handle.remove()
     if hasattr(model, "roi_head") or maps[0].shape[1] != len(everything):
@@ -89,8 +89,9 @@ def attention(
             f"{type(model).__name__} with {maps[0].shape[1]} of them and a classifier of "
             f"{len(everything)} features"
         )
+    predicted = layer(features).argmax(1).cpu().numpy()
     stacked = torch.stack([attention_map(maps[0], chosen) for chosen in channels], 1)
-    return Attention(stacked.float().cpu().numpy(), logits.argmax(1).cpu().numpy(), channels)
+    return Attention(stacked.float().cpu().numpy(), predicted, channels)
 
 
 def draw_attention(
@@ -134,5 +135,5 @@ def draw_attention(
 def _draw_map(axes: Any, pixels: NDArray[np.uint8], values: NDArray[np.float32]) -> None:
     height, width = pixels.shape[:2]
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)
-    axes.imshow(pixels.mean(2), cmap="grey")
+    axes.imshow(pixels.mean(2), cmap="gray")
     axes.imshow(values, cmap="viridis", alpha=0.65, interpolation="bilinear", extent=extent)

@@ -6,6 +6,7 @@ What these functions write bears the name of the function; several models are dr
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -110,15 +111,9 @@ def attention(
         pair = confused.most_confused_pair(matrix, first.groups, tail, head)
     else:
         pair = (_label(names, rare), _label(names, frequent))
-    top = top or classifier_layer(first.model).weight.shape[1] // 8
-    if images:
-        chosen = [dataset[index] for index in images]
-    else:
-        own = (i for i in range(len(dataset)) if pair[0] in dataset.get_cat_ids(i))
-        candidates = [dataset[index] for index in islice(own, CANDIDATES)]
-        predicted = maps.attention(first.model, candidates, *pair, top).predicted
-        order = np.argsort(predicted != pair[1], kind="stable")[:SHOWN]
-        chosen = [candidates[index] for index in order]
+    if top is None:
+        top = classifier_layer(first.model).weight.shape[1] // 8
+    chosen = [dataset[index] for index in images] or _confused_images(first, pair, top)
     found = {k: maps.attention(each.model, chosen, *pair, top) for k, each in models.items()}
     strengths = {
         label: strength.feature_statistics(each.model, each.loader, each.groups)["all"]
@@ -183,6 +178,18 @@ def _classes(models: Mapping[str, scores.ClassScores], out: Path) -> str:
     }
     save_numbers(numbers, out / "classes")
     return scores.class_scores_table(models)
+
+
+def _confused_images(trained: Trained, pair: tuple[int, int], top: int) -> list[dict[str, Any]]:
+    """Return images of the pair's first class, those first that the model takes for the second."""
+    dataset = trained.loader.dataset
+    own = (index for index in range(len(dataset)) if pair[0] in dataset.get_cat_ids(index))
+    candidates = [dataset[index] for index in islice(own, CANDIDATES)]
+    if not candidates:
+        raise ValueError(f"the test set has no image of {trained.class_names[pair[0]]}")
+    predicted = maps.attention(trained.model, candidates, *pair, top).predicted
+    order = np.argsort(predicted != pair[1], kind="stable")
+    return [candidates[index] for index in order[:SHOWN]]
 
 
 def _label(names: Sequence[str], name: str) -> int:

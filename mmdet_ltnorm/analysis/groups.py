@@ -21,18 +21,21 @@ def counts_and_groups(cfg: Mapping[str, Any], dataset: Any) -> tuple[NDArray[np.
     read from the test set's annotation file, else they are counted in the training set and make
     many-, medium- and few-shot groups.
     """
-    if not hasattr(dataset, "cat_ids"):
-        counts = class_counts(training_set(cfg))
-        return np.array(counts), class_groups(counts)
-    by_id = {category["id"]: category for category in load(dataset.ann_file)["categories"]}
-    categories = [by_id[category_id] for category_id in dataset.cat_ids]
-    if all("frequency" in category for category in categories):
+    categories = _categories(dataset)
+    if categories and all("frequency" in category for category in categories):
         letters = np.array([category["frequency"] for category in categories])
         counts = np.array([category["image_count"] for category in categories])
         return counts, {name: np.flatnonzero(letters == f) for name, f in FREQUENCIES.items()}
-    images = training_set(cfg).cat_img_map
-    counts = np.array([len(images[category_id]) for category_id in dataset.cat_ids])
-    return counts, class_groups(counts)
+    counts = class_counts(training_set(cfg))
+    return np.array(counts), class_groups(counts)
+
+
+def _categories(dataset: Any) -> list[dict[str, Any]]:
+    """Return the categories of a detector's annotation file in the order of the labels."""
+    if not hasattr(dataset, "cat_ids"):
+        return []
+    by_id = {category["id"]: category for category in load(dataset.ann_file)["categories"]}
+    return [by_id[category_id] for category_id in dataset.cat_ids]
 
 
 def group_of_class(groups: Groups) -> torch.Tensor:
