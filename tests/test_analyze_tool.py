@@ -84,7 +84,8 @@ def test_features_channels_attention_and_confusion_of_classifiers(
     analyze(monkeypatch, "attention", *files, *groups)
     assert np.load(tmp_path / "attention.npz")["CE/maps"].shape[:2] == (3, 3)
     analyze(monkeypatch, "attention", *files, "--rare", "9", "--frequent", "0", "--images", 5)
-    assert json.loads((tmp_path / "attention.json").read_text())["CE"]["pair"] == ["9", "0"]
+    content = json.loads((tmp_path / "attention.json").read_text())["CE"]
+    assert content == {"rare class": "9", "frequent class": "0", "top": 8}
     analyze(monkeypatch, "confusion", *files)
     assert np.load(tmp_path / "confusion.npz")["CE/matrix"].sum() == 797
     wanted = ["attention", "channels", "classes", "confusion", "features"]
@@ -106,13 +107,16 @@ def test_components_and_magnitude(digits, tmp_path, monkeypatch, capsys):
     np.testing.assert_allclose(shares[1:].sum(1), 1, rtol=1e-5)  # no digit is many-shot
     analyze(monkeypatch, "magnitude", Path(digits["nbn"][1]).parent, "--out", tmp_path)
     assert pictures(tmp_path) == ["components.png", "magnitude.png"]
-    assert "in 30 iterations" in capsys.readouterr().out
+    assert "at iteration 30" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["gamma", "ce", "--layer", "bn9"], "has no batch norm layer 'bn9'; there are backbone.bn1"),
+        (
+            ["gamma", "ce", "--layer", "bn9"],
+            "has no batch norm layer 'bn9'; there are backbone.bn1",
+        ),
         (["channels", "ce"], "no class is in a group 'many'"),
         (["components", "nbn"], "has no CBN layer"),
         (["attention", "ce", "--rare", "x", "--frequent", "0"], "no class 'x'; there are 0, 1, 2"),

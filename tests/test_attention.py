@@ -12,7 +12,9 @@ from mmdet_ltnorm.data import ClsDataSample
 def items(number):
     images, labels = images_and_labels()
     pairs = zip(images[:number], labels[:number], strict=True)
-    return [{"inputs": i, "data_samples": ClsDataSample(gt_label=label[None])} for i, label in pairs]
+    return [
+        {"inputs": i, "data_samples": ClsDataSample(gt_label=label[None])} for i, label in pairs
+    ]
 
 
 def test_a_map_is_the_normalized_sum_of_squares():

@@ -95,7 +95,9 @@ def test_masked_sets_equal_the_reference_and_the_table_shows_their_cost():
 
 def test_an_empty_group_is_refused_with_the_groups_there_are():
     groups = {"many": np.array([], np.int64), "medium": np.arange(3), "few": np.arange(3, 5)}
-    with pytest.raises(ValueError, match=r"no class is in a group 'many'.*: many \(0\), medium \(3"):
+    with pytest.raises(
+        ValueError, match=r"no class is in a group 'many'.*: many \(0\), medium \(3"
+    ):
         channel_effects(classifier(), loader(20), groups)
     with pytest.raises(ValueError, match=r"no class is in a group 'rare'"):
         channel_effects(classifier(), loader(20), groups, tail="rare")

@@ -25,9 +25,16 @@ def test_statistics_equal_those_of_all_pixels_at_once(tmp_path):
     log = torch.stack(
         [
             tau.log()
-            - 0.5 * (((x - mu[:, None, None]) ** 2) / (v + layer.eps)[:, None, None] + (v + layer.eps).log()[:, None, None]).sum(1)
+            - 0.5
+            * (
+                ((x - mu[:, None, None]) ** 2) / (v + layer.eps)[:, None, None]
+                + (v + layer.eps).log()[:, None, None]
+            ).sum(1)
             for tau, mu, v in zip(
-                layer.prior.double(), layer.running_mean.double(), layer.running_var.double(), strict=True
+                layer.prior.double(),
+                layer.running_mean.double(),
+                layer.running_var.double(),
+                strict=True,
             )
         ],
         1,

@@ -2,8 +2,16 @@
 
 import numpy as np
 import pytest
-from analysis_cases import CLASSES, COUNTS, GROUPS, class_accuracy, classifier, loader, reference_features
 import torch
+from analysis_cases import (
+    CLASSES,
+    COUNTS,
+    GROUPS,
+    class_accuracy,
+    classifier,
+    loader,
+    reference_features,
+)
 
 from mmdet_ltnorm.analysis.class_scores import (
     class_scores_table,
@@ -58,7 +66,9 @@ CLASSIFIER = [
 ]
 DETECTOR = [
     dict(id=1, name="a", frequency="f", train_images=200, objects=5, bbox_AP=0.5, segm_AP=0.4),
-    dict(id=2, name="b", frequency="r", train_images=3, objects=0, bbox_AP=0.1, segm_AP=float("nan")),
+    dict(
+        id=2, name="b", frequency="r", train_images=3, objects=0, bbox_AP=0.1, segm_AP=float("nan")
+    ),
 ]
 
 
@@ -73,7 +83,9 @@ def test_scores_come_from_the_metrics_own_files(tmp_path, suffix):
     found = read_class_scores(tmp_path / f"b{suffix}")
     np.testing.assert_allclose(found.score, [40, np.nan])
     assert found.measure == "mask AP" and found.groups["rare"].tolist() == [1]
-    write_classes([{k: v for k, v in row.items() if k != "segm_AP"} for row in DETECTOR], tmp_path / "c.csv")
+    write_classes(
+        [{k: v for k, v in row.items() if k != "segm_AP"} for row in DETECTOR], tmp_path / "c.csv"
+    )
     assert read_class_scores(tmp_path / "c.csv").measure == "box AP"
 
 

@@ -66,7 +66,9 @@ def on_a_rank(rank, folder):
     torch.set_num_threads(1)
     own = loader(6)[:7] if rank == 0 else loader(6)[7:]  # 42 and 18 images
     found = feature_statistics(classifier(), own, GROUPS)
-    torch.save({name: tuple(map(torch.as_tensor, s)) for name, s in found.items()}, folder / f"{rank}.pt")
+    torch.save(
+        {name: tuple(map(torch.as_tensor, s)) for name, s in found.items()}, folder / f"{rank}.pt"
+    )
     dist.destroy_process_group()
 
 

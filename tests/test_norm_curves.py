@@ -63,7 +63,9 @@ def test_plain_nbn_and_cbn_are_drawn_side_by_side(tmp_path):
 
 def test_a_layer_that_is_not_there_is_named_with_those_that_are(tmp_path):
     models = {"CE": effective_affine(classifier())}
-    with pytest.raises(ValueError, match=r"CE has no batch norm layer 'bn9'; there are backbone\.bn1,"):
+    with pytest.raises(
+        ValueError, match=r"CE has no batch norm layer 'bn9'; there are backbone\.bn1,"
+    ):
         draw_gamma(models, {"CE": "bn9"}, tmp_path / "gamma.png")
 
 

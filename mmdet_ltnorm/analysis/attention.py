@@ -1,4 +1,4 @@
-"""Where channels look that only a rare or only a frequent class relies on (NBN paper, Fig. 1, 4)."""
+"""Where channels look on which only one of two classes relies (NBN paper, Fig. 1 and 4)."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,6 +26,11 @@ class Attention(NamedTuple):
     maps: NDArray[np.float32]
     predicted: NDArray[np.int64]
     channels: tuple[NDArray[np.int64], ...]
+
+    def numbers(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays by name."""
+        chosen = dict(zip(("all", "rare", "frequent"), self.channels, strict=True))
+        return {"maps": self.maps, "predicted": self.predicted, **chosen}
 
 
 def attention_map(activations: Tensor, channels: NDArray[np.int64]) -> Tensor:
@@ -125,9 +130,13 @@ def draw_attention(
                 row[0].imshow(pixels)
                 row[0].set_ylabel(label, fontsize=6)
                 row[0].set_xlabel(f"as {classes[found.predicted[index]]}", fontsize=5.5, labelpad=2)
-                for axes, values, chosen in zip(row[1:], found.maps[index], found.channels, strict=True):
+                for axes, values, chosen in zip(
+                    row[1:], found.maps[index], found.channels, strict=True
+                ):
                     _draw_map(axes, pixels, values)
-                    strength = [getattr(strengths[label], s)[chosen].mean() for s in ("mean", "std")]
+                    strength = [
+                        getattr(strengths[label], s)[chosen].mean() for s in ("mean", "std")
+                    ]
                     text = "{} ch., μ {:.2f}, σ {:.2f}".format(len(chosen), *strength)
                     axes.set_xlabel(text, fontsize=5, labelpad=2)
 

@@ -38,15 +38,15 @@ def channel_effects(
         one_hot = F.one_hot(batch.labels, batch.logits.shape[1]).float()
         right = [batch.logits.argmax(1) == batch.labels]  # the last row: nothing masked
         right = torch.cat([*_right_without_each(layer, columns, batch), torch.stack(right)])
-        hits = hits + torch.stack([right.float() @ one_hot, torch.ones_like(right).float() @ one_hot])
+        hits = hits + torch.stack(
+            [right.float() @ one_hot, torch.ones_like(right).float() @ one_hot]
+        )
     hits, tested = hits.cpu().numpy().astype(np.int64)
     of_class = class_means(hits, tested)
     return group_means(of_class[:-1] - of_class[-1], chosen)
 
 
-def _right_without_each(
-    layer: nn.Module, columns: Tensor | None, batch: Batch
-) -> Iterator[Tensor]:
+def _right_without_each(layer: nn.Module, columns: Tensor | None, batch: Batch) -> Iterator[Tensor]:
     """Yield which samples are right without a channel, (channels, N), for all channels in turn."""
     features, logits, labels = batch
     classes, values = logits.shape[1], (features if columns is None else logits).numel()
@@ -69,7 +69,9 @@ def column_weights(layer: nn.Module) -> Tensor | None:
     identity = torch.eye(layer.weight.shape[1]).to(layer.weight)
     bias = layer(torch.zeros_like(identity[:1]))
     weight = (layer(identity) - bias).T
-    probe = torch.linspace(-2, 3, len(identity)).to(identity).expand(2, -1) * identity.new_tensor([[1.0], [2.0]])
+    probe = torch.linspace(-2, 3, len(identity)).to(identity).expand(2, -1) * identity.new_tensor(
+        [[1.0], [2.0]]
+    )
     affine = torch.allclose(layer(probe), probe @ weight.T + bias, rtol=1e-3, atol=1e-3)
     return weight if affine else None
 
@@ -131,7 +133,9 @@ def masked_accuracy(
     }
 
 
-def channels_table(models: Mapping[str, Mapping[str, Mapping[str, float]]], sizes: Mapping[str, Mapping[str, int]]) -> str:
+def channels_table(
+    models: Mapping[str, Mapping[str, Mapping[str, float]]], sizes: Mapping[str, Mapping[str, int]]
+) -> str:
     """Return the paper's Table V for each model in Markdown, with the number of masked channels."""
     rows = []
     for label, accuracy in models.items():
@@ -153,18 +157,29 @@ def draw_channels(
 ) -> None:
     """Draw a dot for each channel: what the head and the tail lose without it, by kind."""
     with picture(out, 0.5 + 1.9 * ((len(models) + 1) // 2)) as figure:
-        panels = figure.subplots((len(models) + 1) // 2, min(len(models), 2), squeeze=False, sharex=True, sharey=True)
+        panels = figure.subplots(
+            (len(models) + 1) // 2, min(len(models), 2), squeeze=False, sharex=True, sharey=True
+        )
         for axes in panels.flat[len(models) :]:
             axes.set_axis_off()
         for axes, (label, effects) in zip(panels.flat, models.items(), strict=False):
             of_kind = kinds[label]
             other = ~np.any(list(of_kind.values()), axis=0)
             for (name, mask), colour, marker in zip(
-                [("others", other), *of_kind.items()], ("#999999", *COLOURS), (".", *MARKERS), strict=False
+                [("others", other), *of_kind.items()],
+                ("#999999", *COLOURS),
+                (".", *MARKERS),
+                strict=False,
             ):
                 axes.scatter(
-                    effects["head"][mask], effects["tail"][mask], 9, color=colour, marker=marker,
-                    alpha=0.7, linewidths=0, label=f"{name}"
+                    effects["head"][mask],
+                    effects["tail"][mask],
+                    9,
+                    color=colour,
+                    marker=marker,
+                    alpha=0.7,
+                    linewidths=0,
+                    label=f"{name}",
                 )
             axes.axhline(0, color="black", linewidth=0.5)
             axes.axvline(0, color="black", linewidth=0.5)
@@ -172,4 +187,6 @@ def draw_channels(
         figure.supxlabel("change of head accuracy without the channel, points", fontsize=7)
         figure.supylabel("of tail accuracy, points", fontsize=7)
         handles, labels = panels[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=4, columnspacing=1, handletextpad=0.2)
+        figure.legend(
+            handles, labels, loc="outside upper center", ncols=4, columnspacing=1, handletextpad=0.2
+        )

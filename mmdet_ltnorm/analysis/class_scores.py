@@ -43,7 +43,11 @@ def read_class_scores(file: str | Path) -> ClassScores:
             rows: list[dict[str, Any]] = list(csv.DictReader(opened))
     else:
         rows = load(path)
-    columns = {"accuracy": ("group", 1), "segm_AP": ("frequency", 100), "bbox_AP": ("frequency", 100)}
+    columns = {
+        "accuracy": ("group", 1),
+        "segm_AP": ("frequency", 100),
+        "bbox_AP": ("frequency", 100),
+    }
     found = [column for column in columns if rows and column in rows[0]]
     if not found:
         raise ValueError(
@@ -52,14 +56,18 @@ def read_class_scores(file: str | Path) -> ClassScores:
         )
     group, scale = columns[found[0]]
     count = "train_samples" if group == "group" else "train_images"
-    score = [np.nan if row[found[0]] in ("", None) else scale * float(row[found[0]]) for row in rows]
+    score = [
+        np.nan if row[found[0]] in ("", None) else scale * float(row[found[0]]) for row in rows
+    ]
     names = dict.fromkeys(("many", "medium", "few")) if group == "group" else FREQUENCIES
     groups = {
         name: np.flatnonzero([row[group] == (letter or name) for row in rows])
         for name, letter in names.items()
     }
     measure = {"accuracy": "accuracy", "segm_AP": "mask AP", "bbox_AP": "box AP"}[found[0]]
-    return ClassScores(np.array(score), np.array([int(row[count]) for row in rows]), groups, measure)
+    return ClassScores(
+        np.array(score), np.array([int(row[count]) for row in rows]), groups, measure
+    )
 
 
 def class_scores_table(models: Mapping[str, ClassScores]) -> str:
@@ -89,7 +97,11 @@ def draw_class_scores(models: Mapping[str, ClassScores], out: Path) -> None:
         axes.set_xscale("log")
         axes.set_ylim(-3, 103)
         _mark_groups(axes, places, groups)
-        axes.set_xlabel("training samples of the class" if measure == "accuracy" else "training images of the class")
+        axes.set_xlabel(
+            "training samples of the class"
+            if measure == "accuracy"
+            else "training images of the class"
+        )
         axes.set_ylabel(f"{measure} of the class, %")
         shared_legend(figure, axes)
 

@@ -32,11 +32,15 @@ def gamma(models: Mapping[str, Trained], out: Path, layer: str | None = None) ->
     affine.draw_gamma(vectors, layers, out / "gamma.png")
     affine.draw_gamma_grid(vectors, out / "gamma_all.png")
     save_numbers(vectors, out / "gamma")
-    return "\n".join(
-        f"{label}: {layers[label]}, γ from {found.min():.3g} to {found.max():.3g}, "
-        f"standard deviation {found.std(ddof=1):.3g}, over the mean {found.std(ddof=1) / found.mean():.3g}"
-        for label, found in ((label, vectors[label][layers[label]][0]) for label in models)
-    )
+    lines = []
+    for label, name in layers.items():
+        found = vectors[label][name][0]
+        deviation = found.std(ddof=1)
+        lines.append(
+            f"{label}: {name}, γ from {found.min():.3g} to {found.max():.3g}, standard deviation "
+            f"{deviation:.3g}, over the mean {deviation / found.mean():.3g}"
+        )
+    return "\n".join(lines)
 
 
 def magnitude(work_dirs: Mapping[str, str], out: Path) -> str:
@@ -45,9 +49,9 @@ def magnitude(work_dirs: Mapping[str, str], out: Path) -> str:
     curves.draw_magnitude(runs, out / "magnitude.png")
     save_numbers(runs, out / "magnitude")
     return "\n".join(
-        f"{label}: {name} from {values[0]:.3g} to {values[-1]:.3g} in {iterations[-1]:.0f} iterations"
+        f"{label}: {name} from {values[0]:.3g} to {values[-1]:.3g} at iteration {steps[-1]:.0f}"
         for label, run in runs.items()
-        for name, (iterations, values) in run.items()
+        for name, (steps, values) in run.items()
     )
 
 
@@ -70,7 +74,7 @@ def channels(
     severe: float = 0.5,
     negligible: float = 0.25,
 ) -> str:
-    """What masking each channel costs the tail and the head, and what masking all of a kind does."""
+    """What masking each channel costs the tail and the head, and masking all of a kind."""
     effects, kinds, accuracy = {}, {}, {}
     for label, each in models.items():
         data = (each.model, each.loader, each.groups)
@@ -119,20 +123,11 @@ def attention(
         label: strength.feature_statistics(each.model, each.loader, each.groups)["all"]
         for label, each in models.items()
     }
-    pair_names = (names[pair[0]], names[pair[1]])
-    maps.draw_attention(found, strengths, chosen, (*pair_names, names), out / "attention.png")
-    numbers = {
-        label: {
-            "maps": each.maps,
-            "predicted": each.predicted,
-            **dict(zip(("all", "rare", "frequent"), each.channels, strict=True)),
-            "pair": pair_names,
-            "top": top,
-        }
-        for label, each in found.items()
-    }
-    save_numbers(numbers, out / "attention")
-    return f"rare: {pair_names[0]}, frequent: {pair_names[1]}, the {top} largest weights of each"
+    rare, frequent = (names[label] for label in pair)
+    maps.draw_attention(found, strengths, chosen, (rare, frequent, names), out / "attention.png")
+    options = {"rare class": rare, "frequent class": frequent, "top": top}
+    save_numbers({k: {**each.numbers(), **options} for k, each in found.items()}, out / "attention")
+    return f"rare: {rare}, frequent: {frequent}, the {top} largest weights of each"
 
 
 def components(models: Mapping[str, Trained], out: Path, layer: str | None = None) -> str:

@@ -1,10 +1,10 @@
 """Which components of a CBN layer the classes use (CBN paper, Eq. 7-8)."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import math
 import numpy as np
 import torch
 from torch import nn
@@ -24,7 +24,9 @@ def cbn_layer(model: nn.Module, name: str | None = None) -> tuple[str, CBN]:
     """
     layers = {n: module for n, module in model.named_modules() if isinstance(module, CBN)}
     if not layers:
-        raise ValueError(f"{type(model).__name__} has no CBN layer, whose components would be shown")
+        raise ValueError(
+            f"{type(model).__name__} has no CBN layer, whose components would be shown"
+        )
     name = name or list(layers)[-1]
     if name not in layers:
         raise ValueError(f"there is no CBN layer {name!r}; there are {', '.join(layers)}")
@@ -64,7 +66,8 @@ def component_statistics(
         "prior": layer.prior.double().cpu().numpy(),
         "distances": component_distances(layer.running_mean, layer.running_var).cpu().numpy(),
         "entropy": entropy / pixels / unit,
-        "mutual_information": float(torch.special.entr(overall).sum()) / unit - entropy / pixels / unit,
+        "mutual_information": float(torch.special.entr(overall).sum()) / unit
+        - entropy / pixels / unit,
     }
 
 
@@ -82,7 +85,9 @@ def draw_components(models: Mapping[str, Mapping[str, Any]], out: Path) -> None:
             row[1].imshow(distances, cmap="cividis", vmin=0, aspect="auto")
             annotate_cells(row[1], distances)
             row[1].set_yticks(range(len(distances)), range(1, len(distances) + 1))
-            row[1].set_title(f"{found['layer'].removeprefix('backbone.')}\ndistance of means, sd", fontsize=6.5)
+            row[1].set_title(
+                f"{found['layer'].removeprefix('backbone.')}\ndistance of means, sd", fontsize=6.5
+            )
             for axes in row:
                 axes.set_xticks(range(len(distances)), range(1, len(distances) + 1))
                 axes.set_xlabel("component")

@@ -44,9 +44,13 @@ class FeatureBiasHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         norms, last = norm_layers(model), last_norm(model)
         kept = (NBN, CBN)
-        self._norms = {n: layer for n, layer in norms.items() if isinstance(layer, kept) or n == last}
+        self._norms = {
+            n: layer for n, layer in norms.items() if isinstance(layer, kept) or n == last
+        }
         classifier = classifier_layer(model)
-        self._moments = self._fresh = Moments.empty(1, *classifier.weight.shape[1:], classifier.weight.device)
+        self._moments = self._fresh = Moments.empty(
+            1, *classifier.weight.shape[1:], classifier.weight.device
+        )
         self._handle = classifier.register_forward_pre_hook(self._observe)
 
     def _observe(self, classifier: nn.Module, args: tuple[Tensor, ...]) -> None:
@@ -61,7 +65,9 @@ class FeatureBiasHook(Hook):
         if not self.every_n_train_iters(runner, self.interval):
             return
         moments, self._moments = self._moments.over_ranks(), self._fresh
-        seen = FeatureStatistics(int(moments.count), *(t[0].cpu().numpy() for t in (moments.mean, moments.std)))
+        seen = FeatureStatistics(
+            int(moments.count), *(t[0].cpu().numpy() for t in (moments.mean, moments.std))
+        )
         scalars = variances(seen)
         for name, layer in self._norms.items():
             scalars |= {f"{name}/{key}": value for key, value in norm_report(layer).items()}

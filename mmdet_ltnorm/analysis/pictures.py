@@ -14,7 +14,9 @@ import numpy as np
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 STYLES = ("-", "--", "-.", ":")
 MARKERS = ("o", "^", "s", "D")
-COLUMN = 3.4  # inches, a column of a two-column paper; pictures are made to be printed at their size
+COLUMN = (
+    3.4  # inches, a column of a two-column paper; pictures are made to be printed at their size
+)
 STYLE = {
     "font.size": 7,
     "axes.titlesize": 7,

@@ -94,6 +94,8 @@ def load_trained(files: Sequence[str], labels: Sequence[str] | None = None) -> d
 def _labels(pairs: Sequence[tuple[Path, Path]]) -> list[str]:
     configs = [config for config, _ in pairs]
     return [
-        config.stem if configs.count(config) == 1 else f"{config.stem}, {checkpoint.parent.name}/{checkpoint.stem}"
+        config.stem
+        if configs.count(config) == 1
+        else f"{config.stem}, {checkpoint.parent.name}/{checkpoint.stem}"
         for config, checkpoint in pairs
     ]
