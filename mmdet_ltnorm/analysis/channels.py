@@ -1,6 +1,6 @@
 """Which channels of the classifier's input carry rare and frequent classes (NBN paper, Table V)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ from mmdet_ltnorm.analysis.pictures import COLOURS, MARKERS, picture
 from mmdet_ltnorm.analysis.tables import markdown_table
 
 CHUNK = 2**24  # logits at a time
-KINDS = ("rare-specific", "frequent-specific", "common")
 
 
 def channel_effects(
@@ -33,17 +32,28 @@ def channel_effects(
     layer = classifier_layer(model)
     with evaluating(layer):
         columns = column_weights(layer)
-    hits: Any = 0
-    for batch in labelled_batches(model, loader):
-        one_hot = F.one_hot(batch.labels, batch.logits.shape[1]).float()
-        right = [batch.logits.argmax(1) == batch.labels]  # the last row: nothing masked
-        right = torch.cat([*_right_without_each(layer, columns, batch), torch.stack(right)])
-        hits = hits + torch.stack(
-            [right.float() @ one_hot, torch.ones_like(right).float() @ one_hot]
-        )
-    hits, tested = hits.cpu().numpy().astype(np.int64)
+
+    def right(batch: Batch) -> Tensor:
+        masked = _right_without_each(layer, columns, batch)
+        return torch.cat([*masked, (batch.logits.argmax(1) == batch.labels)[None]])
+
+    hits, tested = _class_hits(model, loader, right)
     of_class = class_means(hits, tested)
     return group_means(of_class[:-1] - of_class[-1], chosen)
+
+
+@torch.no_grad()
+def _class_hits(
+    model: nn.Module, loader: Any, right: Callable[[Batch], Tensor]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Count hits (R, K) and samples (K,) of each class; ``right`` tells hits (R, N) of a batch."""
+    hits: Any = 0
+    tested: Any = 0
+    for batch in labelled_batches(model, loader):
+        one_hot = F.one_hot(batch.labels, batch.logits.shape[1]).float()
+        hits = hits + right(batch).float() @ one_hot
+        tested = tested + one_hot.sum(0)
+    return hits.long().cpu().numpy(), tested.long().cpu().numpy()
 
 
 def _right_without_each(layer: nn.Module, columns: Tensor | None, batch: Batch) -> Iterator[Tensor]:
@@ -69,9 +79,8 @@ def column_weights(layer: nn.Module) -> Tensor | None:
     identity = torch.eye(layer.weight.shape[1]).to(layer.weight)
     bias = layer(torch.zeros_like(identity[:1]))
     weight = (layer(identity) - bias).T
-    probe = torch.linspace(-2, 3, len(identity)).to(identity).expand(2, -1) * identity.new_tensor(
-        [[1.0], [2.0]]
-    )
+    line = torch.linspace(-2, 3, len(identity)).to(identity)
+    probe = torch.stack([line, 2 * line])
     affine = torch.allclose(layer(probe), probe @ weight.T + bias, rtol=1e-3, atol=1e-3)
     return weight if affine else None
 
@@ -86,17 +95,11 @@ def channel_kinds(
     gives no thresholds.
     """
     tail, head = -effects["tail"], -effects["head"]
-    return dict(
-        zip(
-            KINDS,
-            (
-                (tail >= severe) & (head < negligible),
-                (head >= severe) & (tail < negligible),
-                (tail >= severe) & (head >= severe),
-            ),
-            strict=True,
-        )
-    )
+    return {
+        "rare-specific": (tail >= severe) & (head < negligible),
+        "frequent-specific": (head >= severe) & (tail < negligible),
+        "common": (tail >= severe) & (head >= severe),
+    }
 
 
 def masked_accuracy(
@@ -114,22 +117,19 @@ def masked_accuracy(
     """
     chosen = {"tail": checked_group(groups, tail), "head": checked_group(groups, head)}
     layer = classifier_layer(model)
-    kept = {"nothing": torch.ones_like(layer.weight[0])}
-    kept |= {name: torch.from_numpy(~mask).to(layer.weight) for name, mask in masks.items()}
-    hits: dict[str, Any] = dict.fromkeys(kept, 0)
-    tested: Any = 0
-    for features, logits, labels in labelled_batches(model, loader):
-        classes = logits.shape[1]
-        tested = tested + torch.bincount(labels, minlength=classes).cpu().numpy()
-        for name, factor in kept.items():
-            right = layer(features * factor)[:, :classes].argmax(1) == labels
-            hits[name] = hits[name] + torch.bincount(labels[right], minlength=classes).cpu().numpy()
+    kept = [torch.from_numpy(~mask).to(layer.weight) for mask in masks.values()]
+    kept.insert(0, torch.ones_like(layer.weight[0]))
+
+    def right(batch: Batch) -> Tensor:
+        logits = torch.stack([layer(batch.features * factor) for factor in kept])
+        return logits[..., : batch.logits.shape[1]].argmax(2) == batch.labels
+
+    hits, tested = _class_hits(model, loader, right)
+    means = group_means(class_means(hits, tested), chosen)
+    means["all"] = 100 * hits.sum(1) / tested.sum()
     return {
-        name: {
-            "all": 100 * float(own.sum() / tested.sum()),
-            **{key: float(v) for key, v in group_means(class_means(own, tested), chosen).items()},
-        }
-        for name, own in hits.items()
+        name: {key: float(values[row]) for key, values in means.items()}
+        for row, name in enumerate(("nothing", *masks))
     }
 
 
@@ -179,7 +179,7 @@ def draw_channels(
                     marker=marker,
                     alpha=0.7,
                     linewidths=0,
-                    label=f"{name}",
+                    label=name,
                 )
             axes.axhline(0, color="black", linewidth=0.5)
             axes.axvline(0, color="black", linewidth=0.5)
