@@ -6,3 +6,5 @@ MEASURED
 """
 
 _base_ = "../_base_/cls_demo_shapes.py"
+
+custom_hooks = [*_base_.custom_hooks, dict(type="FeatureBiasHook")]

@@ -184,8 +184,8 @@ def draw_channels(
             axes.axhline(0, color="black", linewidth=0.5)
             axes.axvline(0, color="black", linewidth=0.5)
             axes.set_title(label)
-        figure.supxlabel("change of head accuracy without the channel, points", fontsize=7)
-        figure.supylabel("of tail accuracy, points", fontsize=7)
+        figure.supxlabel("change of head accuracy without a channel, points", fontsize=7)
+        figure.supylabel("change of tail accuracy, points", fontsize=7)
         handles, labels = panels[0, 0].get_legend_handles_labels()
         figure.legend(
             handles, labels, loc="outside upper center", ncols=4, columnspacing=1, handletextpad=0.2

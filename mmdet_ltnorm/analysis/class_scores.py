@@ -82,6 +82,8 @@ def class_scores_table(models: Mapping[str, ClassScores]) -> str:
 
 def draw_class_scores(models: Mapping[str, ClassScores], out: Path) -> None:
     """Draw the score of each class, and as a bar over its classes the mean of each group."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
     with picture(out, 2.5) as figure:
         axes = figure.subplots()
         for (label, look), marker in zip(line_looks(models), cycle(MARKERS), strict=False):
@@ -95,6 +97,9 @@ def draw_class_scores(models: Mapping[str, ClassScores], out: Path) -> None:
                     axes.plot(ends, [mean, mean], **{**look, "label": None}, linewidth=1.5)
             axes.plot([], [], marker=marker, **look)
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_locator(NullLocator())
         axes.set_ylim(-3, 103)
         _mark_groups(axes, places, groups)
         axes.set_xlabel(

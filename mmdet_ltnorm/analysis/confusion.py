@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mmdet_ltnorm.analysis.capture import labelled_batches
-from mmdet_ltnorm.analysis.groups import Groups, checked_group, group_of_class
+from mmdet_ltnorm.analysis.groups import Groups, checked_group, class_means, group_of_class
 from mmdet_ltnorm.analysis.pictures import picture
 
 NAMED_CLASSES = 24  # more names than this cannot be read in a column
@@ -52,23 +52,29 @@ def draw_confusion(
         counts: training samples of each class (K,).
     """
     order = np.argsort(-counts, kind="stable")
-    of_class = group_of_class(groups).numpy()[order]
-    borders = np.flatnonzero(np.diff(of_class)) + 0.5
-    with picture(out, 0.3 + 2.5 * len(matrices)) as figure:
-        panels = figure.subplots(len(matrices), 1, squeeze=False)[:, 0]
+    group = group_of_class(groups).numpy()[order]
+    with picture(out, 0.5 + 1.95 * len(matrices)) as figure:
+        panels = figure.subplots(len(matrices), 1, squeeze=False, sharex=True)[:, 0]
         for axes, (label, matrix) in zip(panels, matrices.items(), strict=True):
-            tested = matrix.sum(1, keepdims=True)
-            rates = 100 * matrix / np.where(tested > 0, tested, np.nan)
-            image = axes.imshow(rates[order][:, order], cmap="cividis", vmin=0, vmax=100)
-            for border in borders:
-                axes.axhline(border, color="white", linewidth=0.6)
-                axes.axvline(border, color="white", linewidth=0.6)
+            rates = class_means(matrix, matrix.sum(1, keepdims=True))[order][:, order]
+            image = axes.imshow(rates, cmap="cividis", vmin=0, vmax=100)
             axes.set_title(label)
             axes.grid(False)
+            _rule_off(axes, group, list(groups))
             _name_classes(axes, [names[label] for label in order], counts[order])
         panels[-1].set_xlabel("predicted class")
         bar = figure.colorbar(image, ax=panels, shrink=0.6, aspect=30)
         bar.set_label("samples of the class, %")
+
+
+def _rule_off(axes: Any, group: NDArray[np.int64], names: Sequence[str]) -> None:
+    """Draw lines between the groups of sorted classes, and their names beside the rows."""
+    for border in np.flatnonzero(np.diff(group)) + 0.5:
+        axes.axhline(border, color="white", linewidth=0.6)
+        axes.axvline(border, color="white", linewidth=0.6)
+    beside = dict(transform=axes.get_yaxis_transform(), rotation=270, va="center", fontsize=6)
+    for index in np.unique(group):
+        axes.text(1.02, np.flatnonzero(group == index).mean(), names[index], **beside)
 
 
 def _name_classes(axes: Any, names: Sequence[str], counts: NDArray[np.int64]) -> None:
