@@ -60,6 +60,7 @@ def test_coco_classes_are_counted_in_the_training_images(tmp_path):
         type="mmdet.CocoDataset",
         data_root=str(tmp_path),
         ann_file="coco.json",
+        data_prefix=dict(img=""),
         metainfo=dict(classes=("a", "b")),
         pipeline=[],
     )

@@ -13,8 +13,18 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import Runner
 from tiny_mask_rcnn import CONFIGS, tiny_data, tiny_model
 
+import mmdet_ltnorm.analysis.pictures as pictures_module
+
 ROOT = Path(__file__).parents[1]
 NORMS = {"ce": dict(type="BN"), "nbn": dict(type="NBN"), "cbn": dict(type="CBN", num_components=3)}
+
+
+TESTED = 250  # images of the test set
+
+
+@pytest.fixture(autouse=True)
+def _small_pictures(monkeypatch):
+    monkeypatch.setattr(pictures_module, "DPI", 40)
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +44,8 @@ def digits(tmp_path_factory):
             cfg.param_scheduler = None
             cfg.default_hooks.checkpoint.update(by_epoch=False, interval=30)
             cfg.default_hooks.logger.interval = 10
+            for split in "val", "test":
+                cfg[f"{split}_dataloader"].dataset.indices = TESTED
             cfg.val_evaluator.per_class_file = str(root / name / "classes.csv")
             cfg.work_dir, cfg.experiment_name = str(root / name), f"digits-{name}"
             config = root / f"{name}.py"
@@ -76,7 +88,7 @@ def test_features_channels_attention_and_confusion_of_classifiers(
     files = [*digits["ce"], *digits["nbn"], "--labels", "CE", "CE + NBN", "--out", tmp_path]
     analyze(monkeypatch, "features", *files)
     content = json.loads((tmp_path / "features.json").read_text())
-    assert content["CE"]["all"]["samples"] == 797 and content["CE"]["many"]["var_mu"] is None
+    assert content["CE"]["all"]["samples"] == TESTED and content["CE"]["many"]["var_mu"] is None
     assert np.load(tmp_path / "features.npz")["CE + NBN/few/std"].shape == (64,)
     groups = ["--head", "medium"]  # no digit has more than 100 training images
     analyze(monkeypatch, "channels", *files, *groups)
@@ -87,7 +99,7 @@ def test_features_channels_attention_and_confusion_of_classifiers(
     content = json.loads((tmp_path / "attention.json").read_text())["CE"]
     assert content == {"rare class": "9", "frequent class": "0", "top": 8}
     analyze(monkeypatch, "confusion", *files)
-    assert np.load(tmp_path / "confusion.npz")["CE/matrix"].sum() == 797
+    assert np.load(tmp_path / "confusion.npz")["CE/matrix"].sum() == TESTED
     wanted = ["attention", "channels", "classes", "confusion", "features"]
     assert pictures(tmp_path) == [f"{name}.png" for name in wanted]
 

@@ -1,5 +1,6 @@
 """Where channels look on which only one of two classes relies (NBN paper, Fig. 1 and 4)."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -114,31 +115,34 @@ def draw_attention(
         names: the rare class, the frequent class, and all classes.
     """
     rare, frequent, classes = names
-    rows = len(images) * len(models)
-    with picture(out, 0.35 + 0.93 * rows) as figure:
-        grid = figure.subplots(rows, 4, squeeze=False)
+    rows = [(image, label) for image in range(len(images)) for label in models]
+    with picture(out, 0.5 + 0.93 * len(rows)) as figure:
+        grid = figure.subplots(len(rows), 4, squeeze=False)
+        titles = (
+            "image",
+            "all channels",
+            _wrapped("only for", rare),
+            _wrapped("only for", frequent),
+        )
+        for axes, title in zip(grid[0], titles, strict=True):
+            axes.set_title(title, fontsize=6)
+        for row, (image, label) in zip(grid, rows, strict=True):
+            found = models[label]
+            pixels = images[image]["inputs"].numpy().transpose(1, 2, 0)[..., ::-1]  # BGR
+            row[0].imshow(pixels)
+            row[0].set_ylabel(label, fontsize=6)
+            guess = _wrapped("as", classes[found.predicted[image]])
+            row[0].set_xlabel(guess, fontsize=5.5, labelpad=2)
+            for axes, values, chosen in zip(
+                row[1:], found.maps[image], found.channels, strict=True
+            ):
+                _draw_map(axes, pixels, values)
+                mean, std = (values[chosen].mean() for values in strengths[label][1:])
+                text = f"{len(chosen)} ch., μ {mean:.2f}, σ {std:.2f}"
+                axes.set_xlabel(text, fontsize=5, labelpad=2)
         for axes in grid.flat:
             axes.set(xticks=[], yticks=[])
             axes.grid(False)
-        titles = ("image", "all channels", f"only for\n{rare}", f"only for\n{frequent}")
-        for axes, title in zip(grid[0], titles, strict=True):
-            axes.set_title(title)
-        for index, image in enumerate(images):
-            for place, (label, found) in enumerate(models.items()):
-                row = grid[index * len(models) + place]
-                pixels = image["inputs"].numpy().transpose(1, 2, 0)[..., ::-1]  # the host's BGR
-                row[0].imshow(pixels)
-                row[0].set_ylabel(label, fontsize=6)
-                row[0].set_xlabel(f"as {classes[found.predicted[index]]}", fontsize=5.5, labelpad=2)
-                for axes, values, chosen in zip(
-                    row[1:], found.maps[index], found.channels, strict=True
-                ):
-                    _draw_map(axes, pixels, values)
-                    strength = [
-                        getattr(strengths[label], s)[chosen].mean() for s in ("mean", "std")
-                    ]
-                    text = "{} ch., μ {:.2f}, σ {:.2f}".format(len(chosen), *strength)
-                    axes.set_xlabel(text, fontsize=5, labelpad=2)
 
 
 def _draw_map(axes: Any, pixels: NDArray[np.uint8], values: NDArray[np.float32]) -> None:
@@ -146,3 +150,8 @@ def _draw_map(axes: Any, pixels: NDArray[np.uint8], values: NDArray[np.float32])
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)
     axes.imshow(pixels.mean(2), cmap="gray")
     axes.imshow(values, cmap="viridis", alpha=0.65, interpolation="bilinear", extent=extent)
+
+
+def _wrapped(words: str, name: str) -> str:
+    """Break a class's name into lines that fit above or below a small picture."""
+    return textwrap.fill(f"{words} {name.replace('_', ' ')}", 20)

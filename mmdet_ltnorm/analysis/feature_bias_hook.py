@@ -87,7 +87,7 @@ def norm_report(layer: nn.Module) -> dict[str, Tensor]:
         "raw_gamma_norm": torch.linalg.vector_norm(stored(layer, "weight")),
     }
     if isinstance(layer, NBN) and layer.sharing[-1] is layer:
-        report["magnitude"] = layer.magnitude
+        report["magnitude"] = layer.magnitude.detach()
     if isinstance(layer, CBN):
         found = layer.diagnostics()
         prior = found.pop("prior")

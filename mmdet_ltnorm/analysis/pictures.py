@@ -17,6 +17,7 @@ MARKERS = ("o", "^", "s", "D")
 COLUMN = (
     3.4  # inches, a column of a two-column paper; pictures are made to be printed at their size
 )
+DPI = 300
 STYLE = {
     "font.size": 7,
     "axes.titlesize": 7,
@@ -43,7 +44,7 @@ def picture(path: str | Path, height: float, width: float = COLUMN) -> Iterator[
         # A Figure of its own, without pyplot: no window system and no global state is touched.
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure
-        figure.savefig(path, dpi=300)
+        figure.savefig(path, dpi=DPI)
 
 
 def line_looks(labels: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
