@@ -1,19 +1,27 @@
 """The feature bias in the logs of a run, read by the backends' own readers."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import MODELS
 from mmengine.runner import Runner
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tiny_mask_rcnn import CONFIGS, tiny_model
 
-import mmdet_ltnorm.analysis  # noqa: F401
-from mmdet_ltnorm.analysis.feature_bias_hook import norm_report
-from mmdet_ltnorm.norms import CBN, NBN
+from mmdet_ltnorm.analysis.feature_bias_hook import FeatureBiasHook, norm_report
+from mmdet_ltnorm.norms import CBN, NBN, share_magnitude
 
 PREFIX = "feature_bias/"
+
+
+@pytest.fixture(autouse=True)
+def _short_runs(monkeypatch):
+    # mmengine formats the config as pretty Python five times a run.
+    monkeypatch.setattr(Config, "pretty_text", property(repr))
 
 
 def run(tmp_path, norm_cfg, steps=4, interval=2):
@@ -22,6 +30,7 @@ def run(tmp_path, norm_cfg, steps=4, interval=2):
     cfg.model.backbone.norm_cfg = norm_cfg
     cfg.train_cfg = dict(type="IterBasedTrainLoop", max_iters=steps, val_interval=steps)
     cfg.param_scheduler = None
+    cfg.val_dataloader.dataset.indices = 10
     cfg.custom_hooks.append(dict(type="FeatureBiasHook", interval=interval))
     cfg.visualizer.vis_backends = [dict(type="LocalVisBackend"), dict(type="TensorboardVisBackend")]
     cfg.work_dir = str(tmp_path)
@@ -102,9 +111,19 @@ def test_the_hook_lets_go_of_the_model_and_its_run_is_the_same_without_it(tmp_pa
         assert torch.equal(ours, theirs)
 
 
-def test_a_report_on_a_shared_magnitude_is_its_owners():
-    from mmdet_ltnorm.norms import share_magnitude
+def test_the_box_classifier_of_a_detector_is_watched():
+    cfg = Config.fromfile(CONFIGS / "seesaw_nbn_2x.py")
+    cfg.merge_from_dict(tiny_model(num_classes=8))
+    model = MODELS.build(cfg.model)
+    hook = FeatureBiasHook()
+    hook.before_train(SimpleNamespace(model=model))
+    model.roi_head.bbox_head.fc_cls(torch.tensor([[1.0] * 256, [3.0] * 256]))
+    assert hook._moments.count.item() == 2 and (hook._moments.mean == 2).all()
+    model.roi_head.bbox_head.fc_cls.eval()(torch.ones(1, 256))
+    assert hook._moments.count.item() == 2
 
+
+def test_a_report_on_a_shared_magnitude_is_its_owners():
     layers = [NBN(4), NBN(4)]
     share_magnitude(layers)
     assert ["magnitude" in norm_report(layer) for layer in layers] == [False, True]
