@@ -23,7 +23,9 @@ custom_hooks = [*_base_.custom_hooks, dict(type="FeatureBiasHook")]
 train_cfg = dict(_delete_=True, type="IterBasedTrainLoop", max_iters=20, val_interval=20)
 param_scheduler = None
 default_hooks = dict(checkpoint=dict(by_epoch=False, interval=20), logger=dict(interval=10))
-val_dataloader = dict(dataset=dict(indices={tested}))
+# Serializing takes longer than reading these few images.
+train_dataloader = dict(dataset=dict(serialize_data=False))
+val_dataloader = dict(dataset=dict(indices={tested}, serialize_data=False))
 test_dataloader = val_dataloader
 """
 BACKBONE = """
@@ -102,7 +104,8 @@ def test_features_channels_attention_and_confusion_of_classifiers(
     assert "mask common" in capsys.readouterr().out
     analyze(monkeypatch, "attention", *files, *groups)
     assert np.load(tmp_path / "attention.npz")["CE/maps"].shape[:2] == (3, 3)
-    analyze(monkeypatch, "attention", *files, "--rare", "9", "--frequent", "0", "--images", 5)
+    chosen = ["--rare", "9", "--frequent", "0", "--images", 5, "--out", tmp_path]
+    analyze(monkeypatch, "attention", *digits["ce"], "--labels", "CE", *chosen)
     content = json.loads((tmp_path / "attention.json").read_text())["CE"]
     assert content == {"rare class": "9", "frequent class": "0", "top": 8}
     analyze(monkeypatch, "confusion", *files)
