@@ -118,12 +118,8 @@ def draw_attention(
     rows = [(image, label) for image in range(len(images)) for label in models]
     with picture(out, 0.5 + 0.93 * len(rows)) as figure:
         grid = figure.subplots(len(rows), 4, squeeze=False)
-        titles = (
-            "image",
-            "all channels",
-            _wrapped("only for", rare),
-            _wrapped("only for", frequent),
-        )
+        only = (_wrapped("only for", name) for name in (rare, frequent))
+        titles = ("image", "all channels", *only)
         for axes, title in zip(grid[0], titles, strict=True):
             axes.set_title(title, fontsize=6)
         for row, (image, label) in zip(grid, rows, strict=True):
@@ -133,12 +129,11 @@ def draw_attention(
             row[0].set_ylabel(label, fontsize=6)
             guess = _wrapped("as", classes[found.predicted[image]])
             row[0].set_xlabel(guess, fontsize=5.5, labelpad=2)
-            for axes, values, chosen in zip(
-                row[1:], found.maps[image], found.channels, strict=True
-            ):
+            maps = zip(row[1:], found.maps[image], found.channels, strict=True)
+            for axes, values, channels in maps:
                 _draw_map(axes, pixels, values)
-                mean, std = (values[chosen].mean() for values in strengths[label][1:])
-                text = f"{len(chosen)} ch., μ {mean:.2f}, σ {std:.2f}"
+                mean, std = (each[channels].mean() for each in strengths[label][1:])
+                text = f"{len(channels)} ch., μ {mean:.2f}, σ {std:.2f}"
                 axes.set_xlabel(text, fontsize=5, labelpad=2)
         for axes in grid.flat:
             axes.set(xticks=[], yticks=[])

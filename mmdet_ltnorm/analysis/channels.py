@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from mmdet_ltnorm.analysis.capture import Batch, classifier_layer, evaluating, labelled_batches
 from mmdet_ltnorm.analysis.groups import Groups, checked_group, class_means, group_means
-from mmdet_ltnorm.analysis.pictures import COLOURS, MARKERS, picture
+from mmdet_ltnorm.analysis.pictures import COLOURS, MARKERS, picture, shared_legend
 from mmdet_ltnorm.analysis.tables import markdown_table
 
 CHUNK = 2**24  # logits at a time
@@ -156,37 +156,29 @@ def draw_channels(
     out: Path,
 ) -> None:
     """Draw a dot for each channel: what the head and the tail lose without it, by kind."""
-    with picture(out, 0.5 + 1.9 * ((len(models) + 1) // 2)) as figure:
-        panels = figure.subplots(
-            (len(models) + 1) // 2, min(len(models), 2), squeeze=False, sharex=True, sharey=True
-        )
+    rows = (len(models) + 1) // 2
+    with picture(out, 0.5 + 1.9 * rows) as figure:
+        shape = (rows, min(len(models), 2))
+        panels = figure.subplots(*shape, squeeze=False, sharex=True, sharey=True)
         for axes in panels.flat[len(models) :]:
             axes.set_axis_off()
         for axes, (label, effects) in zip(panels.flat, models.items(), strict=False):
-            of_kind = kinds[label]
-            other = ~np.any(list(of_kind.values()), axis=0)
-            for (name, mask), colour, marker in zip(
-                [("others", other), *of_kind.items()],
-                ("#999999", *COLOURS),
-                (".", *MARKERS),
-                strict=False,
-            ):
-                axes.scatter(
-                    effects["head"][mask],
-                    effects["tail"][mask],
-                    9,
-                    color=colour,
-                    marker=marker,
-                    alpha=0.7,
-                    linewidths=0,
-                    label=name,
-                )
-            axes.axhline(0, color="black", linewidth=0.5)
-            axes.axvline(0, color="black", linewidth=0.5)
+            _draw_kinds(axes, effects, kinds[label])
             axes.set_title(label)
         figure.supxlabel("change of head accuracy without a channel, points", fontsize=7)
         figure.supylabel("change of tail accuracy, points", fontsize=7)
-        handles, labels = panels[0, 0].get_legend_handles_labels()
-        figure.legend(
-            handles, labels, loc="outside upper center", ncols=4, columnspacing=1, handletextpad=0.2
-        )
+        shared_legend(figure, panels[0, 0], columns=4)
+
+
+def _draw_kinds(
+    axes: Any, effects: Mapping[str, NDArray[np.float64]], kinds: Mapping[str, NDArray[np.bool_]]
+) -> None:
+    others = ~np.any(list(kinds.values()), axis=0)
+    looks = zip(("#999999", *COLOURS), (".", *MARKERS), strict=False)
+    for (name, mask), (colour, marker) in zip(
+        {"others": others, **kinds}.items(), looks, strict=False
+    ):
+        look = dict(color=colour, marker=marker, alpha=0.7, linewidths=0, label=name)
+        axes.scatter(effects["head"][mask], effects["tail"][mask], 9, **look)
+    axes.axhline(0, color="black", linewidth=0.5)
+    axes.axvline(0, color="black", linewidth=0.5)

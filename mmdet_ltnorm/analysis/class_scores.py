@@ -14,6 +14,13 @@ from mmdet_ltnorm.analysis.groups import FREQUENCIES, Groups, class_means, group
 from mmdet_ltnorm.analysis.pictures import MARKERS, line_looks, picture, shared_legend
 from mmdet_ltnorm.analysis.tables import markdown_table
 
+SHOTS = {name: name for name in ("many", "medium", "few")}
+MEASURES = {  # by column: name, factor to percent, columns of the group and the count, groups
+    "accuracy": ("accuracy", 1, "group", "train_samples", SHOTS),
+    "segm_AP": ("mask AP", 100, "frequency", "train_images", FREQUENCIES),
+    "bbox_AP": ("box AP", 100, "frequency", "train_images", FREQUENCIES),
+}
+
 
 class ClassScores(NamedTuple):
     """Percentages (K,), NaN where a class was not tested, and what they are of."""
@@ -43,31 +50,21 @@ def read_class_scores(file: str | Path) -> ClassScores:
             rows: list[dict[str, Any]] = list(csv.DictReader(opened))
     else:
         rows = load(path)
-    columns = {
-        "accuracy": ("group", 1),
-        "segm_AP": ("frequency", 100),
-        "bbox_AP": ("frequency", 100),
-    }
-    found = [column for column in columns if rows and column in rows[0]]
+    columns = list(rows[0]) if rows else []
+    found = [name for name in MEASURES if name in columns]
     if not found:
         raise ValueError(
             f"{path} is no per_class_file of GroupAccuracy or LTLVISMetric: expected a column "
-            f"{', '.join(columns)}, got {', '.join(rows[0]) if rows else 'no rows'}"
+            f"{', '.join(MEASURES)}, got {', '.join(columns) or 'no rows'}"
         )
-    group, scale = columns[found[0]]
-    count = "train_samples" if group == "group" else "train_images"
-    score = [
-        np.nan if row[found[0]] in ("", None) else scale * float(row[found[0]]) for row in rows
-    ]
-    names = dict.fromkeys(("many", "medium", "few")) if group == "group" else FREQUENCIES
+    measure, scale, group, count, letters = MEASURES[found[0]]
+    score = [np.nan if row[found[0]] in ("", None) else float(row[found[0]]) for row in rows]
     groups = {
-        name: np.flatnonzero([row[group] == (letter or name) for row in rows])
-        for name, letter in names.items()
+        name: np.flatnonzero([row[group] == letter for row in rows])
+        for name, letter in letters.items()
     }
-    measure = {"accuracy": "accuracy", "segm_AP": "mask AP", "bbox_AP": "box AP"}[found[0]]
-    return ClassScores(
-        np.array(score), np.array([int(row[count]) for row in rows]), groups, measure
-    )
+    counts = np.array([int(row[count]) for row in rows])
+    return ClassScores(scale * np.array(score), counts, groups, measure)
 
 
 def class_scores_table(models: Mapping[str, ClassScores]) -> str:

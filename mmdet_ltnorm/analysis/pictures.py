@@ -56,7 +56,8 @@ def line_looks(labels: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
 def shared_legend(figure: Any, axes: Any, columns: int = 2) -> None:
     """Put the legend of one axes above the whole figure, where it covers nothing."""
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=min(columns, len(labels)))
+    layout = dict(ncols=min(columns, len(labels)), columnspacing=1, handletextpad=0.4)
+    figure.legend(handles, labels, loc="outside upper center", **layout)
 
 
 def annotate_cells(axes: Any, values: np.ndarray, form: str = ".2f") -> None:
