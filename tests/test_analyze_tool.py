@@ -142,6 +142,7 @@ def test_components_and_magnitude(digits, tmp_path, monkeypatch, capsys):
         (["channels", "ce"], "no class is in a group 'many'"),
         (["components", "nbn"], "has no CBN layer"),
         (["attention", "ce", "--rare", "x", "--frequent", "0"], "no class 'x'; there are 0, 1, 2"),
+        (["attention", "ce", "--rare", "9"], "both classes or none, got rare='9', frequent=None"),
     ],
 )
 def test_faults_are_told_in_one_line(digits, tmp_path, monkeypatch, arguments, message):
@@ -154,8 +155,8 @@ def test_files_that_are_not_configs_with_checkpoints_are_refused(digits, tmp_pat
     config, checkpoint = digits["ce"]
     for files, message in [
         ([checkpoint], "the first file must be a config, got"),
-        ([config], "got 0 checkpoints and the labels none"),
-        ([config, checkpoint, "--labels", "a", "b"], "got 1 checkpoints and the labels a, b"),
+        ([config], "got 0 and the labels none"),
+        ([config, checkpoint, "--labels", "a", "b"], "got 1 and the labels a, b"),
         ([tmp_path / "no.py"], "no.py does not exist"),
     ]:
         with pytest.raises(SystemExit, match=message):

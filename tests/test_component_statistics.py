@@ -64,3 +64,10 @@ def test_a_model_without_cbn_and_a_wrong_name_are_refused():
         component_statistics(classifier(), loader(30), GROUPS)
     with pytest.raises(ValueError, match=r"no CBN layer 'bn9'; there are backbone\.bn1, backbone"):
         component_statistics(classifier(norm_cfg=CBN), loader(30), GROUPS, "bn9")
+
+
+def test_a_detector_is_refused_for_its_images_have_no_class():
+    model = classifier(norm_cfg=CBN)
+    model.roi_head = torch.nn.Identity()
+    with pytest.raises(TypeError, match="expected an image classifier, got a ImageClassifier"):
+        component_statistics(model, loader(30), GROUPS)

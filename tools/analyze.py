@@ -14,7 +14,7 @@ from pathlib import Path
 
 try:
     from mmdet_ltnorm.analysis import commands
-    from mmdet_ltnorm.analysis.trained import load_trained
+    from mmdet_ltnorm.analysis.trained import load_trained, with_labels
 except ImportError as error:
     sys.exit(f"{error}\n`make setup` makes an environment; `pip install -e .` adds this to yours")
 
@@ -58,11 +58,11 @@ def main() -> None:
         if name in OF_MODELS:
             sources = load_trained(files, labels)
         else:
-            sources = dict(zip(labels or files, files, strict=True))
+            sources = with_labels(labels or [Path(file).stem for file in files], files)
         print(getattr(commands, name)(sources, out, **options))
     except (FileNotFoundError, TypeError, ValueError) as error:
         sys.exit(f"analyze.py {name}: {error}")
-    print(f"\nSee {', '.join(map(str, sorted(out.glob(f'{name}*.png'))))}")
+    print(f"\nSee {out}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Each analysis from trained models to pictures, numbers beside them, and words to print.
 
-What these functions write bears the name of the function; several models are drawn side by side.
+Several models are drawn side by side. ``confusion`` writes what ``classes`` does, too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -77,10 +77,10 @@ def channels(
     """What masking each channel costs the tail and the head, and masking all of a kind."""
     effects, kinds, accuracy = {}, {}, {}
     for label, each in models.items():
-        data = (each.model, each.loader, each.groups)
-        effects[label] = masking.channel_effects(*data, tail, head)
+        model, loader, chosen = each.model, each.loader, (each.groups, tail, head)
+        effects[label] = masking.channel_effects(model, loader, *chosen)
         kinds[label] = masking.channel_kinds(effects[label], severe, negligible)
-        accuracy[label] = masking.masked_accuracy(*data[:2], kinds[label], each.groups, tail, head)
+        accuracy[label] = masking.masked_accuracy(model, loader, kinds[label], *chosen)
     masking.draw_channels(effects, kinds, out / "channels.png")
     limits = {"severe": severe, "negligible": negligible, "tail": tail, "head": head}
     numbers = {
@@ -110,7 +110,9 @@ def attention(
     """
     first = next(iter(models.values()))
     names, dataset = list(first.class_names), first.loader.dataset
-    if rare is None or frequent is None:
+    if (rare is None) != (frequent is None):
+        raise ValueError(f"give both classes or none, got rare={rare!r}, frequent={frequent!r}")
+    if rare is None:
         matrix = confused.confusion_matrix(first.model, first.loader)
         pair = confused.most_confused_pair(matrix, first.groups, tail, head)
     else:

@@ -42,8 +42,17 @@ def component_statistics(
     :math:`w_{ij}` over the pixels of a class; ``prior`` (M,); ``distances`` (M, M) between means,
     in standard deviations per channel; ``entropy`` and ``mutual_information`` of the
     responsibilities, as ``CBN.diagnostics`` defines them.
+
+    Raises:
+        TypeError: a detector, whose images have no class.
+        ValueError: what :func:`cbn_layer` raises.
     """
     name, layer = cbn_layer(model, name)
+    if hasattr(model, "roi_head"):
+        raise TypeError(
+            f"components are shown by the class of an image, expected an image classifier, got a "
+            f"{type(model).__name__}"
+        )
     unit = math.log(max(layer.num_components, 2))
     total: Any = 0
     entropy, pixels = 0.0, 0

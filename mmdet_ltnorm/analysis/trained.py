@@ -68,7 +68,7 @@ def load_trained(files: Sequence[str], labels: Sequence[str] | None = None) -> d
             has several.
 
     Raises:
-        ValueError: a checkpoint without a config, or not as many labels as checkpoints.
+        ValueError: a checkpoint without a config, and what :func:`with_labels` raises.
         FileNotFoundError: naming the file.
     """
     pairs: list[tuple[Path, Path]] = []
@@ -82,13 +82,22 @@ def load_trained(files: Sequence[str], labels: Sequence[str] | None = None) -> d
             raise ValueError(f"the first file must be a config, got {file}")
         else:
             pairs.append((config, file))
-    labels = labels or _labels(pairs)
-    if len(set(labels)) != len(pairs) or not pairs:
+    named = with_labels(labels or _labels(pairs), pairs)
+    return {label: Trained(*pair) for label, pair in named.items()}
+
+
+def with_labels(labels: Sequence[str], items: Sequence[Any]) -> dict[str, Any]:
+    """Return the items by their labels.
+
+    Raises:
+        ValueError: there are no items, or not as many different labels.
+    """
+    if len(set(labels)) != len(items) or len(labels) != len(items) or not items:
         raise ValueError(
-            f"expected a config, its checkpoints and one label for each of them, got {len(pairs)} "
-            f"checkpoints and the labels {', '.join(labels) or 'none'}"
+            f"expected something to analyse and a different label for each, got {len(items)} and "
+            f"the labels {', '.join(labels) or 'none'}; --labels gives others"
         )
-    return {label: Trained(*pair) for label, pair in zip(labels, pairs, strict=True)}
+    return dict(zip(labels, items, strict=True))
 
 
 def _labels(pairs: Sequence[tuple[Path, Path]]) -> list[str]:
