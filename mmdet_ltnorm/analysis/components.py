@@ -67,16 +67,16 @@ def component_statistics(
             total = total + zeros.index_add(0, labels, rows)
     *sums, images = total.cpu().numpy().T
     of_class = np.stack(sums) / np.where(images > 0, images, np.nan)  # (M, K)
-    overall = torch.tensor(np.stack(sums).sum(1) / images.sum())
+    overall = torch.special.entr(torch.tensor(np.stack(sums).sum(1) / images.sum())).sum()
+    entropy /= pixels * unit
     return {
         "layer": name,
         "groups": list(groups),
         "responsibilities": np.stack(list(group_means(of_class, groups).values())),
         "prior": layer.prior.double().cpu().numpy(),
         "distances": component_distances(layer.running_mean, layer.running_var).cpu().numpy(),
-        "entropy": entropy / pixels / unit,
-        "mutual_information": float(torch.special.entr(overall).sum()) / unit
-        - entropy / pixels / unit,
+        "entropy": entropy,
+        "mutual_information": float(overall) / unit - entropy,
     }
 
 
