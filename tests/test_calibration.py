@@ -1,4 +1,4 @@
-"""Post-hoc calibration: the formulas, the moments, and what stands in for a head's loss."""
+"""Post-hoc calibration: the formulas, and what stands in for a head's loss."""
 
 import json
 from types import SimpleNamespace
@@ -6,15 +6,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from mmdet.registry import MODELS
 from mmengine.registry import HOOKS
-from torch import distributed as dist
 from torch import nn
-from torch.multiprocessing import start_processes
 
-from mmdet_ltnorm.calibration import Moments, divide_by_frequency, normalize_logits
+from mmdet_ltnorm.calibration import divide_by_frequency, normalize_logits
 
 COUNTS = torch.tensor([500, 120, 31, 7, 1])
 
@@ -101,40 +97,6 @@ def test_logn_of_equal_means_and_deviations_of_1_changes_nothing():
     logits = random_logits(6).float()
     mean, std = torch.full((5,), -3.7).double(), torch.ones(5).double()
     assert torch.equal(normalize_logits(logits, mean, std), logits)
-
-
-# Moments
-
-
-@settings(deadline=None, max_examples=25)
-@given(sizes=st.lists(st.integers(0, 7), min_size=1, max_size=6), shift=st.sampled_from([0, 1e6]))
-def test_moments_of_batches_are_those_of_all_rows(sizes, shift):
-    if not sum(sizes):
-        return
-    rows = torch.randn(sum(sizes), 3, generator=torch.manual_seed(0)).double() + shift
-    moments = Moments(3)
-    for part in rows.split(sizes):
-        moments.update(part)
-    torch.testing.assert_close(moments.mean, rows.mean(0), rtol=1e-14, atol=1e-14)
-    torch.testing.assert_close(moments.std, rows.std(0, correction=0), rtol=1e-8, atol=1e-9)
-
-
-def on_a_rank(rank, folder):
-    dist.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=2)
-    moments = Moments(4)
-    if rank == 0:  # the other has no rows
-        moments.update(random_logits(4)[:7])
-        moments.update(random_logits(4)[7:])
-    torch.save(moments.over_ranks().state, folder / f"{rank}.pt")
-    dist.destroy_process_group()
-
-
-def test_moments_of_ranks_are_those_of_all_rows(tmp_path):
-    start_processes(on_a_rank, (tmp_path,), nprocs=2, start_method="fork")
-    whole = Moments(4)
-    whole.update(random_logits(4))
-    for rank in range(2):
-        torch.testing.assert_close(torch.load(tmp_path / f"{rank}.pt"), whole.state)
 
 
 # Hooks on heads

@@ -7,3 +7,5 @@ Measured, 3 seeds: 59.7 ± 1.6 (few 21.6 ± 1.9, medium 61.0 ± 3.5, many 96.1 �
 """
 
 _base_ = "../_base_/cls_demo_shapes.py"
+
+custom_hooks = [*_base_.custom_hooks, dict(type="FeatureBiasHook")]

@@ -16,3 +16,5 @@ model = dict(
         norm_cfg=dict(type="NBN"),
     ),
 )
+
+custom_hooks = [*_base_.custom_hooks, dict(type="FeatureBiasHook")]

@@ -4,6 +4,5 @@ from mmdet_ltnorm.calibration.hooks import LogitAdjustmentHook as LogitAdjustmen
 from mmdet_ltnorm.calibration.hooks import NorCalHook as NorCalHook
 from mmdet_ltnorm.calibration.hooks import TauNormHook as TauNormHook
 from mmdet_ltnorm.calibration.logn import LogNHook as LogNHook
-from mmdet_ltnorm.calibration.moments import Moments as Moments
 from mmdet_ltnorm.calibration.scores import divide_by_frequency as divide_by_frequency
 from mmdet_ltnorm.calibration.scores import normalize_logits as normalize_logits

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from mmdet_ltnorm.calibration.hooks import CLASSIFIER, DETECTOR, PostHocHook
-from mmdet_ltnorm.calibration.moments import Moments
 from mmdet_ltnorm.calibration.stand_ins import LogitNormalized
+from mmdet_ltnorm.moments import Moments
 
 # Without the samples that are repeated for ranks to have equally many.
 _IN_ORDER = dict(sampler=dict(type="DefaultSampler", shuffle=False, round_up=False))
@@ -42,13 +42,14 @@ class LogNHook(PostHocHook):
             loader, measure = detector_loader(runner.cfg), detector_moments
         batches = Runner.build_dataloader(loader, seed=runner.seed)
         moments = measure(model, head, _with_progress_bar(batches)).over_ranks()
-        if not (moments.std > 0).all():
-            constant = int((moments.std > 0).logical_not().nonzero()[0])
+        (mean,), (std,) = moments.mean, moments.std
+        if not (std > 0).all():
+            constant = int((std > 0).logical_not().nonzero()[0])
             raise ValueError(
                 f"the logit of class {constant} is the same for all of the training set, so that "
                 "LogN has nothing to divide by: is this a trained model?"
             )
-        return "loss_cls", LogitNormalized(head.loss_cls, moments.mean, moments.std)
+        return "loss_cls", LogitNormalized(head.loss_cls, mean, std)
 
 
 def classifier_loader(cfg: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,23 +85,27 @@ def _with_pipeline(cfg: Any, pipeline: Any) -> Any:
 @torch.no_grad()
 def classifier_moments(model: nn.Module, head: nn.Module, batches: Iterable[Any]) -> Moments:
     """Return the moments of a classifier's logits over batches of images."""
-    moments = Moments(head.num_classes)
+    moments = _no_moments(head)
     for batch in batches:
-        moments.update(model(**model.data_preprocessor(batch, False), mode="tensor"))
+        moments += Moments.of(model(**model.data_preprocessor(batch, False), mode="tensor"))
     return moments
 
 
 @torch.no_grad()
 def detector_moments(model: nn.Module, head: nn.Module, batches: Iterable[Any]) -> Moments:
     """Return the moments of the classes' logits over the proposals that training would sample."""
-    moments = Moments(head.num_classes)
-    loss, head.loss_cls = head.loss_cls, _Watch(moments)
+    watch = _Watch(_no_moments(head))
+    loss, head.loss_cls = head.loss_cls, watch
     try:
         for batch in batches:
             model(**model.data_preprocessor(batch, False), mode="loss")
     finally:
         head.loss_cls = loss
-    return moments
+    return watch.moments
+
+
+def _no_moments(head: nn.Module) -> Moments:
+    return Moments.empty(1, head.num_classes, next(head.parameters()).device)
 
 
 class _Watch(nn.Module):
@@ -113,7 +118,7 @@ class _Watch(nn.Module):
         self.moments = moments
 
     def forward(self, cls_score: Tensor, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
-        self.moments.update(cls_score[:, : self.moments.state.shape[1]])
+        self.moments += Moments.of(cls_score[:, : self.moments.mean.shape[1]])
         return {}
 
     def get_accuracy(self, cls_score: Tensor, labels: Tensor) -> dict[str, Tensor]:

@@ -150,7 +150,7 @@ def check_classes(model: nn.Module, dataset: Any, loader: str) -> None:
     Raises:
         ValueError: with both counts and the config keys to change.
     """
-    for plain in plain_datasets(dataset):
+    for plain in _plain_datasets(dataset):
         category_ids = getattr(plain, "cat_ids", None)
         if category_ids is None:
             continue
@@ -179,10 +179,10 @@ def _class_counts(model: nn.Module) -> Iterator[tuple[str, int]]:
             yield name, module.num_classes
 
 
-def plain_datasets(dataset: Any) -> Iterator[Any]:
+def _plain_datasets(dataset: Any) -> Iterator[Any]:
     inner = [*getattr(dataset, "datasets", ()), getattr(dataset, "dataset", None)]
     if inner == [None]:
         yield dataset
     for wrapped in inner:
         if wrapped is not None:
-            yield from plain_datasets(wrapped)
+            yield from _plain_datasets(wrapped)
