@@ -7,6 +7,7 @@ try:
     import mmdet_ltnorm.calibration
     import mmdet_ltnorm.classification
     import mmdet_ltnorm.data
+    import mmdet_ltnorm.deployment
     import mmdet_ltnorm.engine
     import mmdet_ltnorm.evaluation
     import mmdet_ltnorm.losses

@@ -22,12 +22,22 @@ MAY_IMPORT = {
     "surgery": {"norms"},
     "engine": {"class_groups", "norms", "surgery"},
     "classification": {"class_groups", "norms"},
+    "deployment": {"analysis", "classification", "engine", "surgery"},
     "analysis": {"class_groups", "moments", "norms", "surgery"},
     "sweep": {"analysis"},
 }
 OUTSIDE = {"benchmarks", "configs", "tests", "tools"}  # these import the package, never the reverse
 # Slow to import or not everybody's: the functions that need one import it.
-HEAVY = {"lvis", "matplotlib", "mmpretrain", "onnx", "sklearn", "torchvision", "vernier"}
+HEAVY = {
+    "lvis",
+    "matplotlib",
+    "mmpretrain",
+    "onnx",
+    "onnxruntime",
+    "sklearn",
+    "torchvision",
+    "vernier",
+}
 
 
 def room(path):

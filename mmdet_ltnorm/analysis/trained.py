@@ -1,5 +1,6 @@
 """Trained models by the names that pictures give them, with the test data of their configs."""
 
+import re
 from collections.abc import Sequence
 from copy import deepcopy
 from functools import cached_property
@@ -10,7 +11,7 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import MODELS, init_default_scope
-from mmengine.runner import Runner, load_checkpoint
+from mmengine.runner import CheckpointLoader, Runner
 from numpy.typing import NDArray
 from torch import nn
 
@@ -21,11 +22,8 @@ class Trained:
     """A config's model with the weights of a checkpoint, and its test set when asked for it."""
 
     def __init__(self, config: str | Path, checkpoint: str | Path) -> None:
-        self.cfg = Config.fromfile(config)
-        init_default_scope(self.cfg.get("default_scope", "mmdet"))
-        self.model: nn.Module = MODELS.build(self.cfg.model)
-        load_checkpoint(self.model, str(checkpoint), map_location="cpu", strict=True)
-        self.model.to(get_device()).eval()
+        self.cfg, self.model, _ = load_model(config, checkpoint)
+        self.model.to(get_device())
 
     @cached_property
     def loader(self) -> Any:
@@ -58,6 +56,38 @@ class Trained:
     def class_names(self) -> Sequence[str]:
         """The classes in the order of their labels."""
         return self.loader.dataset.metainfo["classes"]
+
+
+def load_model(
+    config: str | Path, checkpoint: str | Path
+) -> tuple[Config, nn.Module, dict[str, Any]]:
+    """Return a config, its model in evaluation with a checkpoint's weights, and the latter's meta.
+
+    Raises:
+        FileNotFoundError: naming the file.
+        ValueError: the checkpoint is of another model; the message names tensors that differ.
+    """
+    cfg = Config.fromfile(config)
+    init_default_scope(cfg.get("default_scope", "mmdet"))
+    saved = CheckpointLoader.load_checkpoint(str(checkpoint), map_location="cpu")
+    model = MODELS.build(cfg.model)
+    faults = {}
+    try:
+        keys = model.load_state_dict(saved.get("state_dict", saved), strict=False)
+        faults = {"it lacks": keys.missing_keys, "it also has": keys.unexpected_keys}
+    except RuntimeError as error:  # torch says this of shapes, whatever strict is
+        faults = {"these have other shapes": re.findall(r"size mismatch for ([\w.]+)", str(error))}
+        if not any(faults.values()):
+            raise
+    if any(faults.values()):
+        told = "; ".join(f"{what} {_shortened(names)}" for what, names in faults.items() if names)
+        raise ValueError(f"{checkpoint} is of another model than {config}: {told}")
+    return cfg, model.eval(), saved.get("meta", {})
+
+
+def _shortened(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
 
 
 def load_trained(files: Sequence[str], labels: Sequence[str] | None = None) -> dict[str, Trained]:

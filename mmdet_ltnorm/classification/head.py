@@ -74,14 +74,15 @@ class ClsHead(BaseModule):
         self, logits: Tensor, data_samples: Sequence[BaseDataElement] | None = None
     ) -> Sequence[BaseDataElement]:
         """Return the samples with the predictions of logits (N, C)."""
-        scores = self._probabilities(logits.float())
+        scores = self.probabilities(logits.float())
         samples = data_samples or [BaseDataElement() for _ in scores]
         for sample, score in zip(samples, scores, strict=True):
             sample.pred_score = score
             sample.pred_label = score.argmax(0, keepdim=True)
         return samples
 
-    def _probabilities(self, logits: Tensor) -> Tensor:
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Return the probabilities of logits (N, C) under the loss: softmax, or what it says."""
         if getattr(self.loss_cls, "custom_activation", False):  # as in mmdet's box heads
             return self.loss_cls.get_activation(logits)
         return logits.softmax(1)

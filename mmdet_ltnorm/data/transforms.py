@@ -168,7 +168,7 @@ class PackClsInputs(BaseTransform):
     """End a pipeline: `inputs`, a tensor (C, H, W) or the views' list of them, and `data_samples`.
 
     The tensor has the image's type. The `ClsDataSample` has `gt_label`, and as meta information
-    `sample_idx` and, if there is one, `img_path`.
+    `sample_idx` and `img_path`, as far as the image has them.
     """
 
     def transform(self, results: dict) -> dict:
@@ -182,7 +182,8 @@ class PackClsInputs(BaseTransform):
             if key in results:
                 # The constructor would copy them deeply: a third of the time that a sample takes.
                 data_sample.set_field(results[key], key, field_type="metainfo")
-        data_sample.gt_label = torch.tensor([results["gt_label"]])
+        if "gt_label" in results:
+            data_sample.gt_label = torch.tensor([results["gt_label"]])
         return {"inputs": inputs, "data_samples": data_sample}
 
 

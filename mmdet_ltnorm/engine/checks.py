@@ -162,7 +162,7 @@ def check_classes(model: nn.Module, dataset: Any, loader: str) -> None:
                 f"metainfo=dict(classes=...) with the {len(category_ids)} names in the order of "
                 "the category ids"
             )
-        wrong = {n: c for n, c in _class_counts(model) if c != len(category_ids)}
+        wrong = {n: c for n, c in classes_of_heads(model) if c != len(category_ids)}
         if wrong:
             counts = ", ".join(f"model.{name}.num_classes={count}" for name, count in wrong.items())
             raise ValueError(
@@ -171,7 +171,8 @@ def check_classes(model: nn.Module, dataset: Any, loader: str) -> None:
             )
 
 
-def _class_counts(model: nn.Module) -> Iterator[tuple[str, int]]:
+def classes_of_heads(model: nn.Module) -> Iterator[tuple[str, int]]:
+    """Yield the name and the number of classes of every part of a model that has classes."""
     for name, module in model.named_modules():
         name = name.removeprefix("module.")
         agnostic = name.endswith("rpn_head") or getattr(module, "class_agnostic", False)

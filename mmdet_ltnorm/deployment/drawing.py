@@ -1,0 +1,83 @@
+"""Pictures of predictions."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import mmcv
+import numpy as np
+from mmengine.structures import BaseDataElement
+from numpy.typing import NDArray
+
+from mmdet_ltnorm.analysis.groups import Groups
+from mmdet_ltnorm.analysis.pictures import COLOURS, picture
+
+SHORTEST = 480  # pixels; smaller images are enlarged, so that names can be read
+
+
+def group_colours(groups: Groups) -> dict[str, str]:
+    """Return the colour of each group."""
+    return dict(zip(groups, COLOURS, strict=False))
+
+
+def draw_classes(
+    image: NDArray[np.uint8],
+    entries: Sequence[Mapping[str, Any]],
+    groups: Groups,
+    out: str | Path,
+) -> None:
+    """Draw an RGB image, and beside it a bar for each class in the colour of its group."""
+    colours = group_colours(groups)
+    with picture(out, height=1.6) as figure:
+        shown, bars = figure.subplots(1, 2, width_ratios=(1, 1.2))
+        shown.imshow(image, interpolation="nearest" if max(image.shape) < 100 else None)
+        shown.axis("off")
+        for row, entry in enumerate(entries):
+            colour = colours.get(entry.get("group"), COLOURS[0])
+            bars.barh(row, 100 * entry["score"], color=colour, height=0.35, align="edge")
+            text = f"{entry['class']}  {100 * entry['score']:.1f} %"
+            bars.text(0, row - 0.08, text, fontsize=6.5, va="bottom")
+        bars.set(xlim=(0, 100), ylim=(len(entries) - 0.5, -0.6), yticks=[], xlabel="probability, %")
+        bars.spines[["top", "left", "right"]].set_visible(False)
+        present = {entry["group"] for entry in entries if "group" in entry}
+        for name in [name for name in groups if name in present]:
+            bars.barh(0, 0, color=colours[name], label=name)
+        if present:
+            figure.legend(loc="outside lower center", ncols=3)
+
+
+def draw_detections(
+    image: NDArray[np.uint8],
+    sample: BaseDataElement,
+    class_names: Sequence[str],
+    groups: Groups,
+    score_thr: float,
+    out: str | Path,
+) -> None:
+    """Draw boxes, masks, names and scores in percent on an RGB image, by mmdet's visualizer."""
+    from mmdet.visualization import DetLocalVisualizer
+
+    palette: Any = "random"
+    if groups:
+        palette = [(0, 0, 0)] * len(class_names)
+        for name, colour in group_colours(groups).items():
+            for label in groups[name]:
+                palette[label] = tuple(bytes.fromhex(colour[1:]))
+    visualizer = DetLocalVisualizer(line_width=2, alpha=0.5)
+    visualizer.dataset_meta = {"classes": class_names, "palette": palette}
+    image, sample = _enlarged(image, sample)
+    visualizer.add_datasample(
+        Path(out).stem, image, sample, draw_gt=False, pred_score_thr=score_thr, out_file=str(out)
+    )
+
+
+def _enlarged(
+    image: NDArray[np.uint8], sample: BaseDataElement
+) -> tuple[NDArray[np.uint8], BaseDataElement]:
+    factor = -(-SHORTEST // min(image.shape[:2]))
+    sample = sample.clone()
+    found = sample.pred_instances
+    found.bboxes = found.bboxes * factor
+    if "masks" in found:
+        found.masks = found.masks.repeat_interleave(factor, 1).repeat_interleave(factor, 2)
+    return mmcv.imrescale(image, factor, interpolation="nearest"), sample

@@ -1,0 +1,140 @@
+"""Classifiers as ONNX files that take raw images."""
+
+import inspect
+import json
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.model import ImgDataPreprocessor
+from torch import Tensor, nn
+
+from mmdet_ltnorm.analysis.trained import load_model
+from mmdet_ltnorm.classification import ExpertAssignmentClassifier, ImageClassifier
+from mmdet_ltnorm.deployment.classes import class_names
+from mmdet_ltnorm.surgery import fold_norms
+
+TOLERANCE = 1e-4  # of a probability
+OPSET = 17  # what the oldest torch and onnxruntime that are supported both know
+# Batches and sizes that the file is checked on; neither is that of the trace.
+CHECKED = ((1, 3, 64, 64), (3, 3, 64, 96))
+
+
+class RawImageClassifier(nn.Module):
+    """A classifier with its preprocessing: raw images (N, 3, H, W) to probabilities (N, C).
+
+    Raises:
+        TypeError: the preprocessor is not one that only normalizes.
+    """
+
+    def __init__(self, model: ImageClassifier) -> None:
+        super().__init__()
+        if not isinstance(model.data_preprocessor, ImgDataPreprocessor):
+            kind = type(model.data_preprocessor).__name__
+            raise TypeError(f"expected a data_preprocessor like ClsDataPreprocessor, got {kind}")
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Preprocess, run, return the probabilities."""
+        host = self.model.data_preprocessor
+        if host._channel_conversion:
+            images = images[:, [2, 1, 0]]
+        if host._enable_normalize:
+            images = (images - host.mean) / host.std
+        return self.model.head.probabilities(self.model(images))
+
+
+def export_onnx(config: str | Path, checkpoint: str | Path, out: str | Path) -> float:
+    """Write a trained classifier as an ONNX file, and return its largest error on random images.
+
+    The input ``images`` is float32 (N, 3, H, W), values 0 to 255, blue first as OpenCV reads; the
+    means, deviations and channel order of training are in the graph. The output ``scores`` is
+    (N, C), probabilities. N, H and W are free. The pipeline's resizing and cropping are not in the
+    file. ``classes`` in its metadata is a JSON list of the classes' names. NBN and rectified logits
+    are folded; CBN stays a mixture; experts are averaged.
+
+    The file gets its name only if onnxruntime agrees with the model to 1e-4.
+
+    Raises:
+        ImportError: onnx or onnxruntime is missing.
+        ValueError: the model is a detector, or chooses its experts for each image.
+        RuntimeError: onnxruntime disagrees.
+    """
+    import onnx
+
+    cfg, model, meta = load_model(config, checkpoint)
+    _check_exportable(model)
+    graph = RawImageClassifier(fold_norms(model)).eval()
+    names = class_names(cfg, model, meta)
+    out = Path(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_name(f".{out.name}.partial")
+    try:
+        _write(graph, partial)
+        file = onnx.load(partial)
+        properties = {"classes": json.dumps(names), "channel_order": "BGR", "range": "0 to 255"}
+        onnx.helper.set_model_props(file, properties)
+        onnx.checker.check_model(file, full_check=True)
+        onnx.save(file, partial)
+        error = max(_error(model, partial, shape) for shape in CHECKED)
+        if not error <= TOLERANCE:  # so that NaN fails, too
+            raise RuntimeError(
+                f"onnxruntime's probabilities differ from the model's by {error:.1e}, more than "
+                f"{TOLERANCE:g}: nothing was written to {out}"
+            )
+        partial.rename(out)
+    finally:
+        partial.unlink(missing_ok=True)
+    return error
+
+
+def _check_exportable(model: nn.Module) -> None:
+    if isinstance(model, ExpertAssignmentClassifier):
+        raise ValueError(
+            "the gate of expert assignment chooses experts for each image, and an ONNX graph runs "
+            "them all: export the first stage, whose config and checkpoint have the same experts "
+            f"(here {model.first_stage})"
+        )
+    if not isinstance(model, ImageClassifier):
+        raise ValueError(
+            f"{type(model).__name__} is not an image classifier of this package: for a detector, "
+            "write a plain checkpoint (OUT.pth) and give it and its config to MMDeploy's "
+            "tools/deploy.py, which exports mmdet's detectors to ONNX"
+        )
+
+
+def _write(graph: nn.Module, file: Path) -> None:
+    free = {"images": {0: "N", 2: "H", 3: "W"}, "scores": {0: "N"}}
+    # The newer exporter needs onnxscript; torch 2.4 has no such argument and only the older one.
+    known = inspect.signature(torch.onnx.export).parameters
+    exporter = {"dynamo": False} if "dynamo" in known else {}
+    with warnings.catch_warnings():
+        # That the exporter is the older one; and that checks of shapes are not in the graph.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        torch.onnx.export(
+            graph,
+            (torch.zeros(2, 3, 32, 32),),
+            str(file),
+            input_names=["images"],
+            output_names=["scores"],
+            dynamic_axes=free,
+            opset_version=OPSET,
+            **exporter,
+        )
+
+
+def _error(model: Any, file: Path, shape: Sequence[int]) -> float:
+    """Compare with what the model itself, neither folded nor wrapped, predicts of a batch."""
+    import onnxruntime
+
+    images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    with torch.no_grad():
+        samples = model.test_step({"inputs": torch.from_numpy(images), "data_samples": None})
+    expected = np.stack([sample.pred_score.numpy() for sample in samples])
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    (scores,) = session.run(["scores"], {"images": images.astype(np.float32)})
+    return float(np.abs(scores - expected).max())

@@ -1,0 +1,38 @@
+#!/usr/bin/env python
+"""Draw predictions on images: python tools/predict.py CONFIG CHECKPOINT IMAGES... --out DIR.
+
+IMAGES are files and folders. DIR gets a picture for each, and predictions.json.
+"""
+
+import argparse
+import sys
+
+try:
+    from mmdet_ltnorm.deployment import Predictor, predict_files
+except ImportError as error:
+    sys.exit(f"{error}\n`make setup` makes an environment; `pip install -e .` adds this to yours")
+
+
+def main() -> None:
+    """Parse, predict, say where the pictures are."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("config", help="config that the checkpoint was trained with")
+    parser.add_argument("checkpoint", help="checkpoint file")
+    parser.add_argument("images", nargs="+", help="image files, folders of them")
+    parser.add_argument("--out", required=True, help="folder to write to")
+    parser.add_argument(
+        "--score-thr", type=float, default=0.3, help="of detections; default %(default)s"
+    )
+    args = parser.parse_args()
+    try:
+        predictor = Predictor(args.config, args.checkpoint)
+        records = predict_files(predictor, args.images, args.out, args.score_thr)
+    except (FileNotFoundError, ValueError) as error:
+        sys.exit(f"predict.py: {error}")
+    print(f"wrote {len(records)} pictures and predictions.json to {args.out}")
+
+
+if __name__ == "__main__":
+    main()
