@@ -2,7 +2,8 @@
 """Print the table of all configs, their rows in the papers and scores, or keep a file's up to date.
 
 --write README.md puts it between the file's two marker comments, --check README.md exits with 1 if
-what stands there is not what would be written.
+what stands there is not what would be written. A file that ends in .yml is an index of the models
+instead, as `mim search` reads it.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 
 from mmdet_ltnorm.analysis.config_table import configs_table, with_table
+from mmdet_ltnorm.analysis.model_index import model_index
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
@@ -24,13 +26,15 @@ def main() -> None:
     action.add_argument("--check", type=Path, metavar="FILE")
     args = parser.parse_args()
     try:
-        table = configs_table(CONFIGS)
         file = args.write or args.check
         if file is None:
-            print(table)
+            print(configs_table(CONFIGS))
             return
-        old = file.read_text(encoding="utf-8")
-        new = with_table(old, table)
+        old = file.read_text(encoding="utf-8") if args.check or file.suffix != ".yml" else ""
+        if file.suffix == ".yml":
+            new = model_index(CONFIGS)
+        else:
+            new = with_table(old, configs_table(CONFIGS))
     except (FileNotFoundError, ValueError) as error:
         sys.exit(f"{parser.prog}: {error}")
     if args.write:

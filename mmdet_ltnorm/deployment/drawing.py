@@ -38,6 +38,7 @@ def draw_classes(
             text = f"{entry['class']}  {100 * entry['score']:.1f} %"
             bars.text(0, row - 0.08, text, fontsize=6.5, va="bottom")
         bars.set(xlim=(0, 100), ylim=(len(entries) - 0.5, -0.6), yticks=[], xlabel="probability, %")
+        bars.grid(visible=False)
         bars.spines[["top", "left", "right"]].set_visible(False)
         present = {entry["group"] for entry in entries if "group" in entry}
         for name in [name for name in groups if name in present]:

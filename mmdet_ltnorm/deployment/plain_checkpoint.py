@@ -27,9 +27,8 @@ def export_plain(config: str | Path, checkpoint: str | Path, out: str | Path) ->
     ours = sorted(set(_our_types(cfg.model)))
     if ours:
         raise ValueError(
-            f"the model would need mmdet_ltnorm for {', '.join(ours)}: a detector whose loss is "
-            "its own is exported with mmdet's loss of the same activation in its config; "
-            "classifiers are exported to OUT.onnx"
+            f"MMDetection has nothing in the place of mmdet_ltnorm's {', '.join(ours)}: detectors "
+            "with its own losses export to OUT.pth, classifiers to OUT.onnx"
         )
     plain = MODELS.build(cfg.model)
     plain.load_state_dict(fold_norms(model).state_dict(), strict=True)

@@ -1,0 +1,269 @@
+"""tools/export.py: ONNX files that agree with onnxruntime, and checkpoints for plain mmdet."""
+
+import json
+import runpy
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from torch import nn
+
+import mmdet_ltnorm.deployment.onnx_file as onnx_file
+from mmdet_ltnorm.deployment import export_onnx, export_plain
+from mmdet_ltnorm.norms import NBN
+from mmdet_ltnorm.surgery import plain_config
+
+ROOT = Path(__file__).parents[1]
+TOOL = ROOT / "tools" / "export.py"
+CLASSES = [f"class {number}" for number in range(10)]
+PREPROCESSOR = dict(
+    type="ClsDataPreprocessor", mean=[100, 120, 140], std=[50, 60, 70], bgr_to_rgb=True
+)
+SMALL = dict(type="ResNetCIFAR", depth=8)
+EXPERTS = dict(type="MultiExpertBackbone", num_experts=3, backbone=SMALL)
+MMDET_BACKBONE = dict(type="ResNet", depth=18, base_channels=8, norm_eval=False, out_indices=(3,))
+PLAIN_MMDET = """
+import sys, torch
+from mmdet.apis import inference_detector, init_detector
+model = init_detector(sys.argv[1], sys.argv[2], device="cpu")
+found = inference_detector(model, sys.argv[3]).pred_instances
+assert not any(name.startswith("mmdet_ltnorm") for name in sys.modules)
+torch.save(dict(found.items()), sys.argv[4])
+"""
+
+
+def with_norm(backbone, norm_cfg):
+    return dict(type="LTNormBackbone", backbone=backbone, norm_cfg=norm_cfg)
+
+
+def head(predictor="Linear", **options):
+    options = dict(type="ClsHead", in_channels=64, loss=dict(type="CrossEntropyLoss")) | options
+    return dict(num_classes=len(CLASSES), predictor=dict(type=predictor), **options)
+
+
+def trained(tmp_path, model, meta=True):
+    """Save a config and a checkpoint of a model whose state is not that of a fresh one."""
+    init_default_scope("mmdet")
+    config, checkpoint = tmp_path / "config.py", tmp_path / "trained.pth"
+    dataset = dict(type="CIFAR10LT", data_root="nowhere", split="test", pipeline=[])
+    Config(dict(model=model, test_dataloader=dict(dataset=dataset))).dump(config)
+    model = MODELS.build(model)
+    for name, parameter in model.named_parameters():
+        if parameter.dim() == 1 or "predictor" in name:
+            nn.init.uniform_(parameter, 0.5, 1.5)
+    with torch.no_grad():
+        for _ in range(3):
+            model(torch.randn(8, 3, 32, 32))
+    meta = {"dataset_meta": {"classes": CLASSES}} if meta else {}
+    torch.save({"state_dict": model.state_dict(), "meta": meta}, checkpoint)
+    return config, checkpoint, model.eval()
+
+
+def run(file, images):
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    return session.run(["scores"], {"images": images.astype(np.float32)})[0]
+
+
+@pytest.mark.parametrize(
+    ("backbone", "of_head"),
+    [
+        (with_norm(dict(type="ResNetCIFAR", depth=32), dict(type="NBN")), head()),
+        (with_norm(dict(type="ResNetCIFAR", depth=32), dict(type="CBN")), head()),
+        (dict(type="ResNetCIFAR", depth=32), head("RectifiedLinear")),
+        (dict(SMALL, norm_cfg=dict(type="CBN", temperature="sqrt_channels")), head("LWSLinear")),
+        (with_norm(MMDET_BACKBONE, dict(type="NBN")), head("TauNormLinear")),
+        (
+            dict(EXPERTS, backbone=with_norm(SMALL, dict(type="NBN"))),
+            head(
+                "NormedLinear",
+                type="MultiExpertHead",
+                num_experts=3,
+                loss=dict(type="RIDELoss", num_classes=10, loss=dict(type="CrossEntropyLoss")),
+            ),
+        ),
+    ],
+    ids=["nbn", "cbn", "lr", "cbn_all-lws", "mmdet-nbn-taunorm", "ride-nbn-normed"],
+)
+def test_an_onnx_file_takes_raw_images_and_agrees_with_the_model(tmp_path, backbone, of_head):
+    onnx, _ = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
+    model = dict(
+        type="ImageClassifier", data_preprocessor=PREPROCESSOR, backbone=backbone, head=of_head
+    )
+    config, checkpoint, model = trained(tmp_path, model)
+    out = tmp_path / "new folder" / "model.onnx"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert export_onnx(config, checkpoint, out) < 1e-4
+    assert [file.name for file in out.parent.iterdir()] == ["model.onnx"]
+    for shape in (1, 32, 32, 3), (5, 40, 24, 3):
+        pictures = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
+        rgb = (pictures[..., ::-1] - np.array([100, 120, 140])) / np.array([50, 60, 70])
+        with torch.no_grad():
+            logits = model(torch.from_numpy(rgb.transpose(0, 3, 1, 2)).float())
+        scores = run(out, pictures.transpose(0, 3, 1, 2))
+        np.testing.assert_allclose(scores, logits.softmax(1), atol=1e-5)
+        np.testing.assert_allclose(scores.sum(1), 1, rtol=1e-5)
+    properties = {entry.key: entry.value for entry in onnx.load(out).metadata_props}
+    assert json.loads(properties["classes"]) == CLASSES
+
+
+def plain_classifier(**options):
+    options = dict(type="ImageClassifier", backbone=SMALL, head=head()) | options
+    return dict(data_preprocessor=PREPROCESSOR, **options)
+
+
+def test_without_names_in_the_checkpoint_those_of_the_data_set_or_numbers_are_written(tmp_path):
+    onnx, _ = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
+    config, checkpoint, _ = trained(tmp_path, plain_classifier(), meta=False)
+    export_onnx(config, checkpoint, tmp_path / "model.onnx")
+    properties = {e.key: e.value for e in onnx.load(tmp_path / "model.onnx").metadata_props}
+    assert json.loads(properties["classes"]) == list(map(str, range(10)))  # no data to name them
+
+
+def test_a_file_that_disagrees_is_not_written(tmp_path, monkeypatch):
+    pytest.importorskip("onnxruntime")
+    config, checkpoint, _ = trained(tmp_path, plain_classifier())
+    monkeypatch.setattr(onnx_file, "_error", lambda *_: float("nan"))
+    with pytest.raises(RuntimeError, match="probabilities differ from the model's by nan"):
+        export_onnx(config, checkpoint, tmp_path / "model.onnx")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["config.py", "trained.pth"]
+
+
+def test_the_comparison_sees_an_exporter_that_forgets_the_channel_order(tmp_path, monkeypatch):
+    pytest.importorskip("onnxruntime")
+    config, checkpoint, _ = trained(tmp_path, plain_classifier())
+
+    class Forgetful(onnx_file.RawImageClassifier):
+        def forward(self, images):
+            return super().forward(images[:, [2, 1, 0]])
+
+    monkeypatch.setattr(onnx_file, "RawImageClassifier", Forgetful)
+    with pytest.raises(RuntimeError, match="probabilities differ"):
+        export_onnx(config, checkpoint, tmp_path / "model.onnx")
+
+
+def export(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", [str(TOOL), *map(str, arguments)])
+    runpy.run_path(str(TOOL), run_name="__main__")
+
+
+def test_the_tool_says_what_it_wrote(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("onnxruntime")
+    config, checkpoint, _ = trained(tmp_path, plain_classifier())
+    export(monkeypatch, config, checkpoint, tmp_path / "model.onnx")
+    assert "model.onnx; onnxruntime's probabilities differ by at most" in capsys.readouterr().out
+
+
+def test_a_model_whose_experts_depend_on_the_image_is_refused(tmp_path, monkeypatch):
+    options = dict(num_experts=3, type="ExpertAssignmentHead", top_k=3)
+    model = plain_classifier(
+        type="ExpertAssignmentClassifier",
+        backbone=EXPERTS,
+        head=head(**options),
+        first_stage="work_dirs/first.pth",
+        trainable=["head.gate.*"],
+    )
+    config, checkpoint, _ = trained(tmp_path, model)
+    with pytest.raises(SystemExit, match="chooses experts .* first stage, .*work_dirs/first.pth"):
+        export(monkeypatch, config, checkpoint, tmp_path / "model.onnx")
+
+
+def test_classifiers_have_no_plain_form(tmp_path, monkeypatch):
+    config, checkpoint, _ = trained(tmp_path, plain_classifier())
+    with pytest.raises(SystemExit, match="nothing in the place of mmdet_ltnorm's .*ClsHead"):
+        export(monkeypatch, config, checkpoint, tmp_path / "plain.pth")
+
+
+def test_checkpoints_of_other_models_and_other_suffixes_are_refused(tmp_path, monkeypatch, capsys):
+    config, checkpoint, _ = trained(tmp_path, plain_classifier())
+    out = tmp_path / "model.onnx"
+    with pytest.raises(SystemExit, match="no.pth can not be found"):
+        export(monkeypatch, config, tmp_path / "no.pth", out)
+    weights = torch.load(checkpoint)["state_dict"]
+    other = tmp_path / "other.pth"
+    for change, message in [
+        (dict(a=torch.ones(1)), "other.pth is of another model than .*config.py: it also has a$"),
+        ({"head.predictor.bias": torch.ones(3)}, "have other shapes head.predictor.bias$"),
+    ]:
+        torch.save({"state_dict": weights | change}, other)
+        with pytest.raises(SystemExit, match=message):
+            export(monkeypatch, config, other, out)
+    torch.save({name: w for name, w in weights.items() if "layer3" not in name}, other)
+    with pytest.raises(SystemExit, match=r"it lacks backbone.layer3\S+, \S+, \S+ and \d+ more$"):
+        export(monkeypatch, config, other, out)
+    torch.save({"state_dict": weights, "meta": {"dataset_meta": {"classes": "ab"}}}, other)
+    with pytest.raises(SystemExit, match="2 classes are named .*: head 10"):
+        export(monkeypatch, config, other, out)
+    with pytest.raises(SystemExit):
+        export(monkeypatch, config, checkpoint, tmp_path / "model.pt")
+    assert "out must end in .onnx or .pth" in capsys.readouterr().err
+
+
+def test_plain_config_names_none_of_our_layers():
+    cfg = dict(
+        type="Detector",
+        backbone=dict(
+            type="LTNormBackbone", backbone=dict(type="ResNet"), norm_cfg=dict(type="NBN")
+        ),
+        neck=[dict(norm_cfg=dict(type="NBN", eps=1e-3, official=True, requires_grad=False))],
+        cls_predictor_cfg=dict(type="RectifiedLinear", momentum=0.5),
+    )
+    assert plain_config(cfg) == dict(
+        type="Detector",
+        backbone=dict(type="ResNet"),
+        neck=[dict(norm_cfg=dict(type="BN", eps=1e-3, requires_grad=False))],
+        cls_predictor_cfg=dict(type="Linear"),
+    )
+
+
+@pytest.fixture(scope="module")
+def detector(tmp_path_factory):
+    """The demo's config, and a checkpoint with statistics and NBN vectors that are not fresh."""
+    init_default_scope("mmdet")
+    config = ROOT / "configs/demo/seesaw_nbn.py"
+    model = MODELS.build(Config.fromfile(config).model)
+    for module in model.modules():
+        if isinstance(module, NBN):
+            nn.init.uniform_(module._parameters["weight"], 0.5, 2)
+    for _ in range(3):
+        model.backbone(torch.randn(2, 3, 64, 64))
+    # A fresh head finds every class in every proposal; this one finds some of some.
+    nn.init.normal_(model.roi_head.bbox_head.fc_cls.weight)
+    checkpoint = tmp_path_factory.mktemp("detector") / "trained.pth"
+    torch.save({"state_dict": model.state_dict()}, checkpoint)
+    return config, checkpoint
+
+
+def test_a_detector_goes_to_mmdeploy(detector, tmp_path, monkeypatch):
+    with pytest.raises(SystemExit, match="MaskRCNN is not an image classifier .*MMDeploy"):
+        export(monkeypatch, *detector, tmp_path / "model.onnx")
+
+
+def test_a_mask_rcnn_predicts_the_same_in_plain_mmdet(detector, tmp_path):
+    from mmdet.apis import inference_detector, init_detector
+
+    image = tmp_path / "image.png"
+    cv2.imwrite(str(image), np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that there are no names of classes
+        model = init_detector(str(detector[0]), str(detector[1]), device="cpu")
+    ours = inference_detector(model, str(image)).pred_instances
+    assert len(ours) > 5
+    out = tmp_path / "folded.pth"
+    assert export_plain(*detector, out) == out.with_suffix(".py")
+    files = [out.with_suffix(".py"), out, image, tmp_path / "found.pth"]
+    subprocess.run([sys.executable, "-c", PLAIN_MMDET, *map(str, files)], cwd=tmp_path, check=True)
+    found = torch.load(files[-1])
+    torch.testing.assert_close(found["labels"], ours.labels)
+    torch.testing.assert_close(found["scores"], ours.scores, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found["bboxes"], ours.bboxes, rtol=1e-4, atol=1e-2)
+    assert (found["masks"] != ours.masks).float().mean() < 1e-3
