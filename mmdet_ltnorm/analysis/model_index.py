@@ -5,7 +5,9 @@ from typing import Any
 
 from mmdet_ltnorm.analysis.config_table import Leaf, leaf_paths, read_leaf
 
-HEAD = "# tools/configs_table.py --write model-index.yml writes this from the configs' docstrings.\n"
+HEAD = (
+    "# tools/configs_table.py --write model-index.yml writes this from the configs' docstrings.\n"
+)
 # Collections by what the names of their configs contain.
 COLLECTIONS = {
     "NBN": (("nbn",), "Normalizing Batch Normalization for Long-Tailed Recognition"),
