@@ -14,6 +14,7 @@ from mmdet_ltnorm.analysis.config_table import (
     read_leaf,
     with_table,
 )
+from mmdet_ltnorm.analysis.model_index import model_index
 
 ROOT = Path(__file__).parents[1]
 TOOL = ROOT / "tools" / "configs_table.py"
@@ -132,3 +133,52 @@ def test_the_readmes_table_is_up_to_date(monkeypatch):
     if BEGIN not in README.read_text(encoding="utf-8"):
         pytest.skip("the README does not show the table")
     run_tool(monkeypatch, "--check", README)
+
+
+def test_the_model_index_has_an_entry_for_each_leaf_and_claims_no_results(tmp_path):
+    yaml = pytest.importorskip("yaml")
+    written(tmp_path, GOOD, "good_nbn")
+    none = f'{GOOD[: GOOD.index("NBN")]}No row in the papers.\nNot measured here.\n"""\n'
+    written(tmp_path, none, "some_sbn")
+    written(tmp_path, none, "plain")
+    index = yaml.safe_load(model_index(tmp_path / "configs"))
+    assert [entry["Name"] for entry in index["Collections"]] == ["NBN", "CBN", "Baselines"]
+    collections = {entry["Name"]: entry["In Collection"] for entry in index["Models"]}
+    assert collections == {"good_nbn": "NBN", "some_sbn": "CBN", "plain": "Baselines"}
+    assert not any("Results" in entry or "Weights" in entry for entry in index["Models"])
+    assert index["Models"][0] == {
+        "Name": "good_nbn",
+        "In Collection": "NBN",
+        "Config": "configs/set/good_nbn.py",
+        "Metadata": {
+            "Training Data": "CIFAR-10-LT",
+            "Description": "CIFAR-10-LT, cross entropy.",
+            "Papers Report": [
+                "NBN Table I, Cross Entropy: 74.0, 78.0 at imbalance 200, 100",
+                "CBN Table 2 (400 epochs): 1.5",
+            ],
+            "Measured Here": "70.1 ± 0.2 (few 3.0), 3 seeds; 71.0, 1 run",
+        },
+    }
+    assert index["Models"][2]["Metadata"]["Measured Here"] == "no"
+
+
+def test_the_repositorys_model_index_is_up_to_date_and_its_configs_exist(monkeypatch):
+    yaml = pytest.importorskip("yaml")
+    run_tool(monkeypatch, "--check", ROOT / "model-index.yml")
+    index = yaml.safe_load((ROOT / "model-index.yml").read_text(encoding="utf-8"))
+    assert all((ROOT / entry["Config"]).is_file() for entry in index["Models"])
+    data = {entry["Metadata"]["Training Data"] for entry in index["Models"]}
+    assert data == {
+        *("CIFAR-10", "CIFAR-10-LT", "CIFAR-100", "CIFAR-100-LT", "ImageNet", "ImageNet-LT"),
+        *("iNaturalist 2018", "Places-LT", "LVIS v1", "mini-LVIS", "Digits-LT", "Shapes-LT"),
+    }
+
+
+def test_the_tool_writes_and_checks_a_model_index(tmp_path, monkeypatch):
+    file = tmp_path / "model-index.yml"
+    run_tool(monkeypatch, "--write", file)
+    run_tool(monkeypatch, "--check", file)
+    file.write_text("old")
+    with pytest.raises(SystemExit, match="out of date: run python tools/configs_table.py --write"):
+        run_tool(monkeypatch, "--check", file)

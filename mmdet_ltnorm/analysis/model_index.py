@@ -1,4 +1,4 @@
-"""The index of models that ``mim search`` and papers' sites read, made as the table of configs."""
+"""The index of models in the form that ``mim search`` reads, made as the table of configs is."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from mmdet_ltnorm.analysis.config_table import Leaf, leaf_paths, read_leaf
 
 HEAD = (
-    "# tools/configs_table.py --write model-index.yml writes this from the configs' docstrings.\n"
+    "# tools/configs_table.py --write model-index.yml wrote this from what the configs say.\n"
 )
 # Collections by what the names of their configs contain.
 COLLECTIONS = {
