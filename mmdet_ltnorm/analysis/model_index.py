@@ -5,9 +5,7 @@ from typing import Any
 
 from mmdet_ltnorm.analysis.config_table import Leaf, leaf_paths, read_leaf
 
-HEAD = (
-    "# tools/configs_table.py --write model-index.yml wrote this from what the configs say.\n"
-)
+HEAD = "# Written from the configs' docstrings by tools/configs_table.py --write model-index.yml.\n"
 # Collections by what the names of their configs contain.
 COLLECTIONS = {
     "NBN": (("nbn",), "Normalizing Batch Normalization for Long-Tailed Recognition"),

@@ -1,12 +1,13 @@
 """Pictures of predictions."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import mmcv
 import numpy as np
-from mmengine.structures import BaseDataElement
+from mmengine.structures import BaseDataElement, InstanceData
 from numpy.typing import NDArray
 
 from mmdet_ltnorm.analysis.groups import Groups
@@ -67,18 +68,20 @@ def draw_detections(
     visualizer = DetLocalVisualizer(line_width=2, alpha=0.5)
     visualizer.dataset_meta = {"classes": class_names, "palette": palette}
     image, sample = _enlarged(image, sample)
-    visualizer.add_datasample(
-        Path(out).stem, image, sample, draw_gt=False, pred_score_thr=score_thr, out_file=str(out)
-    )
+    with warnings.catch_warnings():  # it warns of what touches the image's border
+        warnings.filterwarnings("ignore", ".*out of bounds", UserWarning)
+        visualizer.add_datasample(
+            "", image, sample, draw_gt=False, pred_score_thr=score_thr, out_file=str(out)
+        )
 
 
 def _enlarged(
     image: NDArray[np.uint8], sample: BaseDataElement
 ) -> tuple[NDArray[np.uint8], BaseDataElement]:
     factor = -(-SHORTEST // min(image.shape[:2]))
-    sample = sample.clone()
     found = sample.pred_instances
-    found.bboxes = found.bboxes * factor
+    larger = InstanceData(bboxes=found.bboxes * factor, labels=found.labels, scores=found.scores)
     if "masks" in found:
-        found.masks = found.masks.repeat_interleave(factor, 1).repeat_interleave(factor, 2)
-    return mmcv.imrescale(image, factor, interpolation="nearest"), sample
+        larger.masks = found.masks.repeat_interleave(factor, 1).repeat_interleave(factor, 2)
+    larger_image = mmcv.imrescale(image, factor, interpolation="nearest")
+    return larger_image, type(sample)(pred_instances=larger)
