@@ -99,7 +99,7 @@ def test_what_cannot_be_read_is_named(classifier, tmp_path, monkeypatch):
         ((config, checkpoint, tmp_path / "empty"), "no image is in .*empty"),
         ((config, checkpoint, tmp_path / "broken.png"), "broken.png is not an image"),
         ((config, tmp_path / "no.pth", tmp_path / "image.png"), "no.pth can not be found"),
-        ((tmp_path / "no.py", checkpoint, tmp_path / "image.png"), "No such file or directory: .*no.py"),
+        ((tmp_path / "no.py", checkpoint, tmp_path / "image.png"), "No such file .*no.py"),
     ]:
         with pytest.raises(SystemExit, match=message):
             predict(monkeypatch, *files, "--out", tmp_path / "out")

@@ -14,6 +14,7 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import CheckpointLoader, Runner
 from numpy.typing import NDArray
 from torch import nn
+from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 
 from mmdet_ltnorm.analysis.groups import Groups, counts_and_groups
 
@@ -70,10 +71,11 @@ def load_model(
     cfg = Config.fromfile(config)
     init_default_scope(cfg.get("default_scope", "mmdet"))
     saved = CheckpointLoader.load_checkpoint(str(checkpoint), map_location="cpu")
+    weights = saved.get("state_dict", saved)
+    consume_prefix_in_state_dict_if_present(weights, "module.")  # of a wrapped model
     model = MODELS.build(cfg.model)
-    faults = {}
     try:
-        keys = model.load_state_dict(saved.get("state_dict", saved), strict=False)
+        keys = model.load_state_dict(weights, strict=False)
         faults = {"it lacks": keys.missing_keys, "it also has": keys.unexpected_keys}
     except RuntimeError as error:  # torch says this of shapes, whatever strict is
         faults = {"these have other shapes": re.findall(r"size mismatch for ([\w.]+)", str(error))}

@@ -83,7 +83,10 @@ class Predictor:
     def draw(
         self, image: str | Path, sample: BaseDataElement, out: str | Path, score_thr: float = 0.3
     ) -> None:
-        """Draw the predictions, with the colours of the classes' groups where these are known."""
+        """Draw the predictions, where the classes' groups are known in their colours.
+
+        Frequent or many-shot classes are blue, common or medium ones orange, the rest green.
+        """
         picture = mmcv.imread(image, channel_order="rgb")
         if self.is_classifier:
             draw_classes(picture, self.record(sample), self.groups, out)
