@@ -3,29 +3,43 @@
 import ctypes
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from random import shuffle
 from statistics import median, quantiles
 from time import perf_counter
+from typing import TypeVar
 
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+Result = TypeVar("Result")
 
-def timed(steps: Sequence[Callable[[], object]], rounds: int) -> list[list[float]]:
-    """Run the steps in shuffled turns after one to warm up; return the seconds of each."""
-    seconds: list[list[float]] = [[] for _ in steps]
-    order = list(zip(steps, seconds, strict=True))
+
+def interleaved(steps: Sequence[Callable[[], Result]], rounds: int) -> list[list[Result]]:
+    """Run the steps in shuffled turns after one to warm up; return the results of each."""
+    results: list[list[Result]] = [[] for _ in steps]
+    order = list(zip(steps, results, strict=True))
     for turn in range(rounds + 1):
         shuffle(order)  # who runs after whom decides what is still in the caches
-        for step, times in order:
-            start = now()
-            step()
+        for step, collected in order:
+            result = step()
             if turn:
-                times.append(now() - start)
-    return seconds
+                collected.append(result)
+    return results
 
 
-def now() -> float:
+def timed(steps: Sequence[Callable[[], object]], rounds: int) -> list[list[float]]:
+    """Return the seconds of each step in interleaved rounds."""
+    return interleaved([partial(_seconds, step) for step in steps], rounds)
+
+
+def _seconds(step: Callable[[], object]) -> float:
+    start = _now()
+    step()
+    return _now() - start
+
+
+def _now() -> float:
     """Return the time when the GPU, if there is one, has done all that it was told."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
