@@ -18,7 +18,7 @@ from torch import nn
 from toy_runner import ToyModel, toy_runner
 
 from mmdet_ltnorm.engine.checks import (
-    asks_for_nbn,
+    asks_for,
     check_classes,
     check_data_files,
     check_magnitudes,
@@ -107,15 +107,16 @@ def sgd(parameters):
 
 
 def test_nbn_is_found_anywhere_in_a_model_config():
-    assert asks_for_nbn(Config.fromfile(SEESAW_NBN).model)
-    assert asks_for_nbn({"neck": [dict(norm_cfg=dict(type="NBN"))]})
-    assert not asks_for_nbn({"norm_cfg": dict(type="BN")})
-    assert not asks_for_nbn(None)
+    assert asks_for("NBN", Config.fromfile(SEESAW_NBN).model)
+    assert asks_for("NBN", {"neck": [dict(norm_cfg=dict(type="NBN"))]})
+    assert not asks_for("NBN", {"norm_cfg": dict(type="BN")})
+    assert not asks_for("NBN", None)
 
 
-def test_sync_bn_is_refused_with_nbn_and_left_alone_without():
-    model = dict(backbone=dict(norm_cfg=dict(type="NBN")))
-    with pytest.raises(ValueError, match="sync_bn='torch' would replace the NBN layers"):
+@pytest.mark.parametrize("norm", ["NBN", "CBN"])
+def test_sync_bn_is_refused_with_our_norms_and_left_alone_without(norm):
+    model = dict(backbone=dict(norm_cfg=dict(type=norm)))
+    with pytest.raises(ValueError, match=f"sync_bn='torch' would replace the {norm} layers"):
         check_sync_bn(dict(sync_bn="torch", model=model))
     check_sync_bn(dict(sync_bn="torch", model=dict(norm_cfg=dict(type="BN"))))
     check_sync_bn(dict(model=model))

@@ -1,29 +1,10 @@
-"""CIFAR-100-LT by CBN's recipe: 400 epochs of batch 128, lr 0.05, cosine; AutoAugment, no Cutout.
+"""CIFAR-100-LT by CBN's recipe, with the same options as CIFAR-10-LT."""
 
-Momentum and weight decay, which the paper does not state, are PaCo's.
-"""
+_base_ = "./cls_cifar10_400e.py"
 
-_base_ = "./cls_cifar100_lt.py"
+num_classes = 100
 
-max_epochs = 400
-
-model = dict(head=dict(loss=dict(type="BalancedSoftmaxLoss", num_classes=_base_.num_classes)))
-
-train_pipeline = [
-    dict(type="PadCrop"),
-    dict(type="HorizontalFlip"),
-    dict(type="ClsAutoAugment", policy="cifar10"),
-    dict(type="PackClsInputs"),
-]
-train_dataloader = dict(
-    batch_size=128,
-    sampler=dict(_delete_=True, type="DefaultSampler", shuffle=True),
-    dataset=dict(pipeline=train_pipeline),
-)
-train_cfg = dict(_delete_=True, by_epoch=True, max_epochs=max_epochs, val_interval=10)
-optim_wrapper = dict(optimizer=dict(lr=0.05))
-param_scheduler = [dict(type="CosineAnnealingLR", T_max=max_epochs)]
-auto_scale_lr = dict(base_batch_size=128)
-# Epoch 320 is where decoupled training takes over.
-default_hooks = dict(checkpoint=dict(by_epoch=True, interval=20, max_keep_ckpts=5))
-log_processor = dict(by_epoch=True)
+model = dict(head=dict(num_classes=num_classes, loss=dict(num_classes=num_classes)))
+train_dataloader = dict(dataset=dict(type="CIFAR100LT"))
+val_dataloader = dict(dataset=dict(type="CIFAR100LT"))
+test_dataloader = val_dataloader

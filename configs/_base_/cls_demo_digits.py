@@ -4,6 +4,14 @@ _base_ = "./cls_demo_shapes.py"
 
 max_epochs = 40
 
+strong = [
+    dict(type="PadCrop", padding=1),
+    dict(type="ColorJitter", brightness=0.4, contrast=0.4),
+    dict(type="Cutout", size=4),
+]
+strong_pipeline = [*strong, dict(type="PackClsInputs")]
+dual_path_pipeline = [dict(type="MultiView", views=[[], strong]), dict(type="PackClsInputs")]
+
 model = dict(backbone=dict(stem_stride=1))
 train_dataloader = dict(
     dataset=dict(type="DigitsLT", data_root="", pipeline=[dict(type="PackClsInputs")])

@@ -21,7 +21,16 @@ model = dict(
     ),
 )
 
-train_pipeline = [dict(type="HorizontalFlip"), dict(type="PackClsInputs")]
+weak = [dict(type="HorizontalFlip")]
+strong = [
+    *weak,
+    dict(type="PadCrop", padding=2),
+    dict(type="ColorJitter", brightness=0.4, contrast=0.4),
+    dict(type="Cutout", size=8),
+]
+train_pipeline = [*weak, dict(type="PackClsInputs")]
+strong_pipeline = [*strong, dict(type="PackClsInputs")]
+dual_path_pipeline = [dict(type="MultiView", views=[weak, strong]), dict(type="PackClsInputs")]
 train_dataloader = dict(
     batch_size=32,
     collate_fn=dict(type="default_collate"),

@@ -47,6 +47,14 @@ train_pipeline = [
     dict(type="ColorJitter", brightness=0.4, contrast=0.4, saturation=0.4),
     dict(type="PackClsInputs"),
 ]
+weak = [*train_pipeline[:3]]
+strong = [*weak, dict(type="ClsAutoAugment", policy="imagenet")]
+# For DualPathClassifier, weak and strong views; CBN's paper says crop and flip, and AutoAugment.
+dual_path_pipeline = [
+    weak[0],
+    dict(type="MultiView", views=[weak[1:], strong[1:]]),
+    dict(type="PackClsInputs"),
+]
 test_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="ResizeShortestEdge", scale=256, max_size=100000),

@@ -4,6 +4,11 @@ from mmdet_ltnorm.classification.classifier import ImageClassifier as ImageClass
 from mmdet_ltnorm.classification.data_preprocessor import (
     ClsDataPreprocessor as ClsDataPreprocessor,
 )
+from mmdet_ltnorm.classification.dual_path import (
+    CompoundSplitClassifier as CompoundSplitClassifier,
+)
+from mmdet_ltnorm.classification.dual_path import DualPathClassifier as DualPathClassifier
+from mmdet_ltnorm.classification.dual_path import SplitClassifier as SplitClassifier
 from mmdet_ltnorm.classification.head import ClsHead as ClsHead
 from mmdet_ltnorm.classification.hooks import ClassCountsHook as ClassCountsHook
 from mmdet_ltnorm.classification.hooks import LossEpochHook as LossEpochHook

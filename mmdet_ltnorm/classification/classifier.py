@@ -69,9 +69,13 @@ class ImageClassifier(BaseModel):
         """
         if mode not in ("tensor", "loss", "predict"):
             raise ValueError(f"mode must be 'tensor', 'loss' or 'predict', got {mode!r}")
-        features = self.extract_feat(inputs)
-        if mode == "tensor":
-            return self.head(features)
         if mode == "loss":
-            return self.head.loss(features, data_samples)
-        return self.head.predict(features, data_samples)
+            return self.loss(inputs, data_samples)
+        features = self.extract_feat(inputs)
+        return (
+            self.head(features) if mode == "tensor" else self.head.predict(features, data_samples)
+        )
+
+    def loss(self, inputs: Tensor, data_samples: Sequence[BaseDataElement]) -> dict[str, Tensor]:
+        """Return the losses of a training batch."""
+        return self.head.loss(self.extract_feat(inputs), data_samples)

@@ -54,7 +54,12 @@ class ClsHead(BaseModule):
 
     def loss(self, features: Tensor, data_samples: Sequence[BaseDataElement]) -> dict[str, Tensor]:
         """Return the loss, and for the log the batch's accuracy in percent."""
-        logits = self(features)
+        return self.loss_by_logits(self(features), data_samples)
+
+    def loss_by_logits(
+        self, logits: Tensor, data_samples: Sequence[BaseDataElement]
+    ) -> dict[str, Tensor]:
+        """Return the same of logits (N, C)."""
         labels = torch.cat([sample.gt_label for sample in data_samples])
         accuracy = 100 * (logits.argmax(1) == labels).float().mean()
         return {"loss": self.loss_cls(logits, labels), "accuracy": accuracy}

@@ -60,20 +60,27 @@ def _dataset_configs(dataset: Mapping[str, Any] | None) -> Iterator[Mapping[str,
         yield from _dataset_configs(wrapped)
 
 
+SYNC_BN_REASONS = {
+    "NBN": "With norm_eval=True there are no statistics to synchronize",
+    "CBN": "CBN's statistics run over all ranks by themselves",
+}
+
+
 def check_sync_bn(cfg: Mapping[str, Any]) -> None:
     """Refuse ``sync_bn``, which turns every batch norm of the model into a plain SyncBN layer."""
-    if cfg.get("sync_bn") and asks_for_nbn(cfg.get("model")):
-        raise ValueError(
-            f"sync_bn={cfg['sync_bn']!r} would replace the NBN layers by plain SyncBN layers: "
-            "remove it from the config. With norm_eval=True there are no statistics to synchronize"
-        )
+    for norm, reason in SYNC_BN_REASONS.items():
+        if cfg.get("sync_bn") and asks_for(norm, cfg.get("model")):
+            raise ValueError(
+                f"sync_bn={cfg['sync_bn']!r} would replace the {norm} layers by plain SyncBN "
+                f"layers: remove it from the config. {reason}"
+            )
 
 
-def asks_for_nbn(cfg: Any) -> bool:
-    """Tell whether a model config names NBN anywhere."""
+def asks_for(norm: str, cfg: Any) -> bool:
+    """Tell whether a model config names a type of norm anywhere."""
     if isinstance(cfg, Mapping):
-        return cfg.get("type") == "NBN" or any(asks_for_nbn(value) for value in cfg.values())
-    return isinstance(cfg, list | tuple) and any(asks_for_nbn(value) for value in cfg)
+        return cfg.get("type") == norm or any(asks_for(norm, value) for value in cfg.values())
+    return isinstance(cfg, list | tuple) and any(asks_for(norm, value) for value in cfg)
 
 
 def check_nbn_layers(model: nn.Module, model_cfg: Any) -> None:
@@ -86,7 +93,7 @@ def check_nbn_layers(model: nn.Module, model_cfg: Any) -> None:
     layers = [layer for layer in model.modules() if isinstance(layer, NBN)]
     present = {id(layer) for layer in layers}
     lost = {id(peer) for layer in layers for peer in layer.sharing} - present
-    if lost or (not layers and asks_for_nbn(model_cfg)):
+    if lost or (not layers and asks_for("NBN", model_cfg)):
         raise ValueError(
             f"the model has {len(layers)} NBN layers, and {len(lost) or 'all'} that were built are "
             "gone: something converted them after the model was built (sync_bn, conv-BN fusion?). "
@@ -113,11 +120,15 @@ def check_magnitudes(model: nn.Module, optimizer: Optimizer) -> None:
 def check_cbn_layers(model: nn.Module) -> None:
     """Check that CBN layers follow the model into training mode.
 
+    A second stage that keeps its backbone as it is (``backbone_eval``) has estimated them before.
+
     Raises:
         ValueError: naming the layers that stay in evaluation mode, as ``norm_eval`` keeps them:
             their components would never be estimated.
     """
     model.train()
+    if getattr(getattr(model, "module", model), "backbone_eval", False):
+        return
     fixed = [
         n for n, layer in model.named_modules() if isinstance(layer, CBN) and not layer.training
     ]
@@ -143,7 +154,7 @@ def check_classes(model: nn.Module, dataset: Any, loader: str) -> None:
     Raises:
         ValueError: with both counts and the config keys to change.
     """
-    for plain in _plain_datasets(dataset):
+    for plain in plain_datasets(dataset):
         category_ids = getattr(plain, "cat_ids", None)
         if category_ids is None:
             continue
@@ -172,10 +183,10 @@ def _class_counts(model: nn.Module) -> Iterator[tuple[str, int]]:
             yield name, module.num_classes
 
 
-def _plain_datasets(dataset: Any) -> Iterator[Any]:
+def plain_datasets(dataset: Any) -> Iterator[Any]:
     inner = [*getattr(dataset, "datasets", ()), getattr(dataset, "dataset", None)]
     if inner == [None]:
         yield dataset
     for wrapped in inner:
         if wrapped is not None:
-            yield from _plain_datasets(wrapped)
+            yield from plain_datasets(wrapped)

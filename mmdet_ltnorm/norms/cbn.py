@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from mmengine.registry import MODELS
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmdet_ltnorm.norms import pixels
 from mmdet_ltnorm.norms.components import MixtureOfBatchNorms
@@ -203,6 +203,22 @@ class CBN(MixtureOfBatchNorms):
                 f"CBN({self.num_features}) takes (B, {self.num_features}) with up to three more "
                 f"dimensions, got {tuple(input.shape)}"
             )
+
+
+def shared_num_components(model: nn.Module) -> int:
+    """Return the number of components M that all CBN layers of a network have.
+
+    Raises:
+        ValueError: it has none, or layers that differ.
+    """
+    found = {layer.num_components for layer in model.modules() if isinstance(layer, CBN)}
+    if len(found) != 1:
+        host, layers = type(model).__name__, sorted(found) or "no CBN layers"
+        raise ValueError(
+            f"splitting by class groups needs CBN layers of one num_components, and {host} has "
+            f"{layers}: give it norm_cfg=dict(type='CBN')"
+        )
+    return found.pop()
 
 
 def _check_options(components: int, momentum: float, temperature: float, shrinkage: float) -> None:

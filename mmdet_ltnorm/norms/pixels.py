@@ -52,7 +52,7 @@ def centre(x: Tensor) -> Tensor:
 def one_hot(x: Tensor, groups: Tensor, components: int, dtype: torch.dtype) -> Tensor:
     """Return the responsibilities (B, M, P) of pixels that belong to their sample's group."""
     samples, _, pixels = as_matrices(x).shape
-    rows = F.one_hot(groups, components).to(dtype)
+    rows = F.one_hot(groups.to(x.device), components).to(dtype)
     rows = rows.repeat_interleave(x[0, 0].numel() if len(x) else 0, dim=0)
     return rows.view(samples, pixels, components).mT.contiguous()
 

@@ -1,0 +1,228 @@
+"""Does CBN train? Balanced Softmax with batch norm and with CBN on Digits-LT and Shapes-LT.
+
+python benchmarks/cbn_training.py                     # 5 paired seeds, ResNet-8 and -20, 3 lrs
+python benchmarks/cbn_training.py --seeds 0 --depths 8 --lrs
+
+Writes table.md, results.json and accuracy.png into --out. Every row is trained, and then read:
+accuracy with running and with batch statistics on the same test images, and what the components
+tell apart there. Killed, it goes on where it stopped.
+"""
+
+import argparse
+import copy
+import json
+import math
+import sys
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import DATASETS, MODELS, init_default_scope
+from mmengine.runner import load_checkpoint
+from torch import Tensor, nn
+
+import mmdet_ltnorm  # noqa: F401, registers the layers
+from mmdet_ltnorm.analysis.curves import COLOURS
+from mmdet_ltnorm.analysis.tables import markdown_table
+from mmdet_ltnorm.data import make_shapes_lt
+from mmdet_ltnorm.norms import CBN
+from mmdet_ltnorm.sweep import plan_runs, train_runs
+from mmdet_ltnorm.sweep.runs import Run
+
+METHODS = {
+    "bs": "batch norm",
+    "cbn": "CBN, last norms, T = 1",
+    "cbn_all": "CBN, all norms, T = √C",
+    "cbn_literal": "CBN, last norms, literal",
+    "bs_strong": "batch norm, strong views",
+    "cbn_dpl": "CBN + SBN + DPL",
+}
+BASELINES = {"cbn": "bs", "cbn_all": "bs", "cbn_literal": "bs", "cbn_dpl": "bs_strong"}
+DATA = {"digits": "Digits-LT", "shapes": "Shapes-LT"}
+DEFAULT_LR = 0.05
+
+
+def plan(args: argparse.Namespace) -> dict[tuple[str, int, float, str], list[Run]]:
+    """List the runs of each row. Lrs but the default take the first depth and two seeds."""
+    lrs = [(depth, DEFAULT_LR, args.seeds) for depth in args.depths]
+    lrs += [(args.depths[0], lr, args.seeds[:2]) for lr in args.lrs]
+    rows = {}
+    for (depth, lr, seeds), data, method in product(lrs, DATA, METHODS):
+        config = f"configs/demo/cls_{data}_{method}.py"
+        wrapped = Config.fromfile(config).model.backbone.type == "LTNormBackbone"
+        options = [
+            f"model.backbone.{'backbone.' * wrapped}depth={depth}",
+            f"optim_wrapper.optimizer.lr={lr}",
+        ]
+        folder = args.out / f"{data}_r{depth}_lr{lr}"
+        rows[data, depth, lr, method] = plan_runs([config], seeds, folder, options)
+    return rows
+
+
+def test_batches(cfg: Config) -> list[dict[str, Any]]:
+    """Return the test images in a fixed random order: batch statistics need mixed classes."""
+    dataset = DATASETS.build(cfg.test_dataloader.dataset)
+    order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0)).tolist()
+    items = [dataset[index] for index in order]
+    chunks = [items[start : start + 250] for start in range(0, len(items), 250)]
+    return [{key: [item[key] for item in chunk] for key in chunk[0]} for chunk in chunks]
+
+
+@torch.no_grad()
+def read(run: Run) -> dict[str, float]:
+    """Return the accuracies of a trained run and what its CBN layers tell apart."""
+    cfg = Config.fromfile(run.config)
+    backbone = cfg.model.backbone.get("backbone", cfg.model.backbone)
+    backbone.depth = next(int(o.split("=")[1]) for o in run.options if "depth=" in o)
+    model = MODELS.build(cfg.model)
+    checkpoint = (run.work_dir / "last_checkpoint").read_text()
+    load_checkpoint(model, checkpoint, map_location="cpu")
+    batches = test_batches(cfg)
+    model.eval()
+    found = dict(running=accuracy(model, batches), batch=accuracy(in_training(model), batches))
+    reports = list(component_reports(model, batches))
+    for name in ("mutual_information", "entropy", "distance"):
+        if reports:
+            found[name] = mean(report[name].item() for report in reports)
+    if reports:
+        found["least_prior"] = min(len(r["prior"]) * r["prior"].min().item() for r in reports)
+    return found
+
+
+def accuracy(model: nn.Module, batches: list[dict[str, Any]]) -> float:
+    """Return the top-1 accuracy in percent; statistics are as they were before each batch."""
+    correct = total = 0
+    before = copy.deepcopy(model.state_dict())
+    for batch in batches:
+        data = model.data_preprocessor(batch)
+        labels = torch.cat([sample.gt_label for sample in data["data_samples"]])
+        correct += (model(data["inputs"]).argmax(1) == labels).sum().item()
+        total += len(labels)
+        if model.training:
+            model.load_state_dict(before)
+    return 100 * correct / total
+
+
+def in_training(model: nn.Module) -> nn.Module:
+    """Return a copy that normalizes with each batch's own statistics."""
+    return copy.deepcopy(model).train()
+
+
+def component_reports(
+    model: nn.Module, batches: list[dict[str, Any]]
+) -> Iterator[dict[str, Tensor]]:
+    """Yield each CBN layer's diagnostics over the pixels of the batches."""
+    layers = [layer for layer in model.modules() if isinstance(layer, CBN)]
+    rows: dict[CBN, list[Tensor]] = {layer: [] for layer in layers}
+
+    def record(layer: CBN, inputs: tuple[Tensor, ...]) -> None:
+        weights = layer.responsibilities(inputs[0]).movedim(1, -1)
+        rows[layer].append(weights.flatten(0, -2))
+
+    handles = [layer.register_forward_pre_hook(record) for layer in layers]
+    accuracy(model, batches)
+    for handle in handles:
+        handle.remove()
+    for layer in layers:
+        yield layer.diagnostics(torch.cat(rows[layer]))
+
+
+def table(results: dict[tuple[str, int, float, str], dict[int, dict[str, float]]]) -> str:
+    """Return one line for each row, with paired differences to its baseline."""
+    header = ["", "n", "all", "few", "− BN", "batch stats", "gap − BN's", "MI", "dist", "M min τ"]
+    lines = []
+    for (data, depth, lr, method), seeds in results.items():
+        if not seeds:
+            continue
+        baseline = results.get((data, depth, lr, BASELINES.get(method, "")), {})
+        pairs = [seed for seed in seeds if seed in baseline]
+        gaps = [_gap(seeds[s]) - _gap(baseline[s]) for s in pairs]
+        gains = [seeds[s]["running"] - baseline[s]["running"] for s in pairs]
+        cells = [f"{DATA[data]}, ResNet-{depth}, lr {lr}, {METHODS[method]}", str(len(seeds))]
+        cells += [_spread([s[key] for s in seeds.values()]) for key in ("running", "few")]
+        cells += [_error(gains), _spread([s["batch"] for s in seeds.values()]), _error(gaps)]
+        for key in ("mutual_information", "distance", "least_prior"):
+            values = [s[key] for s in seeds.values() if key in s]
+            cells.append(f"{mean(values):.2f}" if values else "")
+        lines.append(cells)
+    return markdown_table(header, lines)
+
+
+def _gap(scores: dict[str, float]) -> float:
+    return scores["running"] - scores["batch"]
+
+
+def _spread(values: list[float]) -> str:
+    return f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
+
+
+def _error(values: list[float]) -> str:
+    if not values:
+        return ""
+    error = f" ± {stdev(values) / math.sqrt(len(values)):.1f}" if len(values) > 1 else ""
+    return f"{mean(values):+.1f}{error}"
+
+
+def draw(
+    results: dict[tuple[str, int, float, str], dict[int, dict[str, float]]], out: Path
+) -> None:
+    """Draw the accuracy of every seed at the default lr, methods side by side."""
+    from matplotlib.figure import Figure
+
+    panels = list(
+        dict.fromkeys((data, depth) for data, depth, lr, _ in results if lr == DEFAULT_LR)
+    )
+    figure = Figure(figsize=(3.4 * len(panels), 3.6), layout="constrained")
+    grid = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axes, (data, depth) in zip(grid, panels, strict=True):
+        for place, method in enumerate(METHODS):
+            seeds = results.get((data, depth, DEFAULT_LR, method), {})
+            scores = [score["running"] for score in seeds.values()]
+            if not scores:
+                continue
+            colour = COLOURS[BASELINES.get(method) is not None]
+            axes.plot([place] * len(scores), scores, "o", color=colour, mfc="none", ms=5)
+            axes.plot([place - 0.25, place + 0.25], [mean(scores)] * 2, color=colour, lw=2)
+        axes.set_xticks(range(len(METHODS)), METHODS.values(), rotation=35, ha="right", fontsize=8)
+        axes.set_title(f"{DATA[data]}, ResNet-{depth}", fontsize=10)
+        axes.grid(axis="y", alpha=0.3)
+    figure.axes[0].set_ylabel("test accuracy (%), one circle a seed, bar: mean")
+    figure.savefig(out, dpi=150)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
+    parser.add_argument("--depths", nargs="+", type=int, default=[8, 20])
+    parser.add_argument(
+        "--lrs", nargs="*", type=float, default=[0.01, 0.1], help="others than 0.05"
+    )
+    parser.add_argument("--jobs", type=int, default=2, help="trainings at a time")
+    parser.add_argument("--out", type=Path, default=Path("work_dirs/cbn_training"))
+    args = parser.parse_args()
+    make_shapes_lt("data/shapes_lt")
+    rows = plan(args)
+    runs = [run for row in rows.values() for run in row]
+    train_runs(runs, [sys.executable, "tools/train.py"], args.jobs)
+    init_default_scope("mmdet")
+    results: dict[Any, dict[int, dict[str, float]]] = {}
+    for row, its_runs in rows.items():
+        ended = [(run, run.result()) for run in its_runs if run.result()]
+        results[row] = {
+            run.seed: {**read(run), "few": scores["accuracy/few"]} for run, scores in ended
+        }
+    text = table(results)
+    args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / "table.md").write_text(text + "\n")
+    plain = {"/".join(map(str, row)): scores for row, scores in results.items()}
+    (args.out / "results.json").write_text(json.dumps(plain, indent=1) + "\n")
+    draw(results, args.out / "accuracy.png")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,14 @@
+"""CIFAR-100-LT, ResNet-32, Balanced Softmax + CBN in all layers.
+
+    python tools/train.py configs/cifar_lt/cifar100_cbn_all.py
+
+CBN paper Table 2, "Baseline + CBN": 52.16, 57.26, 64.37 at imbalance 100, 50, 10.
+Not measured here. The paper replaces all norms; in all layers only responsibilities at temperature
+√C train well.
+"""
+
+_base_ = "../_base_/cls_cifar100_400e.py"
+
+model = dict(
+    backbone=dict(norm_cfg=dict(type="CBN", num_components=4, temperature="sqrt_channels"))
+)

@@ -1,0 +1,11 @@
+"""Digits-LT, ResNet-8, Balanced Softmax on the strong views of cls_digits_cbn_dpl.
+
+    python tools/train.py configs/demo/cls_digits_bs_strong.py
+
+MEASURED
+"""
+
+_base_ = "../_base_/cls_demo_digits.py"
+
+model = dict(head=dict(loss=dict(type="BalancedSoftmaxLoss", num_classes=_base_.num_classes)))
+train_dataloader = dict(dataset=dict(pipeline=_base_.strong_pipeline))

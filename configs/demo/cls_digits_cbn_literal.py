@@ -1,0 +1,18 @@
+"""Digits-LT, ResNet-8, Balanced Softmax + CBN as the paper's text has it (literal=True).
+
+    python tools/train.py configs/demo/cls_digits_cbn_literal.py
+
+MEASURED
+"""
+
+_base_ = "../_base_/cls_demo_digits.py"
+
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        type="LTNormBackbone",
+        backbone=_base_.model.backbone,
+        norm_cfg=dict(type="CBN", num_components=4, literal=True),
+    ),
+    head=dict(loss=dict(type="BalancedSoftmaxLoss", num_classes=_base_.num_classes)),
+)

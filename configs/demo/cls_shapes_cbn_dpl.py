@@ -1,0 +1,20 @@
+"""Shapes-LT, ResNet-8, Balanced Softmax + CBN + SBN, dual-path learning.
+
+    python tools/train.py configs/demo/cls_shapes_cbn_dpl.py
+
+MEASURED
+"""
+
+_base_ = "../_base_/cls_demo_shapes.py"
+
+model = dict(
+    type="DualPathClassifier",
+    backbone=dict(
+        _delete_=True,
+        type="LTNormBackbone",
+        backbone=_base_.model.backbone,
+        norm_cfg=dict(type="CBN", num_components=4),
+    ),
+    head=dict(loss=dict(type="BalancedSoftmaxLoss", num_classes=_base_.num_classes)),
+)
+train_dataloader = dict(dataset=dict(pipeline=_base_.dual_path_pipeline))

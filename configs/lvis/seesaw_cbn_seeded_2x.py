@@ -1,0 +1,19 @@
+"""Seesaw loss + CBN, experimental: seesaw_cbn_2x whose components start from class groups.
+
+    python tools/train.py configs/lvis/seesaw_cbn_seeded_2x.py
+
+No row of a paper: CBN's paper has no detection. Time and score not measured here.
+In the first 1000 iterations each image belongs to the component of its dominant class's group.
+"""
+
+_base_ = "../_base_/lvis_seesaw_2x.py"
+
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        type="LTNormBackbone",
+        backbone={**_base_.model.backbone, "norm_eval": False},
+        norm_cfg=dict(type="CBN", num_components=4),
+    )
+)
+custom_hooks = [*_base_.custom_hooks, dict(type="SplitSeedingHook", iterations=1000)]

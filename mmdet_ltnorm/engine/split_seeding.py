@@ -1,0 +1,68 @@
+"""A hook that starts CBN's components apart in a detector, from groups of classes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+
+from mmdet_ltnorm.engine.checks import plain_datasets
+from mmdet_ltnorm.norms import shared_num_components, split_by
+
+
+@HOOKS.register_module()
+class SplitSeedingHook(Hook):
+    """Split the first iterations' batches by class frequency, so that CBN's components start apart.
+
+    An image belongs to the group of the class that most of its instances have. Experimental: CBN's
+    paper splits classified images, and says nothing of detection. Batches with an image without
+    instances are left whole.
+
+    Args:
+        iterations: how many iterations are split, from the first.
+
+    Raises:
+        ValueError: the model has no CBN layers.
+    """
+
+    def __init__(self, iterations: int) -> None:
+        self.iterations = iterations
+        self._entered: split_by | None = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Count the images of each class, and the components."""
+        self._image_counts = image_counts(runner.train_dataloader.dataset)
+        self._num_groups = shared_num_components(runner.model)
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """Enter the split."""
+        self._leave()  # of an iteration that has failed
+        labels = [sample.gt_instances.labels for sample in data_batch["data_samples"]]
+        if runner.iter < self.iterations and all(map(len, labels)):
+            dominant = torch.stack([each.mode().values for each in labels])
+            counts = self._image_counts
+            self._entered = split_by(dominant, self._num_groups, "frequency", class_counts=counts)
+            self._entered.__enter__()
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Leave the split."""
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._entered is not None:
+            self._entered.__exit__()
+            self._entered = None
+
+
+def image_counts(dataset: Any) -> Sequence[int]:
+    """Return in how many images each class of a detection data set is, in the order of labels."""
+    totals: list[int] = []
+    for plain in plain_datasets(dataset):
+        # The host lists an image once for each of its instances.
+        counts = [len({*plain.cat_img_map.get(category, ())}) for category in plain.cat_ids]
+        totals = [a + b for a, b in zip(totals or [0] * len(counts), counts, strict=True)]
+    return totals
