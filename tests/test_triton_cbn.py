@@ -192,6 +192,47 @@ def test_a_layer_on_interpreted_kernels_equals_the_obvious_code(interpreted, nam
         torch.testing.assert_close(result, other, rtol=1e-9, atol=1e-9)
 
 
+class AbsentGPU:
+    """What Triton asks its driver to compile."""
+
+    def get_current_device(self):
+        return 0
+
+    def get_current_stream(self, device):
+        return 0
+
+    def get_current_target(self):
+        from triton.backends.compiler import GPUTarget
+
+        return GPUTarget("cuda", 90, 32)
+
+
+def compiled(_, path):
+    from triton.runtime import JITFunction, driver
+
+    from mmdet_ltnorm.norms import triton_cbn
+
+    run, names = JITFunction.run, []
+
+    def compile_alone(kernel, *args, **kwargs):
+        assert run(kernel, *args, **kwargs | dict(warmup=True)).asm["ptx"]
+        names.append(kernel.fn.__name__)
+
+    driver.set_active(AbsentGPU())
+    with patch.object(JITFunction, "run", compile_alone):
+        for name in ("several tiles", "eight components, channels last"):
+            results(triton_cbn, drawn(*CASES[name][:-1]))
+    torch.save(names, path)
+
+
+@pytest.mark.slow
+def test_kernels_compile_for_a_gpu_that_is_not_there(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path / "cache"))
+    torch.multiprocessing.spawn(compiled, (tmp_path / "names.pt",), nprocs=1)
+    names = torch.load(tmp_path / "names.pt")
+    assert names == 2 * ["expectation", "sums", "sums", "mix", "mix", "logit_gradient"]
+
+
 def test_matrix_products_are_for_the_cpu_for_many_components_and_without_triton(monkeypatch):
     on_gpu, empty = SimpleNamespace(is_cuda=True, numel=lambda: 9), torch.empty(0, 3)
     assert passes.passes_over(on_gpu, 8).__name__ == "mmdet_ltnorm.norms.triton_cbn"

@@ -166,11 +166,14 @@ class MixtureNorm(torch.autograd.Function):
         ctx.rule, ctx.split = rule, groups is not None
         ctx.save_for_backward(x, weights, weight, bias, centre, mean, inverse, *joint, *moments)
         ctx.mark_non_differentiable(weights, *moments)
+        ctx.set_materialize_grads(False)  # of the moments: zeros that nobody reads
         return y, weights, *moments
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, gradient: Tensor | None, *_: Any) -> tuple[Tensor | None, ...]:
+        if gradient is None:
+            return (None,) * 7
         x, weights, weight, bias, centre, mean, inverse, *rest = ctx.saved_tensors
         joint, moments = rest[:3], rest[3:]
         gradient, passes = pixels.like(gradient, x), passes_over(x, len(weight))
