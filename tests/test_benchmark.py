@@ -12,7 +12,7 @@ from torch import nn
 from mmdet_ltnorm.benchmark import benchmark_table, spread
 from mmdet_ltnorm.benchmark.spans import norm_spans
 from mmdet_ltnorm.benchmark.timing import interleaved, ratios, timed
-from mmdet_ltnorm.benchmark.training import TrainingStep, _without_the_rest
+from mmdet_ltnorm.benchmark.training import TrainingStep, training_config
 from mmdet_ltnorm.data import make_mini_lvis, make_shapes_lt
 from mmdet_ltnorm.norms import CBN, NBN
 
@@ -43,7 +43,7 @@ def test_medians_come_with_their_quartiles_and_ratios_are_paired():
 
 
 def test_a_steps_parts_are_those_of_the_run_and_leave_the_model_as_it_is(shapes, tmp_path):
-    cfg = _without_the_rest(DEMO / "cls_shapes_ce_nbn.py", shapes, str(tmp_path))
+    cfg = training_config(DEMO / "cls_shapes_ce_nbn.py", shapes, str(tmp_path))
     step = TrainingStep(cfg)
     before = {name: p.detach().clone() for name, p in step.model.named_parameters()}
     assert all(part > 0 for part in step())
@@ -95,6 +95,6 @@ def test_norms_are_timed_forward_and_backward_and_left_alone_afterwards(build):
 
 
 def test_evaluation_and_writing_are_left_out(shapes, tmp_path):
-    cfg = _without_the_rest(DEMO / "cls_shapes_ce.py", shapes, str(tmp_path))
+    cfg = training_config(DEMO / "cls_shapes_ce.py", shapes, str(tmp_path))
     assert isinstance(cfg, Config) and cfg.val_dataloader is None and cfg.test_evaluator is None
     assert cfg.default_hooks.checkpoint is None and cfg.train_dataloader.num_workers == 0

@@ -16,7 +16,7 @@ from mmdet_ltnorm.engine.checks import check_data_files
 from mmdet_ltnorm.engine.launch import build_runner
 
 # What costs time between steps or writes files, and changes nothing in a step.
-HOOKS = ("timer", "logger", "param_scheduler", "checkpoint")
+SWITCHED_OFF = ("timer", "logger", "param_scheduler", "checkpoint")
 
 
 class StepTimes(NamedTuple):
@@ -52,7 +52,7 @@ class TrainingStep:
         for group in self.optimizer.optimizer.param_groups:
             group["lr"] = 0.0
         self.model.train()
-        self.data, self.all, self.backward, self.update = (Spans() for _ in range(4))
+        self.data, self.whole, self.backward, self.update = (Spans() for _ in range(4))
         self._batches = self._endless()
         preprocessor = self.model.data_preprocessor
         preprocessor.forward = self.data.around(preprocessor.forward)
@@ -60,7 +60,7 @@ class TrainingStep:
         for name in ("step", "zero_grad"):
             call = getattr(self.optimizer, name)
             setattr(self.optimizer, name, self.update.around(call))
-        self._train_step = self.all.around(self.model.train_step)
+        self._train_step = self.whole.around(self.model.train_step)
         self._load = self.data.around(lambda: next(self._batches))
 
     def __call__(self) -> StepTimes:
@@ -69,7 +69,7 @@ class TrainingStep:
         loading = self.data.take()
         self._train_step(batch, optim_wrapper=self.optimizer)
         preparing, backward, update = self.data.take(), self.backward.take(), self.update.take()
-        forward = self.all.take() - preparing - backward - update
+        forward = self.whole.take() - preparing - backward - update
         return StepTimes(loading + preparing, forward, backward, update)
 
     def norm_share(self) -> float:
@@ -99,7 +99,7 @@ def benchmark_table(
         steps = []
         for number, config in enumerate(configs):
             folder = stack.enter_context(tempfile.TemporaryDirectory())
-            cfg = _without_the_rest(config, options or {}, folder)
+            cfg = training_config(config, options or {}, folder)
             cfg.experiment_name = f"benchmark_{number}"
             steps.append(TrainingStep(cfg))
         times = interleaved(steps, rounds)
@@ -130,7 +130,7 @@ def _cells(
     ]
 
 
-def _without_the_rest(config: str, options: Mapping[str, Any], work_dir: str) -> Config:
+def training_config(config: str, options: Mapping[str, Any], work_dir: str) -> Config:
     """Return a config that trains, and neither validates nor writes."""
     if not Path(config).is_file():
         raise FileNotFoundError(f"{Path(config).absolute()} does not exist")
@@ -142,7 +142,7 @@ def _without_the_rest(config: str, options: Mapping[str, Any], work_dir: str) ->
             cfg[f"{kind}_{part}"] = None
     cfg.train_dataloader.update(num_workers=0, persistent_workers=False)
     cfg.train_dataloader.pop("prefetch_factor", None)
-    cfg.default_hooks = {**cfg.get("default_hooks", {}), **dict.fromkeys(HOOKS)}
+    cfg.default_hooks = {**cfg.get("default_hooks", {}), **dict.fromkeys(SWITCHED_OFF)}
     cfg.visualizer = None
     cfg.update(work_dir=work_dir, launcher="none", log_level="WARNING")
     return cfg

@@ -49,8 +49,9 @@ class LTSeesawLoss(SeesawLoss):
         reduction = reduction_override or self.reduction
         scores = cls_score.to(torch.promote_types(cls_score.dtype, torch.float32))
         classes, objectness = scores.split([self.num_classes, 2], dim=1)
-        weights = torch.ones_like(labels, dtype=torch.float32)
-        weights = weights if label_weights is None else label_weights.float()
+        if label_weights is None:
+            label_weights = torch.ones_like(labels, dtype=torch.float32)
+        weights = label_weights.float()
         positive = labels < self.num_classes
         to_objectness = cross_entropy(
             objectness, (~positive).long(), weights, reduction, avg_factor
@@ -99,8 +100,8 @@ def seesaw_losses(
         \max\Bigl(1, \frac{\sigma_j}{\max(\sigma_y, \epsilon)}\Bigr)^q, \quad
         \sigma = \mathrm{softmax}(z)
 
-    Wang et al., "Seesaw Loss for Long-Tailed Instance Segmentation". No gradient flows
-    through S. Counts N below 1 are 1.
+    Wang et al., "Seesaw Loss for Long-Tailed Instance Segmentation". No gradient flows through S.
+    Counts N below 1 are 1.
     """
     return _SeesawLosses.apply(logits, labels[:, None], counts, p, q, eps)
 
