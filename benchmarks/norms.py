@@ -2,7 +2,7 @@
 
 python benchmarks/norms.py                      # the layers
 python benchmarks/norms.py --layers CBN --obvious   # CBN beside the code one would write first
-python benchmarks/norms.py --detector           # and a Mask R-CNN training step
+python benchmarks/norms.py --classifier --detector  # and training steps of networks
 
 On a GPU also larger inputs, bfloat16 and channels-last, and how near the passes come to a copy:
 forward and backward have to read and write the input's size eight times (batch norm, too), and
@@ -41,7 +41,16 @@ LAYERS: dict[str, Callable[[int], nn.Module]] = {
     "NBN": NBN,
     **{f"CBN M={m}": partial(CBN, num_components=m) for m in COMPONENTS},
 }
-PAIRS = [("configs/lvis/seesaw_2x.py", "configs/lvis/seesaw_nbn_2x.py")]
+CBN_EVERYWHERE = dict(type="CBN", num_components=4, temperature="sqrt_channels")
+BASELINE = "configs/lvis/seesaw_2x.py"
+# Two configs of a detector, and what is changed in the backbone of each.
+DETECTORS = {
+    "NBN": ((BASELINE, {}), ("configs/lvis/seesaw_nbn_2x.py", {})),
+    "CBN in all norms": (
+        (BASELINE, dict(norm_eval=False)),
+        (BASELINE, dict(norm_eval=False, norm_cfg=CBN_EVERYWHERE)),
+    ),
+}
 
 
 class ObviousCBN(CBN):
@@ -119,7 +128,29 @@ def benchmark_layers(
             print(f"{row}   {ratios(ours, theirs):18}  {speed:18}  {memory:.2f}", flush=True)
 
 
-def detector_steps(configs: tuple[str, ...], size: int, device: str) -> list[Callable[[], None]]:
+def classifier_step(norm_cfg: dict, device: str) -> Callable[[], None]:
+    """Return a training step of ResNet-32 with 128 images of 32x32 pixels."""
+    from mmengine.registry import MODELS
+
+    torch.manual_seed(0)
+    backbone = MODELS.build(dict(type="ResNetCIFAR", depth=32, norm_cfg=norm_cfg))
+    model = nn.ModuleList([backbone, nn.Linear(64, 100)]).to(device)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    images = torch.randn(128, 3, 32, 32, device=device)
+    labels = torch.randint(100, (128,), device=device)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        logits = model[1](model[0](images)[-1].mean((2, 3)))
+        nn.functional.cross_entropy(logits, labels).backward()
+        optimizer.step()
+
+    return step
+
+
+def detector_steps(
+    configs: tuple[tuple[str, dict], ...], size: int, device: str
+) -> list[Callable[[], None]]:
     """Return a training step of each model; all start as the same function, so work is equal."""
     from mmdet.registry import MODELS
     from mmdet.testing import demo_mm_inputs
@@ -127,9 +158,10 @@ def detector_steps(configs: tuple[str, ...], size: int, device: str) -> list[Cal
 
     init_default_scope("mmdet")
     models = []
-    for config in configs:
+    for config, changes in configs:
         cfg = Config.fromfile(config)
         cfg.model.backbone.get("backbone", cfg.model.backbone).init_cfg = None
+        cfg.merge_from_dict({f"model.backbone.{key}": value for key, value in changes.items()})
         models.append(MODELS.build(cfg.model).to(device))
         models[-1].load_state_dict(models[0].state_dict())
         models[-1].train()
@@ -156,9 +188,8 @@ def detector_steps(configs: tuple[str, ...], size: int, device: str) -> list[Cal
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument(
-        "--detector", action="store_true", help="also a training step of Mask R-CNN"
-    )
+    parser.add_argument("--detector", action="store_true", help="also training steps of Mask R-CNN")
+    parser.add_argument("--classifier", action="store_true", help="also one of ResNet-32")
     parser.add_argument("--layers", default="", help="only those whose names start like this")
     parser.add_argument(
         "--obvious", action="store_true", help="also the obvious code for CBN, seconds a step"
@@ -170,13 +201,17 @@ def main() -> None:
     print(f"{machine()}; medians of {args.rounds} rounds [quartiles]")
     layers = {name: build for name, build in LAYERS.items() if name.startswith(args.layers)}
     benchmark_layers(layers | (OBVIOUS if args.obvious else {}), args.rounds, device)
-    if args.detector:
-        for baseline, ours in PAIRS:
-            steps = detector_steps((baseline, ours), args.size, device)
-            theirs, mine = timed(steps, args.rounds)
-            print(f"training step at {args.size}x{args.size}, batch 2:")
-            print(f"  {baseline} {median(theirs):.2f} s")
-            print(f"  {ours} over it {ratios(mine, theirs)}")
+    if args.classifier:
+        norms = {"NBN": dict(type="NBN"), "CBN": CBN_EVERYWHERE}
+        steps = [classifier_step(cfg, device) for cfg in (dict(type="BN"), *norms.values())]
+        theirs, *ours = timed(steps, args.rounds)
+        print(f"training step of ResNet-32, batch 128 of 32x32: {median(theirs):.2f} s with BN")
+        for name, seconds in zip(norms, ours, strict=True):
+            print(f"  {name} in all norms over it {ratios(seconds, theirs)}")
+    for name, pair in DETECTORS.items() if args.detector else ():
+        theirs, mine = timed(detector_steps(pair, args.size, device), args.rounds)
+        print(f"training step of Mask R-CNN R50 at {args.size}x{args.size}, batch 2:")
+        print(f"  batch norm {median(theirs):.2f} s, {name} over it {ratios(mine, theirs)}")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 __version__ = "0.1.0"
 
 try:
+    import mmdet_ltnorm.analysis
+    import mmdet_ltnorm.calibration
     import mmdet_ltnorm.classification
     import mmdet_ltnorm.data
     import mmdet_ltnorm.engine

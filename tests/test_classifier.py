@@ -15,8 +15,8 @@ import mmdet_ltnorm.classification  # noqa: F401
 import mmdet_ltnorm.data  # noqa: F401
 import mmdet_ltnorm.losses  # noqa: F401
 import mmdet_ltnorm.predictors  # noqa: F401
+from mmdet_ltnorm.class_groups import class_counts
 from mmdet_ltnorm.classification import ClassCountsHook, LossEpochHook
-from mmdet_ltnorm.classification.hooks import class_counts
 
 RESNET_8 = dict(type="ResNetCIFAR", depth=8)
 RESNET_50 = dict(

@@ -107,17 +107,17 @@ def sgd(parameters):
 
 
 def test_nbn_is_found_anywhere_in_a_model_config():
-    assert asks_for("NBN", Config.fromfile(SEESAW_NBN).model)
-    assert asks_for("NBN", {"neck": [dict(norm_cfg=dict(type="NBN"))]})
-    assert not asks_for("NBN", {"norm_cfg": dict(type="BN")})
-    assert not asks_for("NBN", None)
+    assert asks_for(Config.fromfile(SEESAW_NBN).model)
+    assert asks_for({"neck": [dict(norm_cfg=dict(type="NBN"))]})
+    assert not asks_for({"norm_cfg": dict(type="BN")})
+    assert not asks_for(None)
 
 
-@pytest.mark.parametrize("norm", ["NBN", "CBN"])
-def test_sync_bn_is_refused_with_our_norms_and_left_alone_without(norm):
-    model = dict(backbone=dict(norm_cfg=dict(type=norm)))
-    with pytest.raises(ValueError, match=f"sync_bn='torch' would replace the {norm} layers"):
-        check_sync_bn(dict(sync_bn="torch", model=model))
+def test_sync_bn_is_refused_with_nbn_and_left_alone_without():
+    for norm in "NBN", "CBN", "NCBN", "BNThen":
+        model = dict(backbone=dict(norm_cfg=dict(type=norm)))
+        with pytest.raises(ValueError, match="sync_bn='torch' would replace this package's norms"):
+            check_sync_bn(dict(sync_bn="torch", model=model))
     check_sync_bn(dict(sync_bn="torch", model=dict(norm_cfg=dict(type="BN"))))
     check_sync_bn(dict(model=model))
 
@@ -362,7 +362,8 @@ def test_the_hosts_operators_take_bfloat16_as_float32():
 def arguments(config=SEESAW_NBN, **options):
     given = dict(config=str(config), work_dir=None, cfg_options={}, launcher="none", local_rank=0)
     train = dict(resume=None, amp=False, auto_scale_lr=False)
-    return argparse.Namespace(**{**given, **train, **options})
+    test = dict(out=None, show_dir=None, post=None, post_strength=None)
+    return argparse.Namespace(**{**given, **train, **test, **options})
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from mmdet_ltnorm.data.image_list import (
+    ImageFolder,
     ImageList,
     ImageNetLT,
     INaturalist18,
@@ -49,6 +50,29 @@ def test_classes_can_be_named_by_a_file(tmp_path):
     assert ImageList("list.txt", num_classes=2, **options).metainfo["classes"] == ["cat", "dog"]
     with pytest.raises(ValueError, match="2 classes are named, num_classes is 3"):
         ImageList("list.txt", num_classes=3, **options)
+
+
+def test_folders_are_classes_in_sorted_order_and_may_be_empty(tmp_path):
+    images = ["n02/b.JPEG", "n02/a.JPEG", "n01/c.JPEG"]
+    write_list(tmp_path, [f"{image} 0" for image in images], images=3)
+    (tmp_path / "n03").mkdir()
+    dataset = ImageFolder(data_root=str(tmp_path), pipeline=LOAD)
+    assert dataset.metainfo["classes"] == ("n01", "n02", "n03")
+    assert dataset.class_counts == [1, 2, 0] and dataset.get_labels().tolist() == [0, 1, 1]
+    paths = [dataset.get_data_info(index)["img_path"] for index in range(3)]
+    assert paths == [str(tmp_path / image) for image in sorted(images)]
+    assert (dataset[1]["img"] == 1).all()  # JPEG keeps a single colour
+    (tmp_path / "n02" / "a.JPEG").write_bytes(b"no image")
+    with pytest.raises(RuntimeError, match=r"image .*a.JPEG cannot be loaded"):
+        dataset[1]
+
+
+def test_a_folder_without_classes_is_refused(tmp_path):
+    (tmp_path / "n01").mkdir()
+    with pytest.raises(FileNotFoundError, match=f"{tmp_path} has no folders with images"):
+        ImageFolder(data_root=str(tmp_path))
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        ImageFolder(data_root=str(tmp_path / "nowhere"))
 
 
 @pytest.mark.parametrize("line", ["no_label.png", "1.png x", "1.png -1", "1.png 3", "", " 1"])

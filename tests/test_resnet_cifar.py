@@ -42,7 +42,7 @@ def test_option_b_adds_a_convolution_and_a_norm_where_the_shape_changes():
 
 def test_option_a_takes_every_other_pixel_between_channels_of_zeros():
     image = torch.arange(2 * 4 * 4.0).reshape(1, 2, 4, 4)
-    out = ZeroPadShortcut()(image)
+    out = ZeroPadShortcut(4)(image)
     assert out.shape == (1, 4, 2, 2)
     assert not out[:, [0, 3]].any()
     assert out[0, 1].tolist() == [[0, 2], [8, 10]]

@@ -5,7 +5,12 @@ import argparse
 import sys
 
 try:
-    from mmdet_ltnorm.engine.launch import add_run_arguments, build_runner, config_for_testing
+    from mmdet_ltnorm.engine.launch import (
+        POST_HOC,
+        add_run_arguments,
+        build_runner,
+        config_for_testing,
+    )
 except ImportError as error:
     sys.exit(f"{error}\n`make setup` makes an environment; `pip install -e .` adds this to yours")
 
@@ -17,6 +22,16 @@ def main() -> None:
     parser.add_argument("checkpoint", help="checkpoint file or address")
     parser.add_argument("--out", metavar="FILE.pkl", help="write the predictions to this file")
     parser.add_argument("--show-dir", help="draw the predictions on images under the work dir")
+    parser.add_argument(
+        "--post", choices=POST_HOC, help="calibrate the scores of the trained model for the test"
+    )
+    parser.add_argument(
+        "--post-strength",
+        type=float,
+        metavar="X",
+        help="tau of logit_adjustment (default 1) and tau_norm (1), gamma of norcal (0.6); 0 "
+        "changes nothing; logn has none",
+    )
     args = parser.parse_args()
     try:
         cfg = config_for_testing(args)

@@ -3,7 +3,7 @@
     python tools/train.py configs/cifar_lt/cifar100_cbn_dpl.py
 
 CBN paper Table 2, "Baseline + CBN + SBN + DPL": 53.31, 58.13, 65.35 at imbalance 100, 50, 10.
-Table 4: 53.3, 60.0 (sic), 65.4. Not measured here.
+CBN paper Table 4: 53.3, 60.0 (sic), 65.4. Not measured here.
 """
 
 _base_ = "../_base_/cls_cifar100_400e.py"

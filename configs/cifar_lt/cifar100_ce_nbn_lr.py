@@ -2,7 +2,7 @@
 
     python tools/train.py configs/cifar_lt/cifar100_ce_nbn_lr.py
 
-NBN paper Table I, "Cross Entropy + Ours": 46.3, 50.5, 56.9 at imbalance 200, 100, 50.
+NBN paper Table I, Cross Entropy + Ours: 46.3, 50.5, 56.9 at imbalance 200, 100, 50.
 Not measured here. Imbalance, width and seed: options in configs/_base_/cls_cifar10_lt.py.
 """
 

@@ -2,7 +2,8 @@
 
     python tools/train.py configs/cifar_lt/cifar100_decoupled_rs.py
 
-CBN paper Table 3, row II: 49.62 (many 67.17, medium 50.61, few 28.54). Not measured here.
+CBN paper Table 3, row II: 49.62 (many 67.17, medium 50.61, few 28.54).
+Not measured here.
 Stage two after cifar100_bs_400e, of which it needs epoch 320.
 """
 

@@ -2,7 +2,8 @@
 
     python tools/train.py configs/cifar_lt/cifar100_decoupled_rs_rw.py
 
-CBN paper Table 3, row IV: 50.66 (many 60.73, medium 52.47, few 37.07). Not measured here.
+CBN paper Table 3, row IV: 50.66 (many 60.73, medium 52.47, few 37.07).
+Not measured here.
 Stage two after cifar100_bs_400e, of which it needs epoch 320.
 """
 

@@ -2,7 +2,8 @@
 
     python tools/train.py configs/cifar_lt/cifar100_ldam_drw.py
 
-NBN paper Table I (with Balanced Softmax's recipe): 42.3, 48.3, 53.3 at imbalance 200, 100, 50.
+NBN paper Table I, LDAM Loss (with Balanced Softmax's recipe):
+42.3, 48.3, 53.3 at imbalance 200, 100, 50.
 Not measured here. Imbalance, width and seed: options in configs/_base_/cls_cifar10_lt.py.
 """
 

@@ -2,8 +2,9 @@
 
     python tools/train.py configs/cifar_lt/cifar10_bs.py
 
-NBN paper Table I: 79.8, 83.6, 86.5 at imbalance 200, 100, 50.
-CBN paper Table 2 (400 epochs of batch 128, no Cutout): 81.87, 84.65, 88.34 at 100, 50, 10.
+NBN paper Table I, Balanced Softmax: 79.8, 83.6, 86.5 at imbalance 200, 100, 50.
+CBN paper Table 2, Baseline (400 epochs of batch 128, no Cutout): 81.87, 84.65, 88.34 at
+imbalance 100, 50, 10.
 Not measured here. Imbalance, width and seed: options in configs/_base_/cls_cifar10_lt.py.
 """
 

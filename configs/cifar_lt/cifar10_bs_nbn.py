@@ -2,7 +2,7 @@
 
     python tools/train.py configs/cifar_lt/cifar10_bs_nbn.py
 
-No number in the paper for CIFAR; Table XV has this row for ImageNet-LT.
+No row in the papers: NBN's Table XV has it for ImageNet-LT.
 Not measured here. Imbalance, width and seed: options in configs/_base_/cls_cifar10_lt.py.
 """
 

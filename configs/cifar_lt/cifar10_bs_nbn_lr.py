@@ -2,7 +2,7 @@
 
     python tools/train.py configs/cifar_lt/cifar10_bs_nbn_lr.py
 
-NBN paper Table I, "Balanced Softmax + Ours": 80.2, 84.1, 87.0 at imbalance 200, 100, 50.
+NBN paper Table I, Balanced Softmax + Ours: 80.2, 84.1, 87.0 at imbalance 200, 100, 50.
 Not measured here. Imbalance, width and seed: options in configs/_base_/cls_cifar10_lt.py.
 """
 

@@ -3,7 +3,7 @@
     python tools/train.py configs/cifar_lt/cifar10_cbn_dpl.py
 
 CBN paper Table 2, "Baseline + CBN + SBN + DPL": 84.98, 88.70, 91.82 at imbalance 100, 50, 10.
-Table 4: 85.0, 88.7, 91.8. Not measured here.
+CBN paper Table 4: 85.0, 88.7, 91.8. Not measured here.
 """
 
 _base_ = "../_base_/cls_cifar10_400e.py"

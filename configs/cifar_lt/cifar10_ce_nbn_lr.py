@@ -2,7 +2,7 @@
 
     python tools/train.py configs/cifar_lt/cifar10_ce_nbn_lr.py
 
-NBN paper Table I, "Cross Entropy + Ours": 77.5, 81.5, 86.3 at imbalance 200, 100, 50.
+NBN paper Table I, Cross Entropy + Ours: 77.5, 81.5, 86.3 at imbalance 200, 100, 50.
 Not measured here. Imbalance, width and seed: options in configs/_base_/cls_cifar10_lt.py.
 """
 

@@ -2,7 +2,8 @@
 
     python tools/train.py configs/cifar_lt/cifar10_lws.py
 
-NBN paper Table I: 78.1, 83.7, 84.7 at imbalance 200, 100, 50. Not measured here.
+NBN paper Table I, decoupling LWS: 78.1, 83.7, 84.7 at imbalance 200, 100, 50.
+Not measured here.
 The length of stage two is our choice; its imbalance must be that of stage one.
 """
 

@@ -2,7 +2,8 @@
 
     python tools/train.py configs/demo/cls_digits_bs_nbn_lr.py
 
-MEASURED
+No row in the papers.
+Measured, 3 seeds: 90.1 ± 2.3 (few 90.8 ± 3.4, medium 88.9 ± 2.2).
 """
 
 _base_ = "../_base_/cls_demo_digits.py"

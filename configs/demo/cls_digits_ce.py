@@ -2,7 +2,8 @@
 
     python tools/train.py configs/demo/cls_digits_ce.py
 
-MEASURED
+No row in the papers.
+Measured, 3 seeds: 81.5 ± 1.1 (few 70.8 ± 2.2, medium 96.5 ± 0.8).
 """
 
 _base_ = "../_base_/cls_demo_digits.py"

@@ -2,7 +2,8 @@
 
     python tools/train.py configs/demo/cls_shapes_bs_nbn_lr.py
 
-MEASURED
+No row in the papers.
+Measured, 3 seeds: 60.1 ± 5.6 (few 52.0 ± 8.0, medium 54.6 ± 6.4, many 75.6 ± 6.8).
 """
 
 _base_ = "../_base_/cls_demo_shapes.py"

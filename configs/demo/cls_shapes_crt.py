@@ -2,7 +2,8 @@
 
     python tools/train.py configs/demo/cls_shapes_crt.py
 
-MEASURED
+No row in the papers.
+Measured, 5 seeds: few 53.9 ± 6.5 (cls_shapes_ce with the same seeds 18.8 ± 2.1).
 """
 
 _base_ = "../_base_/cls_demo_shapes.py"

@@ -2,7 +2,8 @@
 
     python tools/train.py configs/imagenet_lt/imagenet_r50_crt.py
 
-NBN paper Table VIII: 47.4 (few 26.2, medium 43.8, many 59.3). Not measured here.
+NBN paper Table VIII, Stage 2 Baseline: 47.4 (few 26.2, medium 43.8, many 59.3).
+Not measured here.
 """
 
 _base_ = "../_base_/cls_imagenet_lt_r50_crt.py"

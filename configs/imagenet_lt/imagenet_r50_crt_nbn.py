@@ -2,7 +2,8 @@
 
     python tools/train.py configs/imagenet_lt/imagenet_r50_crt_nbn.py
 
-NBN paper Table VIII: 49.9 (few 24.1, medium 46.2, many 63.5). Not measured here.
+NBN paper Table VIII, Stage 2 NBN: 49.9 (few 24.1, medium 46.2, many 63.5).
+Not measured here.
 """
 
 _base_ = "../_base_/cls_imagenet_lt_r50_crt.py"

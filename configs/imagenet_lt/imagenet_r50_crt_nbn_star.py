@@ -2,7 +2,8 @@
 
     python tools/train.py configs/imagenet_lt/imagenet_r50_crt_nbn_star.py
 
-NBN paper Table VIII: 50.7 (few 26.8, medium 47.4, many 63.3). Not measured here.
+NBN paper Table VIII, Stage 2 NBN*: 50.7 (few 26.8, medium 47.4, many 63.3).
+Not measured here.
 """
 
 _base_ = "../_base_/cls_imagenet_lt_r50_crt.py"

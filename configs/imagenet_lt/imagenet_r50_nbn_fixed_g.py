@@ -2,7 +2,8 @@
 
     python tools/train.py configs/imagenet_lt/imagenet_r50_nbn_fixed_g.py
 
-NBN paper Table IX: 17.3; NBN itself 47.3. Not measured here.
+NBN paper Table IX, Fix g: 17.3.
+Not measured here.
 """
 
 _base_ = "./imagenet_r50_ce_nbn.py"

@@ -2,7 +2,8 @@
 
     python tools/train.py configs/imagenet_lt/imagenet_r50_nbn_share_block.py
 
-NBN paper Table VII: 46.1 (few 10.8, medium 39.3, many 67.0); NBN itself 47.3. Not measured here.
+NBN paper Table VII, partially sharing: 46.1 (few 10.8, medium 39.3, many 67.0).
+Not measured here.
 """
 
 _base_ = "./imagenet_r50_ce_nbn.py"

@@ -2,7 +2,8 @@
 
     python tools/train.py configs/imagenet_lt/imagenet_r50_nbn_share_none.py
 
-NBN paper Table VII: 45.2 (few 8.8, medium 38.0, many 66.9); NBN itself 47.3. Not measured here.
+NBN paper Table VII, not sharing: 45.2 (few 8.8, medium 38.0, many 66.9).
+Not measured here.
 """
 
 _base_ = "./imagenet_r50_ce_nbn.py"

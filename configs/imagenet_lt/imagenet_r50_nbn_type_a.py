@@ -2,7 +2,8 @@
 
     python tools/train.py configs/imagenet_lt/imagenet_r50_nbn_type_a.py
 
-NBN paper Table VI: 47.0 (few 13.7, medium 40.4, many 66.9); NBN itself 47.3. Not measured here.
+NBN paper Table VI, Type A: 47.0 (few 13.7, medium 40.4, many 66.9).
+Not measured here.
 """
 
 _base_ = "./imagenet_r50_ce_nbn.py"

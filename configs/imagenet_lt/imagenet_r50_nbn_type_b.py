@@ -2,7 +2,8 @@
 
     python tools/train.py configs/imagenet_lt/imagenet_r50_nbn_type_b.py
 
-NBN paper Table VI: 43.0 (few 6.8, medium 35.8, many 64.9); NBN itself 47.3. Not measured here.
+NBN paper Table VI, Type B: 43.0 (few 6.8, medium 35.8, many 64.9).
+Not measured here.
 """
 
 _base_ = "./imagenet_r50_ce_nbn.py"

@@ -2,7 +2,8 @@
 
     python tools/train.py configs/imagenet_lt/imagenet_r50_nbn_type_c.py
 
-NBN paper Table VI: 46.9 (few 12.9, medium 40.2, many 67.1); NBN itself 47.3. Not measured here.
+NBN paper Table VI, Type C: 46.9 (few 12.9, medium 40.2, many 67.1).
+Not measured here.
 """
 
 _base_ = "./imagenet_r50_ce_nbn.py"

@@ -2,7 +2,8 @@
 
     python tools/train.py configs/imagenet_lt/imagenet_rx50_bs_nbn_lr.py
 
-NBN paper Table II, "Balanced Softmax + Ours": 53.8 (few 33.4, medium 50.9, many 64.6).
+NBN paper Tables II and XVII, Balanced Softmax + NBN + LR: 53.8 (few 33.4,
+medium 50.9, many 64.6).
 Not measured here.
 """
 

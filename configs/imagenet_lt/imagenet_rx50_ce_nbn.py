@@ -2,7 +2,7 @@
 
     python tools/train.py configs/imagenet_lt/imagenet_rx50_ce_nbn.py
 
-No number in the paper without LR; Table XV has this row for ResNet-50.
+No row in the papers: NBN's Table XV has it for ResNet-50.
 Not measured here.
 """
 

@@ -2,7 +2,7 @@
 
     python tools/train.py configs/imagenet_lt/imagenet_rx50_ce_nbn_lr.py
 
-NBN paper Table II, "Cross Entropy + Ours": 49.4 (few 16.2, medium 45.2, many 66.4).
+NBN paper Table II, Cross Entropy + Ours: 49.4 (few 16.2, medium 45.2, many 66.4).
 Not measured here.
 """
 

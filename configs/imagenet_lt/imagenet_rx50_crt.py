@@ -2,7 +2,8 @@
 
     python tools/train.py configs/imagenet_lt/imagenet_rx50_crt.py
 
-NBN paper Table II: 49.6 (few 27.4, medium 46.2, many 61.8). Not measured here.
+NBN paper Table II, decoupling cRT: 49.6 (few 27.4, medium 46.2, many 61.8).
+Not measured here.
 """
 
 _base_ = "../_base_/cls_imagenet_lt_r50_crt.py"

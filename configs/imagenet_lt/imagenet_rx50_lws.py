@@ -2,7 +2,8 @@
 
     python tools/train.py configs/imagenet_lt/imagenet_rx50_lws.py
 
-NBN paper Table II: 49.9 (few 30.3, medium 47.2, many 60.2). Not measured here.
+NBN paper Table II, decoupling LWS: 49.9 (few 30.3, medium 47.2, many 60.2).
+Not measured here.
 """
 
 _base_ = "../_base_/cls_imagenet_lt_r50_crt.py"

@@ -2,7 +2,7 @@
 
     python tools/train.py configs/inat18/inat18_r50_bs_nbn_lr.py
 
-NBN paper Table III, "Balanced Softmax + Ours": 71.6 (few 71.3, medium 71.7, many 72.1).
+NBN paper Table III, Balanced Softmax + Ours: 71.6 (few 71.3, medium 71.7, many 72.1).
 Not measured here.
 """
 

@@ -2,7 +2,7 @@
 
     python tools/train.py configs/inat18/inat18_r50_ce_nbn_lr.py
 
-NBN paper Table III, "Cross Entropy + Ours": 66.5 (few 61.2, medium 68.5, many 76.6).
+NBN paper Table III, Cross Entropy + Ours: 66.5 (few 61.2, medium 68.5, many 76.6).
 Not measured here.
 """
 

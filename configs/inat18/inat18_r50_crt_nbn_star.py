@@ -2,7 +2,8 @@
 
     python tools/train.py configs/inat18/inat18_r50_crt_nbn_star.py
 
-NBN paper Table VIII: 66.9 (few 64.8, medium 67.9, many 70.4). Not measured here.
+NBN paper Table VIII, Stage 2 NBN*: 66.9 (few 64.8, medium 67.9, many 70.4).
+Not measured here.
 The paper's first stage has 90 epochs: see inat18_r50_ce_nbn, and give its epoch_90.pth by
 --cfg-options model.first_stage=.
 """

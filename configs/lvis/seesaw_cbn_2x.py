@@ -2,9 +2,10 @@
 
     python tools/train.py configs/lvis/seesaw_cbn_2x.py
 
-No row of a paper: CBN's paper has no detection. Time and score not measured here.
-norm_eval=False, or the components would never be estimated; so all norms of stages 2-4 use the
-batch's statistics. CBN's run over all ranks, plain batch norms' over one: give each GPU 4 images.
+No row in the papers: CBN's has no detection. Not measured here.
+With norm_eval=True the components would never be estimated, so it is False, and all norms of stages
+2-4 use the batch's statistics: CBN's over all ranks, plain batch norms' over one. Give each GPU 4
+images.
 """
 
 _base_ = "../_base_/lvis_seesaw_2x.py"

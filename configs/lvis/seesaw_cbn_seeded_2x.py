@@ -2,7 +2,7 @@
 
     python tools/train.py configs/lvis/seesaw_cbn_seeded_2x.py
 
-No row of a paper: CBN's paper has no detection. Time and score not measured here.
+No row in the papers: CBN's has no detection. Not measured here.
 In the first 1000 iterations each image belongs to the component of its dominant class's group.
 """
 

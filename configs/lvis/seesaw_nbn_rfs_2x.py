@@ -2,7 +2,8 @@
 
     python tools/train.py configs/lvis/seesaw_nbn_rfs_2x.py
 
-No row of the NBN paper; compare with seesaw_rfs_2x. Time and score not measured here.
+No row in the papers: compare with seesaw_rfs_2x.
+Not measured here.
 """
 
 _base_ = "../_base_/lvis_seesaw_2x.py"

@@ -2,8 +2,8 @@
 
     python tools/train.py configs/lvis/seesaw_rfs_2x.py
 
-No row of the NBN paper. mmdet's own run at batch 16: box AP 27.6, mask AP 26.8.
-Time and score not measured here.
+No row in the papers: mmdet's own run at batch 16 has box AP 27.6, mask AP 26.8.
+Not measured here.
 """
 
 _base_ = "../_base_/lvis_seesaw_2x.py"

@@ -2,7 +2,8 @@
 
     python tools/train.py configs/places_lt/places_r152_bs.py
 
-No number in NBN's or CBN's paper for this row (CBN's own, Table 6: 42.7). Not measured here.
+No row in the papers (CBN's own, Table 6: 42.7).
+Not measured here.
 """
 
 _base_ = "../_base_/cls_places_lt_r152.py"

@@ -1,6 +1,7 @@
 """Reads trained models and their logs; never changes training."""
 
 from mmdet_ltnorm.analysis.curves import plot_curves as plot_curves
+from mmdet_ltnorm.analysis.feature_bias_hook import FeatureBiasHook as FeatureBiasHook
 from mmdet_ltnorm.analysis.predictions import draw_predictions as draw_predictions
 from mmdet_ltnorm.analysis.runs import Progress as Progress
 from mmdet_ltnorm.analysis.runs import read_scalars as read_scalars

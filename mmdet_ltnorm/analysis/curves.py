@@ -3,11 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from mmdet_ltnorm.analysis.pictures import COLOURS, STYLES
 from mmdet_ltnorm.analysis.runs import read_scalars
-
-# Okabe and Ito's colours, told apart by colour-blind eyes; with line styles for greyscale.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
-STYLES = ("-", "--", "-.", ":")
 
 
 def plot_curves(runs: Mapping[str, str | Path], out: str | Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mmdet_ltnorm.analysis.curves import COLOURS
+from mmdet_ltnorm.analysis.pictures import COLOURS
 
 FREQUENCY_COLOURS = dict(zip("fcr", COLOURS, strict=False))
 

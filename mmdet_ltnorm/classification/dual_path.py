@@ -114,7 +114,7 @@ class DualPathClassifier(TwoPathClassifier):
         compound_strong = self._logits(strong)
         with split:
             split_strong = self._logits(strong)
-        losses = self.head.loss_by_logits(compound_strong, data_samples)
+        losses = self.head.loss_from_logits(compound_strong, data_samples)
         similarity = similarity_loss(compound_strong, split_weak)
         similarity = similarity + similarity_loss(split_strong, compound_weak)
         return {"loss_cls": losses.pop("loss"), "loss_similarity": similarity, **losses}

@@ -54,9 +54,9 @@ class ClsHead(BaseModule):
 
     def loss(self, features: Tensor, data_samples: Sequence[BaseDataElement]) -> dict[str, Tensor]:
         """Return the loss, and for the log the batch's accuracy in percent."""
-        return self.loss_by_logits(self(features), data_samples)
+        return self.loss_from_logits(self(features), data_samples)
 
-    def loss_by_logits(
+    def loss_from_logits(
         self, logits: Tensor, data_samples: Sequence[BaseDataElement]
     ) -> dict[str, Tensor]:
         """Return the same of logits (N, C)."""
@@ -68,7 +68,13 @@ class ClsHead(BaseModule):
         self, features: Tensor, data_samples: Sequence[BaseDataElement] | None = None
     ) -> Sequence[BaseDataElement]:
         """Return the samples with ``pred_score`` (C,), probabilities, and ``pred_label`` (1,)."""
-        scores = self._probabilities(self(features).float())
+        return self.predict_from_logits(self(features), data_samples)
+
+    def predict_from_logits(
+        self, logits: Tensor, data_samples: Sequence[BaseDataElement] | None = None
+    ) -> Sequence[BaseDataElement]:
+        """Return the samples with the predictions of logits (N, C)."""
+        scores = self._probabilities(logits.float())
         samples = data_samples or [BaseDataElement() for _ in scores]
         for sample, score in zip(samples, scores, strict=True):
             sample.pred_score = score

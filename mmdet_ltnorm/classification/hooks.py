@@ -1,13 +1,14 @@
 """mmengine hooks that tell losses and metrics about the training set and the schedule."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from copy import deepcopy
+from collections.abc import Iterator
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.registry import DATASETS, HOOKS
+from mmengine.registry import HOOKS
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import nn
+
+from mmdet_ltnorm.class_groups import class_counts, training_set
 
 
 @HOOKS.register_module()
@@ -40,7 +41,7 @@ class ClassCountsHook(Hook):
 
     def _before_evaluation(self, runner: Runner, loop: Any) -> None:
         if self._counts is None:
-            self._counts = class_counts(_training_set(runner.cfg))
+            self._counts = class_counts(training_set(runner.cfg))
             self._tell_model(runner)
         for metric in loop.evaluator.metrics:
             if hasattr(metric, "set_class_counts"):
@@ -79,51 +80,6 @@ class LossEpochHook(Hook):
         """Tell the losses."""
         for module in _having(runner.model, "set_epoch"):
             module.set_epoch(runner.epoch, runner.max_epochs)
-
-
-def class_counts(dataset: Any) -> list[int]:
-    """Return the number of samples of each class, in wrapped and joined data sets too.
-
-    Raises:
-        ValueError: a data set without ``class_counts``, or joined ones with different classes.
-    """
-    if hasattr(dataset, "class_counts"):
-        return [int(count) for count in dataset.class_counts]
-    if hasattr(dataset, "datasets"):
-        parts = [class_counts(part) for part in dataset.datasets]
-        if len({len(part) for part in parts}) != 1:
-            raise ValueError(
-                f"the joined training sets have {[len(part) for part in parts]} classes: they must "
-                "have the same"
-            )
-        return [sum(counts) for counts in zip(*parts, strict=True)]
-    if hasattr(dataset, "dataset"):
-        return class_counts(dataset.dataset)
-    raise ValueError(
-        f"{type(dataset).__name__} has no class_counts: give the data set a property that returns "
-        "the number of training samples of each class, as mmdet_ltnorm's have"
-    )
-
-
-def _training_set(cfg: Mapping[str, Any]) -> Any:
-    dataset = (cfg.get("train_dataloader") or {}).get("dataset")
-    if dataset is None:
-        raise ValueError(
-            "the class counts are the training set's, and this config has no "
-            "train_dataloader.dataset: keep it, its images are not read"
-        )
-    return DATASETS.build(_without_pipelines(deepcopy(dataset)))
-
-
-def _without_pipelines(cfg: Any) -> Any:
-    if isinstance(cfg, Mapping):
-        return {
-            key: [] if key == "pipeline" else _without_pipelines(value)
-            for key, value in cfg.items()
-        }
-    if isinstance(cfg, Sequence) and not isinstance(cfg, str):
-        return [_without_pipelines(item) for item in cfg]
-    return cfg
 
 
 def _having(model: nn.Module, method: str) -> Iterator[nn.Module]:

@@ -1,5 +1,6 @@
 """ResNet for 32x32 images (He et al., "Deep Residual Learning", Sec. 4.2)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from mmcv.cnn import build_norm_layer
@@ -22,7 +23,8 @@ class ResNetCIFAR(BaseModule):
 
     Args:
         depth: 6n + 2; ResNet-8 is the smallest.
-        width: multiplier of the channels 16, 32 and 64.
+        width: multiplier of the channels.
+        channels: of the three stages at width 1, all different.
         shortcut: where the shape changes, ``'A'``: take every other pixel and pad with channels of
             zeros, no parameters; ``'B'``: 1x1 convolution and norm.
         stem_stride: 2 quarters the cost, for demonstrations.
@@ -35,6 +37,7 @@ class ResNetCIFAR(BaseModule):
         self,
         depth: int,
         width: int = 1,
+        channels: Sequence[int] = (16, 32, 64),
         shortcut: str = "A",
         stem_stride: int = 1,
         norm_cfg: dict[str, Any] | None = None,
@@ -46,15 +49,15 @@ class ResNetCIFAR(BaseModule):
             raise ValueError(f"shortcut must be 'A' or 'B', got {shortcut!r}")
         super().__init__(init_cfg or dict(type="Kaiming", layer="Conv2d", mode="fan_in"))
         norm_cfg = norm_cfg or dict(type="BN")
-        channels = 16 * width
-        self.conv1 = nn.Conv2d(3, channels, 3, stem_stride, padding=1, bias=False)
-        self.norm1_name, norm1 = build_norm_layer(norm_cfg, channels, postfix=1)
+        first, second, third = (width * number for number in channels)
+        self.conv1 = nn.Conv2d(3, first, 3, stem_stride, padding=1, bias=False)
+        self.norm1_name, norm1 = build_norm_layer(norm_cfg, first, postfix=1)
         self.add_module(self.norm1_name, norm1)
         blocks = (depth - 2) // 6
-        self.layer1 = _stage(channels, channels, blocks, shortcut, norm_cfg)
-        self.layer2 = _stage(channels, 2 * channels, blocks, shortcut, norm_cfg)
-        self.layer3 = _stage(2 * channels, 4 * channels, blocks, shortcut, norm_cfg)
-        self.feat_dim = 4 * channels  # mmdet's name for the channels of the last output
+        self.layer1 = _stage(first, first, blocks, shortcut, norm_cfg)
+        self.layer2 = _stage(first, second, blocks, shortcut, norm_cfg)
+        self.layer3 = _stage(second, third, blocks, shortcut, norm_cfg)
+        self.feat_dim = third  # mmdet's name for the channels of the last output
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the outputs of the three stages."""
@@ -65,13 +68,16 @@ class ResNetCIFAR(BaseModule):
 
 
 class ZeroPadShortcut(nn.Module):
-    """Option A: (N, C, H, W) to every other pixel between zeros, (N, 2C, H/2, W/2)."""
+    """Option A: (N, C, H, W) to every other pixel between zeros, (N, channels, H/2, W/2)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the parameter-free shortcut."""
-        channels = input.shape[1]
-        before = channels // 2
-        return F.pad(input[:, :, ::2, ::2], (0, 0, 0, 0, before, channels - before))
+        added = self.channels - input.shape[1]
+        return F.pad(input[:, :, ::2, ::2], (0, 0, 0, 0, added // 2, added - added // 2))
 
 
 def _stage(
@@ -84,7 +90,7 @@ def _stage(
     if in_channels != channels:
         stride = 2
         downsample = (
-            ZeroPadShortcut()
+            ZeroPadShortcut(channels)
             if shortcut == "A"
             else nn.Sequential(
                 nn.Conv2d(in_channels, channels, 1, stride, bias=False),

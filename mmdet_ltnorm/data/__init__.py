@@ -7,6 +7,7 @@ from mmdet_ltnorm.data.cifar_lt import CIFAR100LT as CIFAR100LT
 from mmdet_ltnorm.data.cls_data_sample import ClsDataSample as ClsDataSample
 from mmdet_ltnorm.data.contact_sheet import draw_contact_sheet as draw_contact_sheet
 from mmdet_ltnorm.data.digits import DigitsLT as DigitsLT
+from mmdet_ltnorm.data.image_list import ImageFolder as ImageFolder
 from mmdet_ltnorm.data.image_list import ImageList as ImageList
 from mmdet_ltnorm.data.image_list import ImageNetLT as ImageNetLT
 from mmdet_ltnorm.data.image_list import INaturalist18 as INaturalist18

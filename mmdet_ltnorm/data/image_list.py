@@ -1,4 +1,4 @@
-"""Data sets given by a list file: ImageNet-LT, Places-LT, iNaturalist 2018 and one's own."""
+"""Data sets given by a list file or by folders: ImageNet, Places-LT, iNaturalist, one's own."""
 
 import json
 import os
@@ -11,8 +11,20 @@ from mmengine.registry import DATASETS
 from mmdet_ltnorm.data.labelled import LabelledDataset
 
 
+class ImageFiles(LabelledDataset):
+    """A labelled data set whose images are files."""
+
+    def prepare_data(self, idx: int) -> Any:
+        """Load and transform one image; an error names it."""
+        try:
+            return super().prepare_data(idx)
+        except Exception as error:  # OpenCV's own messages name no file
+            path = self.get_data_info(idx)["img_path"]
+            raise RuntimeError(f"image {path} cannot be loaded or transformed: {error}") from error
+
+
 @DATASETS.register_module()
-class ImageList(LabelledDataset):
+class ImageList(ImageFiles):
     """Images named in a text file, one `<path below data_root> <label>` a line.
 
     Classes are named by their number, unless `metainfo=dict(classes=...)` names them, which may
@@ -49,14 +61,6 @@ class ImageList(LabelledDataset):
             )
         return infos
 
-    def prepare_data(self, idx: int) -> Any:
-        """Load and transform one image; an error names it."""
-        try:
-            return super().prepare_data(idx)
-        except Exception as error:  # OpenCV's own messages name no file
-            path = self.get_data_info(idx)["img_path"]
-            raise RuntimeError(f"image {path} cannot be loaded or transformed: {error}") from error
-
     def _info(self, line: str, number: int) -> dict:
         path, _, label = line.rstrip().rpartition(" ")
         if not path or not label.isdecimal() or int(label) >= self.num_classes:
@@ -65,6 +69,31 @@ class ImageList(LabelledDataset):
                 f"'<path> <label>' with a label from 0 to {self.num_classes - 1}"
             )
         return {"img_path": os.path.join(self.data_root or "", path), "gt_label": int(label)}
+
+
+@DATASETS.register_module()
+class ImageFolder(ImageFiles):
+    """Images in a folder for each class, as ImageNet is unpacked: `<data_root>/<class>/<image>`.
+
+    Classes are numbered in the sorted order of their folders' names, as in ImageNet-LT's lists.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or no folder with images in it.
+    """
+
+    def load_data_list(self) -> list[dict]:
+        """List all files of all class folders."""
+        root = Path(self.data_root or "")
+        names = sorted(path.name for path in root.iterdir() if path.is_dir())
+        self._metainfo.setdefault("classes", tuple(names))
+        infos = [
+            {"img_path": os.path.join(root, name, file), "gt_label": label}
+            for label, name in enumerate(names)
+            for file in sorted(os.listdir(root / name))
+        ]
+        if not infos:
+            raise FileNotFoundError(f"{root} has no folders with images, one for each class")
+        return infos
 
 
 class KnownImageList(ImageList):

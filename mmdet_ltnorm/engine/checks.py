@@ -1,13 +1,15 @@
 """What is checked before a run starts: each function raises with what to change."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 from torch.optim import Optimizer
 
-from mmdet_ltnorm.norms import CBN, NBN
+from mmdet_ltnorm.norms import CBN, NormalizedAffine
+
+NORMALIZED = ("NBN", "NCBN", "NGN", "NLN")
 
 LVIS_GUIDE = """\
 LVIS v1 is two annotation files and the images of COCO 2017:
@@ -60,27 +62,21 @@ def _dataset_configs(dataset: Mapping[str, Any] | None) -> Iterator[Mapping[str,
         yield from _dataset_configs(wrapped)
 
 
-SYNC_BN_REASONS = {
-    "NBN": "With norm_eval=True there are no statistics to synchronize",
-    "CBN": "CBN's statistics run over all ranks by themselves",
-}
-
-
 def check_sync_bn(cfg: Mapping[str, Any]) -> None:
     """Refuse ``sync_bn``, which turns every batch norm of the model into a plain SyncBN layer."""
-    for norm, reason in SYNC_BN_REASONS.items():
-        if cfg.get("sync_bn") and asks_for(norm, cfg.get("model")):
-            raise ValueError(
-                f"sync_bn={cfg['sync_bn']!r} would replace the {norm} layers by plain SyncBN "
-                f"layers: remove it from the config. {reason}"
-            )
+    if cfg.get("sync_bn") and asks_for(cfg.get("model"), ("NBN", "CBN", "NCBN", "BNThen")):
+        raise ValueError(
+            f"sync_bn={cfg['sync_bn']!r} would replace this package's norms by plain SyncBN: "
+            "remove it from the config. CBN synchronizes itself, and with norm_eval=True there are "
+            "no statistics to synchronize"
+        )
 
 
-def asks_for(norm: str, cfg: Any) -> bool:
-    """Tell whether a model config names a type of norm anywhere."""
+def asks_for(cfg: Any, types: Collection[str] = NORMALIZED) -> bool:
+    """Tell whether a model config names one of some types, by default NBN and its like."""
     if isinstance(cfg, Mapping):
-        return cfg.get("type") == norm or any(asks_for(norm, value) for value in cfg.values())
-    return isinstance(cfg, list | tuple) and any(asks_for(norm, value) for value in cfg)
+        return cfg.get("type") in types or any(asks_for(value, types) for value in cfg.values())
+    return isinstance(cfg, list | tuple) and any(asks_for(value, types) for value in cfg)
 
 
 def check_nbn_layers(model: nn.Module, model_cfg: Any) -> None:
@@ -90,10 +86,10 @@ def check_nbn_layers(model: nn.Module, model_cfg: Any) -> None:
         ValueError: the config asks for NBN and the model has none, or layers that share a magnitude
             have been replaced by others, as SyncBN conversion and conv-BN fusion do.
     """
-    layers = [layer for layer in model.modules() if isinstance(layer, NBN)]
+    layers = [layer for layer in model.modules() if isinstance(layer, NormalizedAffine)]
     present = {id(layer) for layer in layers}
     lost = {id(peer) for layer in layers for peer in layer.sharing} - present
-    if lost or (not layers and asks_for("NBN", model_cfg)):
+    if lost or (not layers and asks_for(model_cfg)):
         raise ValueError(
             f"the model has {len(layers)} NBN layers, and {len(lost) or 'all'} that were built are "
             "gone: something converted them after the model was built (sync_bn, conv-BN fusion?). "
@@ -142,7 +138,7 @@ def check_cbn_layers(model: nn.Module) -> None:
 def magnitudes(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
     """Yield every magnitude g once, under its owner's name."""
     for name, layer in model.named_modules():
-        if isinstance(layer, NBN):
+        if isinstance(layer, NormalizedAffine):
             for leaf, parameter in layer.named_parameters(recurse=False):
                 if leaf in ("magnitude", "bias_magnitude"):
                     yield f"{name}.{leaf}".removeprefix("module."), parameter
@@ -154,7 +150,7 @@ def check_classes(model: nn.Module, dataset: Any, loader: str) -> None:
     Raises:
         ValueError: with both counts and the config keys to change.
     """
-    for plain in plain_datasets(dataset):
+    for plain in _plain_datasets(dataset):
         category_ids = getattr(plain, "cat_ids", None)
         if category_ids is None:
             continue
@@ -183,10 +179,10 @@ def _class_counts(model: nn.Module) -> Iterator[tuple[str, int]]:
             yield name, module.num_classes
 
 
-def plain_datasets(dataset: Any) -> Iterator[Any]:
+def _plain_datasets(dataset: Any) -> Iterator[Any]:
     inner = [*getattr(dataset, "datasets", ()), getattr(dataset, "dataset", None)]
     if inner == [None]:
         yield dataset
     for wrapped in inner:
         if wrapped is not None:
-            yield from plain_datasets(wrapped)
+            yield from _plain_datasets(wrapped)

@@ -13,6 +13,13 @@ from mmengine.runner import Runner
 from mmdet_ltnorm.engine.checks import check_data_files, check_sync_bn
 from mmdet_ltnorm.engine.resume import latest_complete_checkpoint
 
+POST_HOC = {  # names on the command line, of hooks in the room calibration
+    "logn": "LogNHook",
+    "logit_adjustment": "LogitAdjustmentHook",
+    "tau_norm": "TauNormHook",
+    "norcal": "NorCalHook",
+}
+
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that training and testing share, named as in mmdet's tools."""
@@ -61,6 +68,7 @@ def config_for_testing(args: argparse.Namespace) -> Config:
     """
     cfg = _config(args)
     check_data_files(cfg, "test_dataloader")
+    _calibrate(cfg, args.post, args.post_strength)
     cfg.load_from = _existing(args.checkpoint)
     if args.show_dir:
         drawing = dict(type="DetVisualizationHook", draw=True, test_out_dir=args.show_dir)
@@ -97,6 +105,20 @@ def _existing(path: str) -> str:
     if "://" not in path and not Path(path).is_file():
         raise FileNotFoundError(f"{Path(path).absolute()} does not exist")
     return path
+
+
+def _calibrate(cfg: Config, method: str | None, strength: float | None) -> None:
+    if strength is not None and method in (None, "logn"):
+        raise ValueError(
+            "--post-strength is an option of --post logit_adjustment, tau_norm and norcal, got "
+            + ("no --post" if method is None else f"--post {method}, which has no strength")
+        )
+    if method is None:
+        return
+    if method == "logn":
+        check_data_files(cfg, "train_dataloader")
+    hook = dict(type=POST_HOC[method]) | ({} if strength is None else dict(strength=strength))
+    cfg.custom_hooks = [*cfg.get("custom_hooks", []), hook]
 
 
 def _use_mixed_precision(cfg: Config) -> None:

@@ -1,6 +1,5 @@
 """A hook that starts CBN's components apart in a detector, from groups of classes."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -8,7 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from mmdet_ltnorm.engine.checks import plain_datasets
+from mmdet_ltnorm.class_groups import class_counts
 from mmdet_ltnorm.norms import shared_num_components, split_by
 
 
@@ -33,7 +32,7 @@ class SplitSeedingHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Count the images of each class, and the components."""
-        self._image_counts = image_counts(runner.train_dataloader.dataset)
+        self._image_counts = class_counts(runner.train_dataloader.dataset)
         self._num_groups = shared_num_components(runner.model)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
@@ -56,13 +55,3 @@ class SplitSeedingHook(Hook):
         if self._entered is not None:
             self._entered.__exit__()
             self._entered = None
-
-
-def image_counts(dataset: Any) -> Sequence[int]:
-    """Return in how many images each class of a detection data set is, in the order of labels."""
-    totals: list[int] = []
-    for plain in plain_datasets(dataset):
-        # The host lists an image once for each of its instances.
-        counts = [len({*plain.cat_img_map.get(category, ())}) for category in plain.cat_ids]
-        totals = [a + b for a, b in zip(totals or [0] * len(counts), counts, strict=True)]
-    return totals

@@ -1,4 +1,4 @@
-"""What the losses have in common: mmdet's calling convention, and the counts of the classes."""
+"""What losses have in common: mmdet's calling convention, class counts, and deferral."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -85,6 +85,33 @@ class ClassCounts(nn.Module):
                 "training set, or call set_class_counts"
             )
         return self.class_counts
+
+
+class Deferral(nn.Module):
+    """A loss that re-weights from an epoch on (deferred re-weighting, from LDAM's paper).
+
+    Args:
+        defer_until: the first epoch, counted from 0, that is re-weighted; ``LossEpochHook`` tells
+            the epoch.
+    """
+
+    def __init__(self, defer_until: int = 0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.defer_until = defer_until
+        self._epoch: int | None = None
+
+    def set_epoch(self, epoch: int, max_epochs: int) -> None:
+        """Take the number of the epoch, from 0; the length of the run changes nothing."""
+        self._epoch = epoch
+
+    def is_deferred(self) -> bool:
+        """Tell whether re-weighting has not begun, or say who should have told the epoch."""
+        if self.defer_until and self._epoch is None:
+            raise RuntimeError(
+                f"{type(self).__name__} re-weights from epoch {self.defer_until} and was not told "
+                "the epoch: add dict(type='LossEpochHook') to custom_hooks, or call set_epoch"
+            )
+        return bool(self.defer_until) and self._epoch < self.defer_until
 
 
 def background_columns(logits: Tensor, class_counts: Tensor) -> int:

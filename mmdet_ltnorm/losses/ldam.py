@@ -38,7 +38,8 @@ def ldam_loss(
     if cosines.numel() and (largest := cosines.detach().abs().max()) > 1.01:
         raise ValueError(
             f"LDAM's margins are on cosines, in [-1, 1], got a logit of {largest:.4g}: set "
-            "predictor=dict(type='NormedLinear', tempearture=1, bias=False)"
+            "predictor=dict(type='NormedLinear', tempearture=1, bias=False), or the loss's "
+            "input_scale to the predictor's tempearture"
         )
     counts = class_counts.clamp(min=1).to(cosines)
     margins = max_margin * (counts.min() / counts).pow(0.25)
@@ -48,26 +49,36 @@ def ldam_loss(
 
 @MODELS.register_module()
 class LDAMLoss(ClassCounts, SampleLoss):
-    """LDAM on the cosines of a ``NormedLinear`` without scale and bias; for classifiers alone.
+    """LDAM on the cosines of a ``NormedLinear`` without bias; for classifiers alone.
 
     Wrapped in ``ClassBalancedLoss`` with ``defer_until`` it is LDAM-DRW. ``custom_activation`` and
     ``get_activation`` are mmdet's way to say that probabilities are not the softmax of the logits.
+
+    Args:
+        input_scale: what the cosines come multiplied by, the ``tempearture`` of the predictor.
     """
 
     custom_activation = True
 
     def __init__(
-        self, num_classes: int, max_margin: float = 0.5, scale: float = 30.0, **kwargs: Any
+        self,
+        num_classes: int,
+        max_margin: float = 0.5,
+        scale: float = 30.0,
+        input_scale: float = 1.0,
+        **kwargs: Any,
     ) -> None:
         super().__init__(num_classes, **kwargs)
         self.max_margin = max_margin
         self.scale = scale
+        self.input_scale = input_scale
 
     def sample_losses(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of each sample from its cosines."""
         counts = self.known_class_counts()
-        return ldam_loss(logits, labels, counts, self.max_margin, self.scale)
+        cosines = logits / self.input_scale
+        return ldam_loss(cosines, labels, counts, self.max_margin, self.scale)
 
     def get_activation(self, cls_score: Tensor) -> Tensor:
         """Return the probabilities that belong to the cosines."""
-        return torch.softmax(self.scale * cls_score, dim=1, dtype=torch.float32)
+        return torch.softmax(self.scale / self.input_scale * cls_score, 1, torch.float32)

@@ -8,7 +8,7 @@ from mmengine.registry import MODELS
 from torch import Tensor
 from torch.nn import functional as F
 
-from mmdet_ltnorm.losses.base import ClassCounts, background_columns
+from mmdet_ltnorm.losses.base import ClassCounts, Deferral, background_columns
 
 
 def effective_number_weights(
@@ -29,7 +29,7 @@ def effective_number_weights(
 
 
 @MODELS.register_module()
-class ClassBalancedLoss(ClassCounts):
+class ClassBalancedLoss(Deferral, ClassCounts):
     """Another loss, with samples weighted by the effective number of their class's samples.
 
     With mmdet's ``CrossEntropyLoss`` it is class-balanced cross entropy, with ``SoftmaxFocalLoss``
@@ -42,8 +42,7 @@ class ClassBalancedLoss(ClassCounts):
     Args:
         loss: Config of the loss; it takes sample weights as mmdet's losses do.
         beta: 0 for equal weights, near 1 for weights inverse to the counts.
-        defer_until: The first epoch, counted from 0, that is re-weighted; before it all weights
-            are 1 (deferred re-weighting, from LDAM's paper). ``LossEpochHook`` tells the epoch.
+        defer_until: Before this epoch, counted from 0, all weights are 1.
     """
 
     def __init__(
@@ -53,15 +52,9 @@ class ClassBalancedLoss(ClassCounts):
         beta: float = 0.9999,
         defer_until: int = 0,
     ) -> None:
-        super().__init__(num_classes)
+        super().__init__(defer_until, num_classes=num_classes)
         self.loss = MODELS.build(loss)
         self.beta = beta
-        self.defer_until = defer_until
-        self._epoch: int | None = None
-
-    def set_epoch(self, epoch: int, max_epochs: int) -> None:
-        """Take the number of the epoch, from 0; the length of the run changes nothing."""
-        self._epoch = epoch
 
     @property
     def custom_activation(self) -> bool:
@@ -76,14 +69,8 @@ class ClassBalancedLoss(ClassCounts):
         """Return the present weight of each column of the logits."""
         counts = self.known_class_counts()
         background = background_columns(logits, counts)
-        if self.defer_until and self._epoch is None:
-            raise RuntimeError(
-                f"ClassBalancedLoss re-weights from epoch {self.defer_until} and was not told the "
-                "epoch: add dict(type='LossEpochHook') to custom_hooks, or call set_epoch"
-            )
-        deferred = self.defer_until and self._epoch < self.defer_until
         dtype = torch.promote_types(logits.dtype, torch.float32)
-        weights = effective_number_weights(counts, 0.0 if deferred else self.beta, dtype)
+        weights = effective_number_weights(counts, 0.0 if self.is_deferred() else self.beta, dtype)
         return F.pad(weights, (0, background), value=1.0)
 
     def forward(

@@ -21,13 +21,13 @@ def rescaled(vector: Tensor, magnitude: Tensor, gain: Tensor) -> Tensor:
     finite gradients at zero.
 
     Args:
-        vector: v, shape (C,).
+        vector: v, shape (..., C); each row is a vector of its own.
         magnitude: g, a scalar.
-        gain: c, a scalar without gradient.
+        gain: c, shape (...), without gradient.
     """
     wide = widened(vector)
-    length = torch.linalg.vector_norm(wide).clamp_min(DIRECTION_FLOOR)
-    return (wide * (magnitude * gain / length)).to(vector.dtype)
+    length = torch.linalg.vector_norm(wide, dim=-1).clamp_min(DIRECTION_FLOOR)
+    return (wide * (magnitude * gain / length).unsqueeze(-1)).to(vector.dtype)
 
 
 def official_unit_vector(vector: Tensor) -> Tensor:

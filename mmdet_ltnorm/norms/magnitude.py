@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from mmdet_ltnorm.norms.functional import DIRECTION_FLOOR, widened
 
 if TYPE_CHECKING:
-    from mmdet_ltnorm.norms.nbn import NBN
+    from mmdet_ltnorm.norms.affine import NormalizedAffine
 
 
-def share_magnitude(layers: Sequence["NBN"]) -> None:
+def share_magnitude(layers: Sequence["NormalizedAffine"]) -> None:
     """Make fresh layers share one magnitude, owned by the last of them.
 
     The last layer of a network is the last to be frozen with its stage, so the shared magnitude
@@ -39,17 +39,17 @@ def share_magnitude(layers: Sequence["NBN"]) -> None:
 
 
 @torch.no_grad()
-def calibrate(layers: Sequence["NBN"], mode: str) -> None:
+def calibrate(layers: Sequence["NormalizedAffine"], mode: str) -> None:
     """Set g and the gains of sharing layers from their raw vectors; see NBN's ``pretrained``."""
     owner = layers[-1]
     if owner.official or not owner.normalize:
         mode = "one"
     magnitudes = {}
     for vector in ("weight", "bias"):
-        norms = [torch.linalg.vector_norm(widened(stored(layer, vector))) for layer in layers]
-        norms = [norm.clamp_min(DIRECTION_FLOOR) for norm in norms]
+        raw = [widened(stored(layer, vector)) for layer in layers]
+        norms = [torch.linalg.vector_norm(v, dim=-1).clamp_min(DIRECTION_FLOOR) for v in raw]
         if vector == "weight" or owner.separate_magnitudes:
-            magnitude = torch.stack(norms).mean() if mode != "one" else torch.ones_like(norms[0])
+            magnitude = torch.stack(norms).mean() if mode != "one" else norms[0].new_ones(())
             magnitudes["magnitude" if vector == "weight" else "bias_magnitude"] = magnitude
         for layer, norm in zip(layers, norms, strict=True):
             gain = norm / magnitude if mode == "preserve" else torch.ones_like(norm)

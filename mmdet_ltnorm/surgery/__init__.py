@@ -5,3 +5,4 @@ from mmdet_ltnorm.surgery.fold import fold_norms as fold_norms
 from mmdet_ltnorm.surgery.fold import plain_config as plain_config
 from mmdet_ltnorm.surgery.positions import norm_positions as norm_positions
 from mmdet_ltnorm.surgery.replace import replace_norms as replace_norms
+from mmdet_ltnorm.surgery.weight_norm import WeightNormBackbone as WeightNormBackbone

@@ -8,6 +8,7 @@ from mmengine.logging import print_log
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
+from mmdet_ltnorm.norms import NormalizedAffine
 from mmdet_ltnorm.surgery.replace import replace_norms
 
 
@@ -35,12 +36,9 @@ def LTNormBackbone(  # noqa: N802, it stands as a type in configs
     Raises:
         ValueError: the positions select nothing in this backbone; the message lists its norms.
     """
-    # Without a default scope (a script, a test) the root registry does not look into mmdet.
-    scope = None if DefaultScope.get_current_instance() else "mmdet"
-    with MODELS.switch_scope_and_registry(scope) as registry:
-        model = registry.build(backbone)
+    model = build_host(backbone)
     names = replace_norms(model, norm_cfg, positions, share)
-    frozen = [n for n in names if not next(model.get_submodule(n).parameters()).requires_grad]
+    frozen = [name for name in names if _is_frozen(model.get_submodule(name))]
     message = (
         f"LTNormBackbone: {norm_cfg['type']} replaces {len(names)} norms of {type(model).__name__}"
     )
@@ -51,3 +49,16 @@ def LTNormBackbone(  # noqa: N802, it stands as a type in configs
         )
         print_log(f"{message}: {', '.join(frozen)}", logger="current", level=logging.WARNING)
     return model
+
+
+def _is_frozen(layer: nn.Module) -> bool:
+    """Tell whether a layer's raw vectors are frozen, so that its magnitude alone would move it."""
+    return isinstance(layer, NormalizedAffine) and not next(layer.parameters()).requires_grad
+
+
+def build_host(backbone: dict[str, Any]) -> nn.Module:
+    """Build the backbone that a config describes, mmdet's included."""
+    # Without a default scope (a script, a test) the root registry does not look into mmdet.
+    scope = None if DefaultScope.get_current_instance() else "mmdet"
+    with MODELS.switch_scope_and_registry(scope) as registry:
+        return registry.build(backbone)

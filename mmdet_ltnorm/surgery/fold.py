@@ -26,12 +26,20 @@ def fold_norms(model: nn.Module) -> nn.Module:
 
 
 def plain_config(cfg: Any) -> Any:
-    """Return a model config without this package's layers: what a folded network loads into."""
+    """Return a model config without this package's layers: what a folded network loads into.
+
+    Raises:
+        ValueError: the config's backbone does not become plain when it is folded.
+    """
     if isinstance(cfg, (list, tuple)):
         return type(cfg)(plain_config(item) for item in cfg)
     if not isinstance(cfg, dict):
         return cfg
     match cfg.get("type"):
+        case "LTNormBackbone" if cfg["norm_cfg"]["type"] != "NBN":
+            raise ValueError(f"{cfg['norm_cfg']['type']} does not fold into batch norm, NBN does")
+        case "WeightNormBackbone":
+            raise ValueError("weight norm does not fold into plain convolutions here")
         case "LTNormBackbone":
             return plain_config(cfg["backbone"])
         case "NBN":

@@ -8,7 +8,7 @@ from mmcv.cnn import build_norm_layer
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmdet_ltnorm.norms import NBN, share_magnitude
+from mmdet_ltnorm.norms import NormalizedAffine, share_magnitude
 from mmdet_ltnorm.surgery.positions import norm_positions
 from mmdet_ltnorm.surgery.share import sharing_groups
 
@@ -21,8 +21,9 @@ def replace_norms(
 ) -> list[str]:
     """Replace batch norm layers of a network in place and return the names of those replaced.
 
-    Weights, statistics, device, dtype, mode and ``requires_grad`` of a layer are kept, and so are
-    its eps and momentum unless ``norm_cfg`` gives them. A network whose selected layers are all as
+    Weights, statistics, device, dtype, mode and ``requires_grad`` of a layer are kept as far as the
+    new layer has them (group norm has no statistics, instance norm by default no weights), and so
+    are eps and momentum unless ``norm_cfg`` gives them. A network whose selected layers are all as
     batch norm initializes them has nothing to keep: its new layers start as their type does.
 
     Args:
@@ -31,7 +32,8 @@ def replace_norms(
         share: see :func:`sharing_groups`; for norms with a magnitude.
 
     Raises:
-        ValueError: nothing to replace, or a layer synchronized by the host's SyncBN.
+        ValueError: nothing to replace, a layer synchronized by the host's SyncBN, or a new norm
+            that does not fit: layer norm of the last dimension, group norm without its groups.
     """
     names = norm_positions(model, positions)
     old = {name: model.get_submodule(name) for name in names}
@@ -39,11 +41,11 @@ def replace_norms(
     keep = not all(_is_fresh(norm) for norm in old.values())
     for group in sharing_groups(names, share):
         layers = [new[name] for name in group]
-        if all(isinstance(layer, NBN) for layer in layers):
+        if all(isinstance(layer, NormalizedAffine) for layer in layers):
             share_magnitude(layers)
         if keep:
             for name in group:
-                new[name].load_state_dict(old[name].state_dict())
+                _keep_common_state(old[name], new[name])
         _freeze_like(layers, [old[name] for name in group])
     _install(model, {id(old[name]): new[name] for name in names})
     return names
@@ -55,10 +57,24 @@ def _build_like(norm_cfg: dict[str, Any], norm: _BatchNorm, name: str) -> nn.Mod
             f"{name} is a SyncBatchNorm, whose synchronization would be lost: build the backbone "
             "with norm_cfg=dict(type='BN')"
         )
-    kept = {"eps": norm.eps, "momentum": norm.momentum}
-    layer = build_norm_layer({**kept, **norm_cfg}, norm.num_features)[1]
+    if norm_cfg.get("type") == "GN" and "num_groups" not in norm_cfg:
+        raise ValueError("norm_cfg of type GN needs num_groups; 1 is layer norm over (C, H, W)")
+    layer = build_norm_layer(norm_cfg, norm.num_features)[1]
+    if type(layer).forward is nn.LayerNorm.forward:
+        raise ValueError(
+            f"{norm_cfg['type']} normalizes the last dimension, which in (N, C, H, W) is the "
+            f"width: for layer norm at {name} use dict(type='GN', num_groups=1)"
+        )
+    for option in ("eps", "momentum"):
+        if option not in norm_cfg and hasattr(layer, option):
+            setattr(layer, option, getattr(norm, option))
     reference = next(norm.parameters(), norm.running_mean)
     return layer.to(reference.device, reference.dtype).train(norm.training)
+
+
+def _keep_common_state(old: _BatchNorm, new: nn.Module) -> None:
+    common = {k: v for k, v in old.state_dict().items() if k in new.state_dict()}
+    new.load_state_dict(common, strict=False)
 
 
 def _is_fresh(norm: _BatchNorm) -> bool:
@@ -74,13 +90,15 @@ def _is_fresh(norm: _BatchNorm) -> bool:
 
 
 def _freeze_like(layers: Sequence[nn.Module], hosts: Sequence[_BatchNorm]) -> None:
-    """Freeze what the hosts have frozen; a shared magnitude trains if any of its layers does."""
+    """Freeze what the hosts have frozen; what they lack, as a magnitude, if they all are frozen."""
+    frozen = not any(parameter.requires_grad for host in hosts for parameter in host.parameters())
     for layer, host in zip(layers, hosts, strict=True):
-        for name, parameter in host.named_parameters():
-            layer._parameters[name].requires_grad_(parameter.requires_grad)
-    if not any(parameter.requires_grad for host in hosts for parameter in host.parameters()):
-        for parameter in layers[-1].parameters():
-            parameter.requires_grad_(False)
+        theirs = dict(host.named_parameters())
+        for name, parameter in layer.named_parameters():
+            if name in theirs:
+                parameter.requires_grad_(theirs[name].requires_grad)
+            elif frozen:
+                parameter.requires_grad_(False)
 
 
 def _install(model: nn.Module, layers: dict[int, nn.Module]) -> None:

@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mmdet_ltnorm.analysis.pictures import COLOURS, null_for_nan
 from mmdet_ltnorm.analysis.tables import markdown_table
 from mmdet_ltnorm.sweep.runs import Results
-
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 
 class Estimate(NamedTuple):
@@ -95,7 +94,7 @@ def write_report(results: Results, metrics: Sequence[str], out_dir: str | Path) 
             for metric in metrics
         },
     }
-    (out / "sweep.json").write_text(json.dumps(_null_for_nan(content), indent=1) + "\n")
+    (out / "sweep.json").write_text(json.dumps(null_for_nan(content), indent=1) + "\n")
     columns = sorted({m for runs in results.values() for scores in runs.values() for m in scores})
     with (out / "sweep.csv").open("w", newline="") as file:
         writer = csv.writer(file)
@@ -162,9 +161,3 @@ def _estimate(values: Sequence[float]) -> Estimate:
 
 def _short(metric: str) -> str:
     return metric.rpartition("/")[2]
-
-
-def _null_for_nan(value: object) -> object:
-    if isinstance(value, Mapping):
-        return {key: _null_for_nan(inner) for key, inner in value.items()}
-    return None if isinstance(value, float) and math.isnan(value) else value

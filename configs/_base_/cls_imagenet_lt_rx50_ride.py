@@ -1,0 +1,47 @@
+"""ImageNet-LT, ResNeXt-50-32x4d, RIDE with four experts: its authors' recipe.
+
+100 epochs of 256 images a step in all, lr 0.1 after 5 epochs of warm-up, a tenth of it from 60 and
+from 80 on; re-weighting and temperatures from 80. The last two stages have 192 and 384 channels
+before the expansion of bottlenecks. On G GPUs: train_dataloader.batch_size=256/G.
+"""
+
+_base_ = "./cls_imagenet_lt_rx50.py"
+
+num_experts = 4
+max_epochs = 100
+
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        type="MultiExpertBackbone",
+        num_experts=num_experts,
+        backbone=dict(type="NarrowedResNet", width=0.75, backbone=_base_.model.backbone),
+    ),
+    head=dict(
+        _delete_=True,
+        type="MultiExpertHead",
+        num_experts=num_experts,
+        num_classes=_base_.num_classes,
+        predictor=dict(type="NormedLinear", tempearture=30, bias=False),
+        loss=dict(
+            type="RIDELoss",
+            num_classes=_base_.num_classes,
+            temperature_strength=0.02,
+            defer_until=80,
+            loss=dict(
+                type="ClassBalancedLoss",
+                num_classes=_base_.num_classes,
+                defer_until=80,
+                loss=dict(type="LDAMLoss", num_classes=_base_.num_classes, input_scale=30),
+            ),
+        ),
+    ),
+)
+train_dataloader = dict(batch_size=256)
+train_cfg = dict(max_epochs=max_epochs)
+optim_wrapper = dict(optimizer=dict(lr=0.1, weight_decay=2e-4, nesterov=True))
+param_scheduler = [
+    dict(type="LinearLR", start_factor=0.2, begin=0, end=4),
+    dict(type="MultiStepLR", milestones=[60, 80], gamma=0.1),
+]
+auto_scale_lr = dict(base_batch_size=256)

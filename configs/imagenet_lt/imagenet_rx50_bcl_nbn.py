@@ -1,0 +1,18 @@
+"""ImageNet-LT, ResNeXt-50-32x4d, BCL + NBN.
+
+    python tools/train.py configs/imagenet_lt/imagenet_rx50_bcl_nbn.py
+
+No row in the papers: BCL without LR.
+Not measured here.
+"""
+
+_base_ = "../_base_/cls_imagenet_lt_rx50_bcl.py"
+
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        type="LTNormBackbone",
+        backbone=_base_.model.backbone,
+        norm_cfg=dict(type="NBN"),
+    ),
+)

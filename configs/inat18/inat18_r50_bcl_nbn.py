@@ -1,0 +1,18 @@
+"""iNaturalist 2018, ResNet-50, BCL + NBN.
+
+    python tools/train.py configs/inat18/inat18_r50_bcl_nbn.py
+
+No row in the papers: BCL without LR.
+Not measured here.
+"""
+
+_base_ = "../_base_/cls_inat18_r50_bcl.py"
+
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        type="LTNormBackbone",
+        backbone=_base_.model.backbone,
+        norm_cfg=dict(type="NBN"),
+    ),
+)

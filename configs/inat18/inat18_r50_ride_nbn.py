@@ -1,0 +1,21 @@
+"""iNaturalist 2018, ResNet-50, RIDE with three experts + NBN, a magnitude for each expert.
+
+    python tools/train.py configs/inat18/inat18_r50_ride_nbn.py
+
+NBN paper Table III, "RIDE + Ours": 75.3 (few 75.1, medium 75.4, many 75.5). Not measured here.
+A cosine classifier leaves g without gradient here. The authors' code has linear ones, and NBN in
+all norms of the last stage: positions="last_stage".
+"""
+
+_base_ = "../_base_/cls_inat18_r50_ride.py"
+
+model = dict(
+    backbone=dict(
+        backbone=dict(
+            _delete_=True,
+            type="LTNormBackbone",
+            backbone=_base_.model.backbone.backbone,
+            norm_cfg=dict(type="NBN"),
+        ),
+    ),
+)

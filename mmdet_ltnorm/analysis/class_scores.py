@@ -1,0 +1,123 @@
+"""The score of each class against its training samples: where the tail is lost."""
+
+import csv
+from collections.abc import Mapping
+from itertools import cycle
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from mmengine.fileio import load
+from numpy.typing import NDArray
+
+from mmdet_ltnorm.analysis.groups import FREQUENCIES, Groups, class_means, group_means
+from mmdet_ltnorm.analysis.pictures import MARKERS, line_looks, picture, shared_legend
+from mmdet_ltnorm.analysis.tables import markdown_table
+
+SHOTS = {name: name for name in ("many", "medium", "few")}
+MEASURES = {  # by column: name, factor to percent, columns of the group and the count, groups
+    "accuracy": ("accuracy", 1, "group", "train_samples", SHOTS),
+    "segm_AP": ("mask AP", 100, "frequency", "train_images", FREQUENCIES),
+    "bbox_AP": ("box AP", 100, "frequency", "train_images", FREQUENCIES),
+}
+
+
+class ClassScores(NamedTuple):
+    """Percentages (K,), NaN where a class was not tested, and what they are of."""
+
+    score: NDArray[np.float64]
+    counts: NDArray[np.int64]
+    groups: Groups
+    measure: str
+
+
+def scores_from_confusion(
+    matrix: NDArray[np.int64], counts: NDArray[np.int64], groups: Groups
+) -> ClassScores:
+    """Return the accuracy of each class."""
+    return ClassScores(class_means(matrix.diagonal(), matrix.sum(1)), counts, groups, "accuracy")
+
+
+def read_class_scores(file: str | Path) -> ClassScores:
+    """Read the ``per_class_file`` of ``GroupAccuracy`` or ``LTLVISMetric``, mask AP before box AP.
+
+    Raises:
+        ValueError: the file has none of their columns.
+    """
+    path = Path(file)
+    if path.suffix == ".csv":
+        with path.open(newline="") as opened:
+            rows: list[dict[str, Any]] = list(csv.DictReader(opened))
+    else:
+        rows = load(path)
+    columns = list(rows[0]) if rows else []
+    found = [name for name in MEASURES if name in columns]
+    if not found:
+        raise ValueError(
+            f"{path} is no per_class_file of GroupAccuracy or LTLVISMetric: expected a column "
+            f"{', '.join(MEASURES)}, got {', '.join(columns) or 'no rows'}"
+        )
+    measure, scale, group, count, letters = MEASURES[found[0]]
+    score = [np.nan if row[found[0]] in ("", None) else float(row[found[0]]) for row in rows]
+    groups = {
+        name: np.flatnonzero([row[group] == letter for row in rows])
+        for name, letter in letters.items()
+    }
+    counts = np.array([int(row[count]) for row in rows])
+    return ClassScores(scale * np.array(score), counts, groups, measure)
+
+
+def class_scores_table(models: Mapping[str, ClassScores]) -> str:
+    """Return a Markdown table of the means over the classes of each group."""
+    first = next(iter(models.values()))
+    rows = []
+    for label, each in models.items():
+        means = group_means(each.score, {"all": np.arange(len(each.score)), **each.groups})
+        rows.append([label, *("n/a" if mean != mean else f"{mean:.1f}" for mean in means.values())])
+    return markdown_table([f"mean {first.measure}", "all classes", *first.groups], rows)
+
+
+def draw_class_scores(models: Mapping[str, ClassScores], out: Path) -> None:
+    """Draw the score of each class, and as a bar over its classes the mean of each group."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    with picture(out, 2.5) as figure:
+        axes = figure.subplots()
+        for (label, look), marker in zip(line_looks(models), cycle(MARKERS), strict=False):
+            score, counts, groups, measure = models[label]
+            places = np.maximum(counts, 0.5)  # a class without training samples on a log axis
+            many = 0.35 if len(counts) > 100 else 0.8
+            axes.plot(places, score, marker, color=look["color"], alpha=many, markeredgewidth=0)
+            for name, mean in group_means(score, groups).items():
+                if len(groups[name]):
+                    ends = [places[groups[name]].min(), places[groups[name]].max()]
+                    axes.plot(ends, [mean, mean], **{**look, "label": None}, linewidth=1.5)
+            axes.plot([], [], marker=marker, **look)
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_ylim(-3, 103)
+        _mark_groups(axes, places, groups)
+        axes.set_xlabel(
+            "training samples of the class"
+            if measure == "accuracy"
+            else "training images of the class"
+        )
+        axes.set_ylabel(f"{measure} of the class, %")
+        shared_legend(figure, axes)
+
+
+def _mark_groups(axes: Any, places: NDArray[np.float64], groups: Groups) -> None:
+    """Rule off the groups between their classes, and name them above."""
+    ranges = sorted(
+        (places[classes].min(), places[classes].max(), name)
+        for name, classes in groups.items()
+        if len(classes)
+    )
+    for (_, end, _), (start, _, _) in zip(ranges, ranges[1:], strict=False):
+        axes.axvline(np.sqrt(end * start), color="black", linewidth=0.6, linestyle=":")
+    for start, end, name in ranges:
+        axes.text(
+            np.sqrt(start * end), 1.02, name, ha="center", transform=axes.get_xaxis_transform()
+        )

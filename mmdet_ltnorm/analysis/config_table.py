@@ -1,0 +1,115 @@
+"""The table of configs in the README, made from what the configs say about themselves."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+BEGIN = "<!-- tools/configs_table.py --write README.md writes what follows -->"
+END = "<!-- the end of the table of configs -->"
+
+_SOURCE = re.compile(r"(\w+) paper (Tables? .+?): (.+)\.")
+_MEASURED = re.compile(r"Measured, (.+?): (.+)\.")
+
+
+class Leaf(NamedTuple):
+    """What a config says in its docstring."""
+
+    path: Path
+    title: str
+    command: str
+    rows: tuple[tuple[str, str], ...]  # of the papers, each with its numbers
+    measured: str  # empty if it is not
+
+
+def read_leaf(path: Path) -> Leaf:
+    """Read a config's docstring, which has this form::
+
+        What it is, in a sentence.
+
+            python tools/train.py configs/FOLDER/NAME.py
+
+        NBN paper Table X, ROW: NUMBERS.
+        Measured, HOW: NUMBERS.
+
+    Several rows may follow each other; ``No row in the papers.`` stands for none, with a reason
+    after a colon or in brackets if there is one, and ``Not measured here.`` for no measurement.
+    These are sentences, so that lines may be wrapped; all other sentences are notes.
+
+    Raises:
+        ValueError: something of this is missing; the message says what.
+    """
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    title, command, statements = [*text.split("\n\n", 2), "", ""][:3]
+    sentences = re.split(r"(?<=\.)\s+(?=[A-Z])", " ".join(statements.split()))
+    rows = [match.groups() for match in map(_SOURCE.fullmatch, sentences) if match]
+    scores = [match.groups() for match in map(_MEASURED.fullmatch, sentences) if match]
+    no_row = any(sentence.startswith("No row in the papers") for sentence in sentences)
+    needs = {
+        "a first paragraph of one sentence": title.endswith(".") and "\n" not in title,
+        "an indented command": command.startswith("    "),
+        "'NBN paper Table X, ROW: NUMBERS.' or 'No row in the papers.'": bool(rows) != no_row,
+        "'Measured, HOW: NUMBERS.' or 'Not measured here.'": bool(scores)
+        != ("Not measured here." in sentences),
+    }
+    missing = [need for need, met in needs.items() if not met]
+    if missing:
+        raise ValueError(f"the docstring of {path} needs {'; '.join(missing)}")
+    return Leaf(
+        path,
+        title,
+        command.partition("#")[0].strip(),
+        tuple((f"{paper} {table}", numbers) for paper, table, numbers in rows),
+        "<br>".join(f"{numbers}, {how}" for how, numbers in scores),
+    )
+
+
+def leaf_paths(configs: Path) -> list[Path]:
+    """Return the configs that are made to be run, all but those in ``_base_``."""
+    return sorted(path for path in configs.glob("*/*.py") if path.parent.name != "_base_")
+
+
+def configs_table(configs: Path) -> str:
+    """Return a Markdown table of the leaves of each folder, folded up until one opens it.
+
+    Raises:
+        ValueError: see :func:`read_leaf`.
+    """
+    leaves = [read_leaf(path) for path in leaf_paths(configs)]
+    folders = dict.fromkeys(leaf.path.parent for leaf in leaves)
+    return "\n\n".join(
+        "\n".join(_section(folder, [leaf for leaf in leaves if leaf.path.parent == folder]))
+        for folder in folders
+    )
+
+
+def with_table(text: str, table: str) -> str:
+    """Return a text with the table between its two markers.
+
+    Raises:
+        ValueError: the text does not have each marker once, in their order.
+    """
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+        raise ValueError(f"expected these two lines, once each, around the table:\n{BEGIN}\n{END}")
+    before, after = text.partition(BEGIN)[0], text.partition(END)[2]
+    return f"{before}{BEGIN}\n\n{table}\n\n{END}{after}"
+
+
+def _section(folder: Path, leaves: list[Leaf]) -> Iterator[str]:
+    yield f"<details><summary>{folder.parent.name}/{folder.name}: {len(leaves)}</summary>"
+    yield ""
+    yield "| config | row in the paper | its number | measured here | command |"
+    yield "|---|---|---|---|---|"
+    for leaf in leaves:
+        where = f"{folder.parent.name}/{folder.name}/{leaf.path.name}"
+        cells = [
+            f"[{leaf.path.stem}]({where})",
+            "<br>".join(row for row, _ in leaf.rows) or f"none: {leaf.title.rstrip('.')}",
+            "<br>".join(numbers for _, numbers in leaf.rows) or "–",
+            leaf.measured or "–",
+            f"`{leaf.command}`",
+        ]
+        yield f"| {' | '.join(cells)} |"
+    yield ""
+    yield "</details>"

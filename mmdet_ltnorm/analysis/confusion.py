@@ -1,0 +1,88 @@
+"""Which classes are taken for which, from the most to the least frequent one."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from mmdet_ltnorm.analysis.capture import labelled_batches
+from mmdet_ltnorm.analysis.groups import Groups, checked_group, class_means, group_of_class
+from mmdet_ltnorm.analysis.pictures import picture
+
+NAMED_CLASSES = 24  # more names than this cannot be read in a column
+
+
+def confusion_matrix(model: nn.Module, loader: Any) -> NDArray[np.int64]:
+    """Return how many samples of class i, the row, are predicted as class j, (K, K)."""
+    matrix: Any = 0
+    for _, logits, labels in labelled_batches(model, loader):
+        classes = logits.shape[1]
+        cells = (labels * classes + logits.argmax(1)).cpu().numpy()
+        matrix = matrix + np.bincount(cells, minlength=classes**2).reshape(classes, classes)
+    return matrix
+
+
+def most_confused_pair(
+    matrix: NDArray[np.int64], groups: Groups, tail: str = "few", head: str = "many"
+) -> tuple[int, int]:
+    """Return the tail class and the head class that it is most often taken for.
+
+    Raises:
+        ValueError: a group is empty.
+    """
+    rare, frequent = checked_group(groups, tail), checked_group(groups, head)
+    rates = matrix[rare][:, frequent] / matrix[rare].sum(1, keepdims=True).clip(1)
+    row, column = np.unravel_index(rates.argmax(), rates.shape)
+    return int(rare[row]), int(frequent[column])
+
+
+def draw_confusion(
+    matrices: Mapping[str, NDArray[np.int64]],
+    counts: NDArray[np.int64],
+    groups: Groups,
+    names: Sequence[str],
+    out: Path,
+) -> None:
+    """Draw the rows as percentages of their class, ordered by training samples, groups ruled off.
+
+    Args:
+        counts: training samples of each class (K,).
+    """
+    order = np.argsort(-counts, kind="stable")
+    group = group_of_class(groups).numpy()[order]
+    with picture(out, 0.5 + 1.95 * len(matrices)) as figure:
+        panels = figure.subplots(len(matrices), 1, squeeze=False, sharex=True)[:, 0]
+        for axes, (label, matrix) in zip(panels, matrices.items(), strict=True):
+            rates = class_means(matrix, matrix.sum(1, keepdims=True))[order][:, order]
+            image = axes.imshow(rates, cmap="cividis", vmin=0, vmax=100)
+            axes.set_title(label)
+            axes.grid(False)
+            _rule_off(axes, group, list(groups))
+            _name_classes(axes, [names[label] for label in order], counts[order])
+        panels[-1].set_xlabel("predicted class")
+        bar = figure.colorbar(image, ax=panels, shrink=0.6, aspect=30)
+        bar.set_label("samples of the class, %")
+
+
+def _rule_off(axes: Any, group: NDArray[np.int64], names: Sequence[str]) -> None:
+    """Draw lines between the groups of sorted classes, and their names beside the rows."""
+    for border in np.flatnonzero(np.diff(group)) + 0.5:
+        axes.axhline(border, color="white", linewidth=0.6)
+        axes.axvline(border, color="white", linewidth=0.6)
+    beside = dict(transform=axes.get_yaxis_transform(), rotation=270, va="center", fontsize=6)
+    for index in np.unique(group):
+        axes.text(1.02, np.flatnonzero(group == index).mean(), names[index], **beside)
+
+
+def _name_classes(axes: Any, names: Sequence[str], counts: NDArray[np.int64]) -> None:
+    if len(names) > NAMED_CLASSES:
+        axes.set_ylabel("true class, by training samples")
+        return
+    places = range(len(names))
+    axes.set_yticks(places, [f"{name} ({n})" for name, n in zip(names, counts, strict=True)])
+    axes.set_xticks(places, names, rotation=90)
+    axes.tick_params(labelsize=5.5, length=0)
+    axes.set_ylabel("true class (training samples)")

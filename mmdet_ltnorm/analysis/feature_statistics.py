@@ -1,0 +1,110 @@
+"""How strong the channels of the classifier's input are (NBN paper, Eq. 5-6, Fig. 6, Table XVI)."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from mmdet_ltnorm.analysis.capture import classifier_layer, labelled_batches
+from mmdet_ltnorm.analysis.groups import Groups, group_of_class
+from mmdet_ltnorm.analysis.pictures import line_looks, picture, shared_legend
+from mmdet_ltnorm.analysis.tables import markdown_table
+from mmdet_ltnorm.moments import Moments
+
+BINS = 24
+
+
+class FeatureStatistics(NamedTuple):
+    """Mean and standard deviation (1/N) of each channel over the samples of a group, (C,)."""
+
+    samples: int
+    mean: NDArray[np.float64]
+    std: NDArray[np.float64]
+
+
+def feature_statistics(
+    model: nn.Module, loader: Any, groups: Groups
+) -> dict[str, FeatureStatistics]:
+    """Return the statistics of the classifier's input over all samples and over each group's.
+
+    The samples are not kept: sums in float64 are put together, over the batches and, in a
+    distributed run, over the ranks. A group without samples has NaN.
+    """
+    layer = classifier_layer(model)
+    table = group_of_class(groups).to(layer.weight.device)
+    moments = Moments.empty(len(groups), layer.weight.shape[1], layer.weight.device)
+    for batch in labelled_batches(model, loader):
+        moments += Moments.of(batch.features, table[batch.labels], len(groups))
+    moments = moments.over_ranks()
+    parts = {"all": moments.over_groups()}
+    parts |= {name: Moments(*(t[[i]] for t in moments)) for i, name in enumerate(groups)}
+    return {name: _statistics(part) for name, part in parts.items()}
+
+
+def _statistics(part: Moments) -> FeatureStatistics:
+    samples, std = int(part.count), part.std[0].cpu().numpy()
+    mean = part.mean[0].cpu().numpy()
+    return FeatureStatistics(samples, mean if samples else np.full_like(mean, np.nan), std)
+
+
+def variances(statistics: FeatureStatistics) -> dict[str, float]:
+    r"""Return the spread over the C channels of their mean and spread, with 1/(C-1).
+
+    ``var_mu`` and ``var_sigma`` are Eq. 5 and 6 of the NBN paper with a standard deviation as
+    :math:`\sigma`; ``var_sigma2`` takes the variance, which the paper's Table XVI calls so, too.
+    They grow with the scale of the features, a temperature that a linear classifier undoes;
+    ``cv_mu`` and ``cv_sigma``, standard deviation over mean, do not.
+    """
+    _, mean, std = statistics
+    return {
+        "var_mu": float(np.var(mean, ddof=1)),
+        "var_sigma": float(np.var(std, ddof=1)),
+        "var_sigma2": float(np.var(std**2, ddof=1)),
+        "cv_mu": float(np.std(mean, ddof=1) / mean.mean()),
+        "cv_sigma": float(np.std(std, ddof=1) / std.mean()),
+    }
+
+
+def features_table(models: Mapping[str, Mapping[str, FeatureStatistics]]) -> str:
+    """Return a Markdown table of the variances, a row for each model and group."""
+    header = ["", "samples", "Var(μ)", "Var(σ)", "Var(σ²)", "sd/mean of μ", "of σ"]
+    rows = []
+    for label, groups in models.items():
+        for name, statistics in groups.items():
+            cells = [f"{v:.3g}" if v == v else "n/a" for v in variances(statistics).values()]
+            rows.append([f"{label}, {name}", str(statistics.samples), *cells])
+    return markdown_table(header, rows)
+
+
+def feature_numbers(models: Mapping[str, Mapping[str, FeatureStatistics]]) -> dict[str, Any]:
+    """Return what the picture and the table show, for :func:`pictures.save_numbers`."""
+    numbers: dict[str, dict[str, Any]] = {}
+    for label, groups in models.items():
+        entries = numbers[label] = {}
+        for name, statistics in groups.items():
+            entries |= {f"{name}/mean": statistics.mean, f"{name}/std": statistics.std}
+            entries[name] = {"samples": statistics.samples, **variances(statistics)}
+    return numbers
+
+
+def draw_features(models: Mapping[str, Mapping[str, FeatureStatistics]], out: Path) -> None:
+    """Draw histograms over the channels of μ and σ, a row for all samples and for each group."""
+    first = next(iter(models.values()))
+    names = [name for name in first if any(groups[name].samples for groups in models.values())]
+    with picture(out, 0.6 + 0.95 * len(names)) as figure:
+        grid = figure.subplots(len(names), 2, squeeze=False, sharex="col")
+        for column, symbol in enumerate(("mean", "std")):
+            values = [getattr(groups[n], symbol) for groups in models.values() for n in names]
+            edges = np.histogram_bin_edges(np.concatenate(values), BINS)
+            for axes, name in zip(grid[:, column], names, strict=True):
+                for label, look in line_looks(models):
+                    counts = np.histogram(getattr(models[label][name], symbol), edges)[0]
+                    axes.stairs(counts, edges, **look)
+        for axes, name in zip(grid[:, 0], names, strict=True):
+            axes.set_ylabel(f"{name}\nchannels")
+        grid[-1, 0].set_xlabel("mean μ of a channel")
+        grid[-1, 1].set_xlabel("standard deviation σ")
+        shared_legend(figure, grid[0, 0])

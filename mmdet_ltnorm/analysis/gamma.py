@@ -1,0 +1,108 @@
+"""The effective weight and bias vectors of batch norm layers, sorted (NBN paper, Fig. 5)."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from mmdet_ltnorm.analysis.pictures import line_looks, picture, shared_legend
+
+GRID_COLUMNS = 4
+
+
+def norm_layers(model: nn.Module) -> dict[str, _BatchNorm]:
+    """Return the batch norm layers with an affine part by name: plain, NBN and CBN."""
+    return {
+        name: layer
+        for name, layer in model.named_modules()
+        if isinstance(layer, _BatchNorm) and layer.weight is not None
+    }
+
+
+def last_norm(model: nn.Module) -> str:
+    """Return the name of the backbone's last batch norm layer outside of a down-sampling branch.
+
+    Raises:
+        ValueError: there is no batch norm layer.
+    """
+    names = [name for name in norm_layers(model) if "downsample" not in name]
+    in_backbone = [name for name in names if name.startswith("backbone.")]
+    if not names:
+        raise ValueError(f"{type(model).__name__} has no batch norm layer")
+    return (in_backbone or names)[-1]
+
+
+def effective_affine(model: nn.Module) -> dict[str, NDArray[np.float32]]:
+    r"""Return effective :math:`\gamma` and :math:`\beta` of all layers as (2, M, C) by name.
+
+    M is 1 but for CBN. NBN's are :math:`g\tilde\gamma/\|\tilde\gamma\|` and
+    :math:`g\tilde\beta/\|\tilde\beta\|` (NBN paper, Eq. 2).
+    """
+    return {
+        name: np.stack(
+            [
+                np.atleast_2d(vector.detach().float().cpu().numpy())
+                for vector in (layer.weight, layer.bias)
+            ]
+        )
+        for name, layer in norm_layers(model).items()
+    }
+
+
+def draw_gamma(
+    models: Mapping[str, Mapping[str, NDArray[np.float32]]], layers: Mapping[str, str], out: Path
+) -> None:
+    """Draw γ and β of one layer of each model, each sorted in descending order.
+
+    Args:
+        models: for each label what :func:`effective_affine` returns.
+        layers: for each label the name of the layer.
+
+    Raises:
+        ValueError: a model does not have the layer; the message lists those there are.
+    """
+    with picture(out, 3.0) as figure:
+        panels = figure.subplots(2, 1, sharex=True)
+        for label, look in line_looks(models):
+            if layers[label] not in models[label]:
+                raise ValueError(
+                    f"{label} has no batch norm layer {layers[label]!r}; there are "
+                    f"{', '.join(models[label])}"
+                )
+            _draw_layer(panels, models[label][layers[label]], look)
+        panels[0].set_ylabel("effective γ")
+        panels[1].set_ylabel("effective β")
+        panels[1].set_xlabel("channel, sorted by value")
+        panels[0].set_title(", ".join(dict.fromkeys(layers.values())))
+        shared_legend(figure, panels[0])
+
+
+def draw_gamma_grid(models: Mapping[str, Mapping[str, NDArray[np.float32]]], out: Path) -> None:
+    """Draw sorted γ of all layers, one small picture each, over the width of a page."""
+    names = list(dict.fromkeys(name for affine in models.values() for name in affine))
+    rows = math.ceil(len(names) / GRID_COLUMNS)
+    with picture(out, 0.4 + 1.05 * rows, width=7) as figure:
+        grid = figure.subplots(rows, GRID_COLUMNS, squeeze=False)
+        for axes in grid.flat[len(names) :]:
+            axes.set_axis_off()
+        for axes, name in zip(grid.flat, names, strict=False):
+            for label, look in line_looks(models):
+                if name in models[label]:
+                    _draw_layer([axes], models[label][name], look)
+            axes.set_title(name.removeprefix("backbone."), fontsize=6)
+            axes.tick_params(labelsize=5.5)
+        shared_legend(figure, grid[0, 0], columns=4)
+        figure.supxlabel("channel, sorted by γ", fontsize=7)
+        figure.supylabel("effective γ", fontsize=7)
+
+
+def _draw_layer(panels, affine: NDArray[np.float32], look: dict[str, object]) -> None:
+    for axes, components in zip(panels, affine, strict=False):
+        label = look["label"]
+        for component in components:
+            axes.plot(np.sort(component)[::-1], **{**look, "label": label})
+            label = None  # one entry of the legend for all components

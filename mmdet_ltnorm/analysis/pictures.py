@@ -1,0 +1,92 @@
+"""How every picture looks, and the file of numbers beside it."""
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+# Okabe and Ito's colours, told apart by colour-blind eyes; with line styles for greyscale.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+STYLES = ("-", "--", "-.", ":")
+MARKERS = ("o", "^", "s", "D")
+COLUMN = (
+    3.4  # inches, a column of a two-column paper; pictures are made to be printed at their size
+)
+DPI = 300
+STYLE = {
+    "font.size": 7,
+    "axes.titlesize": 7,
+    "axes.linewidth": 0.6,
+    "axes.grid": True,
+    "grid.alpha": 0.3,
+    "grid.linewidth": 0.5,
+    "lines.linewidth": 1,
+    "lines.markersize": 3,
+    "legend.fontsize": 6.5,
+    "legend.frameon": False,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+}
+
+
+@contextmanager
+def picture(path: str | Path, height: float, width: float = COLUMN) -> Iterator[Any]:
+    """Give an empty matplotlib figure, sizes in inches, and write it when the block ends."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(STYLE):
+        # A Figure of its own, without pyplot: no window system and no global state is touched.
+        figure = Figure(figsize=(width, height), layout="constrained")
+        yield figure
+        figure.savefig(path, dpi=DPI)
+
+
+def line_looks(labels: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each label with the look of its line."""
+    for label, colour, style in zip(labels, cycle(COLOURS), cycle(STYLES), strict=False):
+        yield label, dict(color=colour, linestyle=style, label=label)
+
+
+def shared_legend(figure: Any, axes: Any, columns: int = 2) -> None:
+    """Put the legend of one axes above the whole figure, where it covers nothing."""
+    handles, labels = axes.get_legend_handles_labels()
+    layout = dict(ncols=min(columns, len(labels)), columnspacing=1, handletextpad=0.4)
+    figure.legend(handles, labels, loc="outside upper center", **layout)
+
+
+def annotate_cells(axes: Any, values: np.ndarray, form: str = ".2f") -> None:
+    """Write each value of a matrix that ``imshow`` has drawn into its cell, black or white."""
+    image = axes.images[0]
+    for (row, column), value in np.ndenumerate(values):
+        dark = image.norm(value) < 0.5
+        text = "n/a" if math.isnan(value) else f"{value:{form}}"
+        colour = "white" if dark and not math.isnan(value) else "black"
+        axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=5.5)
+
+
+def save_numbers(numbers: Mapping[str, Mapping[str, Any]], stem: str | Path) -> None:
+    """Write what a picture shows: arrays to STEM.npz as ``label/name``, the rest to STEM.json."""
+    arrays, rest = {}, {}
+    for label, entries in numbers.items():
+        for name, value in entries.items():
+            if isinstance(value, np.ndarray):
+                arrays[f"{label}/{name}"] = value
+            else:
+                rest.setdefault(label, {})[name] = value
+    if arrays:
+        np.savez_compressed(f"{stem}.npz", **arrays)
+    if rest:
+        Path(f"{stem}.json").write_text(json.dumps(null_for_nan(rest), indent=1) + "\n")
+
+
+def null_for_nan(value: object) -> object:
+    """Return nested mappings with None where a number is NaN, which JSON does not have."""
+    if isinstance(value, Mapping):
+        return {key: null_for_nan(inner) for key, inner in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,0 +1,110 @@
+"""Trained models by the names that pictures give them, with the test data of their configs."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.registry import MODELS, init_default_scope
+from mmengine.runner import Runner, load_checkpoint
+from numpy.typing import NDArray
+from torch import nn
+
+from mmdet_ltnorm.analysis.groups import Groups, counts_and_groups
+
+
+class Trained:
+    """A config's model with the weights of a checkpoint, and its test set when asked for it."""
+
+    def __init__(self, config: str | Path, checkpoint: str | Path) -> None:
+        self.cfg = Config.fromfile(config)
+        init_default_scope(self.cfg.get("default_scope", "mmdet"))
+        self.model: nn.Module = MODELS.build(self.cfg.model)
+        load_checkpoint(self.model, str(checkpoint), map_location="cpu", strict=True)
+        self.model.to(get_device()).eval()
+
+    @cached_property
+    def loader(self) -> Any:
+        """The test set's loader; a detector's images come with their annotated boxes."""
+        cfg = deepcopy(self.cfg.test_dataloader)
+        # A sampler that gives all ranks as many samples repeats some.
+        cfg.sampler = dict(type="DefaultSampler", shuffle=False, round_up=False)
+        if hasattr(self.model, "roi_head"):
+            loading, *steps = cfg.dataset.pipeline
+            steps = [step for step in steps if step.type != "LoadAnnotations"]
+            boxes = dict(type="LoadAnnotations", with_bbox=True)  # before the boxes are resized
+            cfg.dataset.pipeline = [loading, boxes, *steps]
+        return Runner.build_dataloader(cfg)
+
+    @cached_property
+    def _classes(self) -> tuple[NDArray[np.int64], Groups]:
+        return counts_and_groups(self.cfg, self.loader.dataset)
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Training samples of each class; of a detector, training images."""
+        return self._classes[0]
+
+    @property
+    def groups(self) -> Groups:
+        """The classes of each group, from the most to the least frequent one."""
+        return self._classes[1]
+
+    @property
+    def class_names(self) -> Sequence[str]:
+        """The classes in the order of their labels."""
+        return self.loader.dataset.metainfo["classes"]
+
+
+def load_trained(files: Sequence[str], labels: Sequence[str] | None = None) -> dict[str, Trained]:
+    """Load ``CONFIG CHECKPOINT... [CONFIG CHECKPOINT...]``, each checkpoint with the config before.
+
+    Args:
+        labels: names of the models; by default the configs', with the checkpoint's where a config
+            has several.
+
+    Raises:
+        ValueError: a checkpoint without a config, and what :func:`with_labels` raises.
+        FileNotFoundError: naming the file.
+    """
+    pairs: list[tuple[Path, Path]] = []
+    config = None
+    for file in map(Path, files):
+        if not file.is_file():
+            raise FileNotFoundError(f"{file.absolute()} does not exist")
+        if file.suffix == ".py":
+            config = file
+        elif config is None:
+            raise ValueError(f"the first file must be a config, got {file}")
+        else:
+            pairs.append((config, file))
+    named = with_labels(labels or _labels(pairs), pairs)
+    return {label: Trained(*pair) for label, pair in named.items()}
+
+
+def with_labels(labels: Sequence[str], items: Sequence[Any]) -> dict[str, Any]:
+    """Return the items by their labels.
+
+    Raises:
+        ValueError: there are no items, or not as many different labels.
+    """
+    if len(set(labels)) != len(items) or len(labels) != len(items) or not items:
+        raise ValueError(
+            f"expected something to analyse and a different label for each, got {len(items)} and "
+            f"the labels {', '.join(labels) or 'none'}; --labels gives others"
+        )
+    return dict(zip(labels, items, strict=True))
+
+
+def _labels(pairs: Sequence[tuple[Path, Path]]) -> list[str]:
+    configs = [config for config, _ in pairs]
+    return [
+        config.stem
+        if configs.count(config) == 1
+        else f"{config.stem}, {checkpoint.parent.name}/{checkpoint.stem}"
+        for config, checkpoint in pairs
+    ]

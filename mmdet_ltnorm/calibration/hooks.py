@@ -1,0 +1,143 @@
+"""Hooks that calibrate a trained model for a test and leave it as it was; nothing is trained."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS, MODELS
+from mmengine.runner import Runner
+from torch import nn
+
+from mmdet_ltnorm.calibration.stand_ins import FrequencyDivided, check_scores
+from mmdet_ltnorm.class_groups import image_counts
+
+CLASSIFIER, DETECTOR = "predictor", "fc_cls"  # the layer of logits in ClsHead and mmdet's box heads
+_MODELS = {CLASSIFIER: "classifiers with a ClsHead", DETECTOR: "two-stage detectors"}
+
+
+class PostHocHook(Hook):
+    """Exchanges a part of the one head that turns logits into scores, for the time of a test.
+
+    ``layers`` tells by its layer of logits which kinds of heads a method is for.
+    """
+
+    priority = "HIGH"  # before ClassCountsHook, which tells its counts to what is in the model
+    layers: tuple[str, ...] = ()
+
+    def calibrate(self, runner: Runner, head: nn.Module) -> tuple[str, nn.Module]:
+        """Return the name of a part of the head, and what to put in its place."""
+        raise NotImplementedError
+
+    def before_test(self, runner: Runner) -> None:
+        """Exchange the part; the checkpoint is loaded by now."""
+        self._head, layer = self._one_head(runner.model)
+        device = next(self._head.parameters()).device
+        check_scores(self._head.loss_cls, layer.out_features, device)
+        self._part, new = self.calibrate(runner, self._head)
+        self._old = getattr(self._head, self._part)
+        setattr(self._head, self._part, new.to(device))
+
+    def after_test(self, runner: Runner) -> None:
+        """Put the part back."""
+        setattr(self._head, self._part, self._old)
+
+    def _one_head(self, model: nn.Module) -> tuple[nn.Module, nn.Module]:
+        heads = [
+            (module, getattr(module, name))
+            for module in model.modules()
+            for name in self.layers
+            if hasattr(module, "loss_cls") and hasattr(module, name)
+        ]
+        if len(heads) != 1:
+            raise ValueError(
+                f"{type(self).__name__} is for {' and '.join(_MODELS[n] for n in self.layers)}, "
+                f"with one such head; this model has {len(heads)}"
+            )
+        return heads[0]
+
+
+class _WithStrength(PostHocHook):
+    def __init__(self, strength: float) -> None:
+        if strength < 0:
+            raise ValueError(f"strength must be >= 0, got {strength}")
+        self.strength = strength
+
+
+@HOOKS.register_module()
+class LogitAdjustmentHook(_WithStrength):
+    """Post-hoc logit adjustment, z - tau log pi, of a classifier; the strength is tau.
+
+    ``ClassCountsHook`` gives it the counts of the training set.
+    """
+
+    layers = (CLASSIFIER,)
+
+    def __init__(self, strength: float = 1.0) -> None:
+        super().__init__(strength)
+
+    def calibrate(self, runner: Runner, head: nn.Module) -> tuple[str, nn.Module]:
+        """Put division by the class counts between the logits and the scores."""
+        return "loss_cls", FrequencyDivided(head.loss_cls, head.num_classes, self.strength)
+
+
+@HOOKS.register_module()
+class NorCalHook(_WithStrength):
+    """NorCal of a two-stage detector; the strength is gamma, 0.6 as in the paper.
+
+    The number of images of each class is that of the training annotations of the config.
+    """
+
+    layers = (DETECTOR,)
+
+    def __init__(self, strength: float = 0.6) -> None:
+        super().__init__(strength)
+
+    def calibrate(self, runner: Runner, head: nn.Module) -> tuple[str, nn.Module]:
+        """Put division by the image counts between the logits and the scores."""
+        counts, _ = image_counts(_training_annotations(runner.cfg))
+        divided = FrequencyDivided(head.loss_cls, head.num_classes, self.strength)
+        divided.set_class_counts(counts)
+        return "loss_cls", divided
+
+
+@HOOKS.register_module()
+class TauNormHook(_WithStrength):
+    """Tau-normalization of a classifier's linear predictor, which keeps its bias."""
+
+    layers = (CLASSIFIER,)
+
+    def __init__(self, strength: float = 1.0) -> None:
+        super().__init__(strength)
+
+    def calibrate(self, runner: Runner, head: nn.Module) -> tuple[str, nn.Module]:
+        """Put ``TauNormLinear`` in the place of the predictor."""
+        old = head.predictor
+        if type(old) is not nn.Linear:
+            raise ValueError(
+                "tau-normalization changes the lengths of a Linear predictor's weights, and this "
+                f"model has a {type(old).__name__}"
+            )
+        new = MODELS.build(
+            dict(
+                type="TauNormLinear",
+                in_features=old.in_features,
+                out_features=old.out_features,
+                tau=self.strength,
+                bias=old.bias is not None,
+            )
+        )
+        new.load_state_dict(old.state_dict())
+        return "predictor", new
+
+
+def _training_annotations(cfg: Mapping[str, Any]) -> str:
+    dataset = (cfg.get("train_dataloader") or {}).get("dataset") or {}
+    while "dataset" in dataset:  # ClassBalancedDataset and its like
+        dataset = dataset["dataset"]
+    if not dataset.get("ann_file"):
+        raise ValueError(
+            "NorCal takes the number of images of each class from the training annotations, and "
+            "this config has no train_dataloader.dataset.ann_file"
+        )
+    return os.path.join(dataset.get("data_root") or "", dataset["ann_file"])

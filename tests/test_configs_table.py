@@ -1,0 +1,134 @@
+"""The configs' docstrings have one form, and the table of them follows."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+from mmdet_ltnorm.analysis.config_table import (
+    BEGIN,
+    END,
+    configs_table,
+    leaf_paths,
+    read_leaf,
+    with_table,
+)
+
+ROOT = Path(__file__).parents[1]
+TOOL = ROOT / "tools" / "configs_table.py"
+README = ROOT / "README.md"
+GOOD = '''"""CIFAR-10-LT, cross entropy.
+
+    python tools/train.py configs/set/good.py  # a remark
+
+NBN paper Table I, Cross Entropy: 74.0, 78.0 at
+imbalance 200, 100. Its e.g. is no sentence. CBN paper Table 2 (400 epochs): 1.5.
+Measured, 3 seeds: 70.1 ± 0.2 (few 3.0). Measured, 1 run: 71.0. A note.
+"""
+'''
+
+
+@pytest.mark.parametrize("path", leaf_paths(ROOT / "configs"), ids=lambda path: path.stem)
+def test_a_leaf_says_what_it_is_its_command_its_row_and_its_score(path):
+    leaf = read_leaf(path)
+    train = f"python tools/train.py {path.relative_to(ROOT)}"
+    assert leaf.command == train or leaf.command.startswith("make ")
+
+
+def written(tmp_path, text, name="good"):
+    file = tmp_path / "configs" / "set" / f"{name}.py"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_statements_are_sentences_and_may_be_wrapped(tmp_path):
+    leaf = read_leaf(written(tmp_path, GOOD))
+    assert leaf.title == "CIFAR-10-LT, cross entropy."
+    assert leaf.command == "python tools/train.py configs/set/good.py"
+    assert leaf.rows == (
+        ("NBN Table I, Cross Entropy", "74.0, 78.0 at imbalance 200, 100"),
+        ("CBN Table 2 (400 epochs)", "1.5"),
+    )
+    assert leaf.measured == "70.1 ± 0.2 (few 3.0), 3 seeds<br>71.0, 1 run"
+
+
+ROW, SCORE = "NBN paper Table X, ROW: NUMBERS", "Measured, HOW: NUMBERS"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "missing"),
+    [
+        ("cross entropy.\n", "cross entropy\n", "a first paragraph of one sentence"),
+        ("    python", "python", "an indented command"),
+        ("paper Table", "Table", ROW),
+        ("A note.", "No row in the papers.", ROW),
+        ("Measured", "We measured", SCORE),
+        ("A note.", "Not measured here.", SCORE),
+        (GOOD, "x = 1\n", f"first paragraph.*command.*{ROW}.*{SCORE}"),
+    ],
+)
+def test_what_is_missing_or_contradicts_itself_is_named(tmp_path, old, new, missing):
+    file = written(tmp_path, GOOD.replace(old, new), "bad")
+    with pytest.raises(ValueError, match=rf"docstring of .*bad.py needs .*{missing}"):
+        read_leaf(file)
+
+
+def test_the_table_has_a_part_for_each_folder_and_a_line_for_each_leaf(tmp_path):
+    written(tmp_path, GOOD)
+    none = "No row in the papers: why not.\nNot measured here."
+    written(tmp_path, GOOD[: GOOD.index("NBN")] + f'{none}\n"""\n', "none")
+    (tmp_path / "configs" / "_base_").mkdir()
+    (tmp_path / "configs" / "_base_" / "base.py").write_text('"""No leaf."""\n')
+    lines = configs_table(tmp_path / "configs").splitlines()
+    assert lines == [
+        "<details><summary>configs/set: 2</summary>",
+        "",
+        "| config | row in the paper | its number | measured here | command |",
+        "|---|---|---|---|---|",
+        "| [good](configs/set/good.py) | NBN Table I, Cross Entropy<br>CBN Table 2 (400 epochs) | "
+        "74.0, 78.0 at imbalance 200, 100<br>1.5 | 70.1 ± 0.2 (few 3.0), 3 seeds<br>71.0, 1 run | "
+        "`python tools/train.py configs/set/good.py` |",
+        "| [none](configs/set/none.py) | none: CIFAR-10-LT, cross entropy | – | – | "
+        "`python tools/train.py configs/set/good.py` |",
+        "",
+        "</details>",
+    ]
+
+
+def test_the_table_goes_between_its_markers_and_only_there():
+    once = with_table(f"a\n{BEGIN}\nold\n{END}\nb\n", "new")
+    assert once == f"a\n{BEGIN}\n\nnew\n\n{END}\nb\n"
+    assert with_table(once, "new") == once
+
+
+@pytest.mark.parametrize("text", ["", BEGIN, END + BEGIN, BEGIN + BEGIN + END, BEGIN + END + END])
+def test_missing_or_repeated_markers_are_refused(text):
+    with pytest.raises(ValueError, match="expected these two lines, once each"):
+        with_table(text, "new")
+
+
+def run_tool(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", [str(TOOL), *map(str, arguments)])
+    runpy.run_path(str(TOOL), run_name="__main__")
+
+
+def test_the_tool_prints_writes_and_checks(tmp_path, monkeypatch, capsys):
+    run_tool(monkeypatch)
+    assert "[cifar10_ce](configs/cifar_lt/cifar10_ce.py)" in capsys.readouterr().out
+    file = tmp_path / "README.md"
+    file.write_text(f"before\n{BEGIN}\n{END}\nafter\n")
+    with pytest.raises(SystemExit, match="out of date: run python tools/configs_table.py --write"):
+        run_tool(monkeypatch, "--check", file)
+    run_tool(monkeypatch, "--write", file)
+    run_tool(monkeypatch, "--check", file)
+    assert "imagenet_r50_ce_nbn.py" in file.read_text()
+    with pytest.raises(SystemExit, match="nowhere.md"):
+        run_tool(monkeypatch, "--check", tmp_path / "nowhere.md")
+
+
+def test_the_readmes_table_is_up_to_date(monkeypatch):
+    if BEGIN not in README.read_text(encoding="utf-8"):
+        pytest.skip("the README does not show the table")
+    run_tool(monkeypatch, "--check", README)
