@@ -23,7 +23,7 @@ help:
 	@echo "make test        the test suite; make test-slow: the long tests"
 	@echo "make test-onedl  the tests of norms and surgery against the onedl-* packages"
 	@echo "make lint        ruff"
-	@echo "make bench       time and memory of the norms and of LVIS evaluation"
+	@echo "make bench       time and memory of norms, losses, data and LVIS evaluation"
 	@echo "make doctor      what is wrong with the environment, and what mends it"
 	@echo "PYTHON=python    use the active environment instead of .venv"
 
@@ -62,3 +62,4 @@ bench: $(ready)
 	$(PYTHON) benchmarks/norms.py
 	$(PYTHON) benchmarks/lvis_eval.py
 	$(PYTHON) benchmarks/cls_pipeline.py
+	$(PYTHON) benchmarks/seesaw.py

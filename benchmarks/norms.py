@@ -3,23 +3,24 @@
 python benchmarks/norms.py                      # the layers
 python benchmarks/norms.py --layers CBN --obvious   # CBN beside the code one would write first
 python benchmarks/norms.py --classifier --detector  # and training steps of networks
+
+On a GPU also larger inputs, bfloat16 and channels-last, and how near the passes come to a copy:
+forward and backward have to read and write the input's size eight times (batch norm, too), and
+"of a copy" is that many bytes a second over those of ``Tensor.copy_``.
 """
 
 import argparse
-import ctypes
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
-from random import shuffle
-from statistics import median, quantiles
-from time import perf_counter
+from itertools import product
+from statistics import median
 
 import torch
 from mmengine.config import Config
 from torch import nn
-from torch.profiler import ProfilerActivity, profile
 
 import mmdet_ltnorm  # noqa: F401, registers the norms
+from mmdet_ltnorm.benchmark import keep_freed_memory, machine, peak_bytes, ratios, timed
 from mmdet_ltnorm.norms import CBN, NBN
 
 SHAPES = [
@@ -32,6 +33,9 @@ SHAPES = [
     (128, 64, 8, 8),
     (8, 64, 128, 128),
 ]
+# Beyond a GPU's cache.
+LARGE_SHAPES = [(64, 64, 112, 112), (64, 256, 56, 56), (256, 512, 28, 28), (256, 2048, 7, 7)]
+PASSES = 8
 COMPONENTS = (1, 2, 4, 8)
 LAYERS: dict[str, Callable[[int], nn.Module]] = {
     "NBN": NBN,
@@ -73,56 +77,6 @@ class ObviousCBN(CBN):
 OBVIOUS = {f"obvious M={m}": partial(ObviousCBN, num_components=m) for m in COMPONENTS}
 
 
-def keep_freed_memory() -> None:
-    """Let glibc reuse large blocks: page faults of fresh ones cost more than what we compare."""
-    if sys.platform == "linux":
-        libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(ctypes.c_int(-3), ctypes.c_int(2**30))  # M_MMAP_THRESHOLD
-        libc.mallopt(ctypes.c_int(-1), ctypes.c_int(2**31 - 1))  # M_TRIM_THRESHOLD
-
-
-def timed(steps: list[Callable[[], None]], rounds: int) -> list[list[float]]:
-    """Run the steps in shuffled turns, so that all see the same machine; return their seconds."""
-    seconds: list[list[float]] = [[] for _ in steps]
-    order = list(zip(steps, seconds, strict=True))
-    for turn in range(rounds + 1):
-        shuffle(order)  # who runs after whom decides what is still in the caches
-        for step, times in order:
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            start = perf_counter()
-            step()
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            if turn:  # the first round warms up
-                times.append(perf_counter() - start)
-    return seconds
-
-
-def peak_bytes(step: Callable[[], None]) -> int:
-    """Return the most memory that was allocated at once during the step."""
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        step()
-        return torch.cuda.max_memory_allocated() - before
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
-        step()
-    events = [e for e in profiler.profiler.kineto_results.events() if e.name() == "[memory]"]
-    allocated = peak = 0
-    for event in sorted(events, key=lambda event: event.start_ns()):
-        allocated += event.nbytes()
-        peak = max(peak, allocated)
-    return peak
-
-
-def ratio(ours: list[float], theirs: list[float]) -> str:
-    """Format the median of the paired ratios with its quartiles."""
-    ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
-    low, _, high = quantiles(ratios, n=4)
-    return f"{median(ratios):5.2f} [{low:.2f}, {high:.2f}]"
-
-
 def layer_step(layer: nn.Module, x: torch.Tensor, upstream: torch.Tensor) -> Callable[[], None]:
     def step() -> None:
         layer(x).backward(upstream)
@@ -132,24 +86,46 @@ def layer_step(layer: nn.Module, x: torch.Tensor, upstream: torch.Tensor) -> Cal
     return step
 
 
+def inputs(device: str) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yield inputs and gradients of their outputs."""
+    cases = product(SHAPES, [torch.float32], [torch.contiguous_format])
+    if device == "cuda":
+        formats = [torch.contiguous_format, torch.channels_last]
+        cases = product(SHAPES + LARGE_SHAPES, [torch.float32, torch.bfloat16], formats)
+    for shape, dtype, memory_format in cases:
+        x, upstream = (
+            torch.randn(shape, device=device, dtype=dtype).to(memory_format=memory_format)
+            for _ in range(2)
+        )
+        yield x.requires_grad_(), upstream
+
+
+def described(x: torch.Tensor) -> str:
+    """Name an input's shape, and what is unusual about it."""
+    shape = "x".join(map(str, x.shape))
+    half = " bf16" if x.dtype == torch.bfloat16 else ""
+    return f"{shape}{half}{'' if x.is_contiguous() else ' nhwc'}"
+
+
 def benchmark_layers(
     layers: dict[str, Callable[[int], nn.Module]], rounds: int, device: str
 ) -> None:
-    print(f"{'layer':11} {'shape':15} {'MB':>6} {'BN ms':>8}   {'time over BN':18}  peak memory")
-    for shape in SHAPES:
-        x = torch.randn(shape, device=device, requires_grad=True)
-        upstream = torch.randn(shape, device=device)
-        batch_norm = layer_step(nn.BatchNorm2d(shape[1], device=device), x, upstream)
+    print(
+        f"{'layer':11} {'input':27} {'MB':>6} {'BN ms':>8}   {'time over BN':18}  "
+        f"{'of a copy':18}  peak memory"
+    )
+    for x, upstream in inputs(device):
+        channels, size = x.shape[1], x.numel() * x.element_size() / 2**20
+        batch_norm = layer_step(nn.BatchNorm2d(channels, device=device), x, upstream)
+        copy = partial(torch.empty_like(upstream).copy_, upstream)
         for name, build in layers.items():
-            step = layer_step(build(shape[1]).to(device), x, upstream)
+            step = layer_step(build(channels).to(device), x, upstream)
             few = 3 if name in OBVIOUS else rounds  # at seconds a step
-            theirs, ours = timed([batch_norm, step], few)
+            copied, theirs, ours = timed([copy, batch_norm, step], few)
+            speed = ratios([PASSES / 2 * seconds for seconds in copied], ours)
             memory = peak_bytes(step) / peak_bytes(batch_norm)
-            size = x.numel() * x.element_size() / 2**20
-            row = (
-                f"{name:11} {'x'.join(map(str, shape)):15} {size:6.1f} {1e3 * median(theirs):8.2f}"
-            )
-            print(f"{row}   {ratio(ours, theirs):18}  {memory:.2f}", flush=True)
+            row = f"{name:11} {described(x):27} {size:6.1f} {1e3 * median(theirs):8.2f}"
+            print(f"{row}   {ratios(ours, theirs):18}  {speed:18}  {memory:.2f}", flush=True)
 
 
 def classifier_step(norm_cfg: dict, device: str) -> Callable[[], None]:
@@ -222,12 +198,7 @@ def main() -> None:
     args = parser.parse_args()
     keep_freed_memory()
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    name = (
-        torch.cuda.get_device_name()
-        if device == "cuda"
-        else f"CPU, {torch.get_num_threads()} threads"
-    )
-    print(f"torch {torch.__version__} on {name}; medians of {args.rounds} rounds [quartiles]")
+    print(f"{machine()}; medians of {args.rounds} rounds [quartiles]")
     layers = {name: build for name, build in LAYERS.items() if name.startswith(args.layers)}
     benchmark_layers(layers | (OBVIOUS if args.obvious else {}), args.rounds, device)
     if args.classifier:
@@ -236,11 +207,11 @@ def main() -> None:
         theirs, *ours = timed(steps, args.rounds)
         print(f"training step of ResNet-32, batch 128 of 32x32: {median(theirs):.2f} s with BN")
         for name, seconds in zip(norms, ours, strict=True):
-            print(f"  {name} in all norms over it {ratio(seconds, theirs)}")
+            print(f"  {name} in all norms over it {ratios(seconds, theirs)}")
     for name, pair in DETECTORS.items() if args.detector else ():
         theirs, mine = timed(detector_steps(pair, args.size, device), args.rounds)
         print(f"training step of Mask R-CNN R50 at {args.size}x{args.size}, batch 2:")
-        print(f"  batch norm {median(theirs):.2f} s, {name} over it {ratio(mine, theirs)}")
+        print(f"  batch norm {median(theirs):.2f} s, {name} over it {ratios(mine, theirs)}")
 
 
 if __name__ == "__main__":

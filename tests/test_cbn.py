@@ -387,3 +387,18 @@ def test_onnx_export_agrees_with_onnxruntime(tmp_path):
     torch.onnx.export(layer, (x,), path, dynamo=False, input_names=["x"])
     (output,) = onnxruntime.InferenceSession(path).run(None, {"x": x.numpy()})
     np.testing.assert_allclose(output, layer(x).detach().numpy(), rtol=1e-4, atol=1e-4)
+
+
+def test_an_output_that_gets_no_gradient_gives_none():
+    class Cut(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, y):
+            return x + y
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient, None
+
+    layer, x = CBN(6), two_clouds().requires_grad_()
+    Cut.apply(x, layer(x)).sum().backward()
+    assert torch.equal(x.grad, torch.ones_like(x)) and layer.weight.grad is None

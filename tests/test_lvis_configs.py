@@ -99,6 +99,7 @@ RUN = {
     "custom_imports.imports": ["mmdet_ltnorm"],
     "default_hooks.checkpoint.max_keep_ckpts": 3,
     "env_cfg.dist_cfg.timeout": 7200,
+    "model.roi_head.bbox_head.loss_cls.type": "LTSeesawLoss",
     "optim_wrapper.optimizer.lr": 0.005,
     "test_evaluator.type": "LTLVISMetric",
     "train_dataloader.batch_size": 4,

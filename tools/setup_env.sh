@@ -68,6 +68,10 @@ if ! "$python" -c 'import cv2' 2> /dev/null; then
     pip uninstall --yes opencv-python
     install --force-reinstall --no-deps opencv-python-headless
 fi
+if ! "$python" -c 'import triton' 2> /dev/null; then
+    say "torch's build for the CPU has no Triton: adding it for the tests of CBN's GPU kernels"
+    pip install --no-deps triton==3.9.0 || echo "   none for this machine: those tests are skipped"
+fi
 if ! ops_fit; then
     say "The wheel from pip's cache does not fit this torch or device: compiling mmcv again"
     compile_install --no-cache-dir --force-reinstall --no-deps "$mmcv"

@@ -1,11 +1,9 @@
 """Shapes-LT, ResNet-8, RIDE with three experts: 24 and 48 channels in the last two stages.
 
-Re-weighting and temperatures in the last 40 % of the epochs, as in cls_shapes_ldam_drw. RIDE's
-warm-up is needed: without it the first steps, with the gradients of three experts, left one run of
-three with 6 of its 16 shared channels dead.
+Warm-up, and re-weighting and temperatures in the last 40 % of the epochs, as for LDAM-DRW.
 """
 
-_base_ = "./cls_demo_shapes.py"
+_base_ = "./cls_demo_shapes_ldam_drw.py"
 
 num_experts = 3
 
@@ -35,7 +33,3 @@ model = dict(
         ),
     ),
 )
-param_scheduler = [
-    dict(type="LinearLR", start_factor=0.02, begin=0, end=2, convert_to_iter_based=True),
-    dict(type="CosineAnnealingLR", begin=2, end=_base_.max_epochs, convert_to_iter_based=True),
-]

@@ -36,6 +36,7 @@ from torch.autograd.function import once_differentiable
 
 from mmdet_ltnorm.norms import pixels
 from mmdet_ltnorm.norms.functional import widened
+from mmdet_ltnorm.norms.passes import passes_over
 from mmdet_ltnorm.norms.synchronize import sum_over_ranks
 
 # The responsibilities see no smaller prior, so that a component that lost its pixels can come back.
@@ -149,10 +150,11 @@ class MixtureNorm(torch.autograd.Function):
         rule: Rule,
     ) -> tuple[Tensor, ...]:
         x, dtype = pixels.dense(x), torch.promote_types(x.dtype, torch.float32)
+        passes = passes_over(x, len(weight))
         mean, var, moments = stored.mean, stored.var, ()
         with torch.autocast(x.device.type, enabled=False):
             joint = log_joint(stored, centre, rule, dtype)
-            weights, sums = pixels.expectation(x, joint, centre, groups)
+            weights, sums = passes.expectation(x, joint, centre, groups)
             if rule.training:
                 sums, split = sum_over_ranks(sums), groups is not None
                 moments = moments_of_batch(sums, rule.shrinkage, split, dtype)
@@ -160,21 +162,24 @@ class MixtureNorm(torch.autograd.Function):
             mean, inverse = mean.to(dtype), (var.to(dtype) + rule.eps).rsqrt()
             scale = weight.to(dtype) * inverse
             shift = torch.addcmul(bias.to(dtype), mean, scale, value=-1)
-            y = pixels.mixed_affine(x, weights, scale, shift)
+            y = passes.mixed_affine(x, weights, scale, shift)
         ctx.rule, ctx.split = rule, groups is not None
         ctx.save_for_backward(x, weights, weight, bias, centre, mean, inverse, *joint, *moments)
         ctx.mark_non_differentiable(weights, *moments)
+        ctx.set_materialize_grads(False)  # of the moments: zeros that nobody reads
         return y, weights, *moments
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, gradient: Tensor | None, *_: Any) -> tuple[Tensor | None, ...]:
+        if gradient is None:
+            return (None,) * 7
         x, weights, weight, bias, centre, mean, inverse, *rest = ctx.saved_tensors
         joint, moments = rest[:3], rest[3:]
-        gradient = pixels.like(gradient, x)
+        gradient, passes = pixels.like(gradient, x), passes_over(x, len(weight))
         scale = weight.to(mean.dtype) * inverse
         with torch.autocast(x.device.type, enabled=False):
-            to_bias, to_weight = pixels.gradient_sums(x, gradient, weights)
+            to_bias, to_weight = passes.gradient_sums(x, gradient, weights)
             to_weight.addcmul_(mean, to_bias, value=-1).mul_(inverse)
             if moments:
                 to_mean, to_var = -scale * to_bias, -0.5 * scale * inverse * to_weight
@@ -186,14 +191,14 @@ class MixtureNorm(torch.autograd.Function):
                 coefficients = (scale, *sums[:, 1:].chunk(2, dim=1))
                 if ctx.rule.responsibility_gradient and not ctx.split:
                     affine = (scale, torch.addcmul(bias.to(mean.dtype), mean, scale, value=-1))
-                    logits = pixels.logit_gradient(x, gradient, weights, centre, affine, sums)
+                    logits = passes.logit_gradient(x, gradient, weights, centre, affine, sums)
                     _, linear, square = joint
                     linear = linear - 2 * centre.to(mean.dtype) * square
                     more = (torch.zeros_like(scale), linear, square)
                     pairs = zip(coefficients, more, strict=True)
                     coefficients = tuple(torch.cat(pair) for pair in pairs)
                     weights = torch.cat([weights, logits], dim=1)
-                to_x = pixels.input_gradient(x, gradient, weights, *coefficients)
+                to_x = passes.input_gradient(x, gradient, weights, *coefficients)
         return to_x, to_weight.to(weight.dtype), to_bias.to(bias.dtype), None, None, None, None
 
 

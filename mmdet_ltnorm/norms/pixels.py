@@ -94,9 +94,14 @@ def expectation(
         second[:count].baddbmm_(w, squares.mT)
     zeroth = weights.sum((0, 2))[:, None]
     sums = torch.cat([zeroth, first.sum(0), second.sum(0)], dim=1).double()
-    zeroth, first, second = sums.split([1, x.shape[1], x.shape[1]], dim=1)
+    return weights, about_zero(sums, centre)
+
+
+def about_zero(sums: Tensor, centre: Tensor) -> Tensor:
+    """Turn sums (M, 1 + 2C) whose squares are about the centre into those about zero, in place."""
+    zeroth, first, second = sums.split([1, len(centre), len(centre)], dim=1)
     second.addcmul_(centre, first, value=2).addcmul_(centre.square(), zeroth, value=-1)
-    return weights, sums
+    return sums
 
 
 def mixed_affine(x: Tensor, weights: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
@@ -153,13 +158,8 @@ def logit_gradient(
         affine: scale and shift (M, C), through which the responsibilities act on the output.
         sums: the gradient (M, 1 + 2C) of the sums that :func:`expectation` returns.
     """
-    scale, shift = affine
     middle = centre.to(weights.dtype)
-    zeroth, first, second = sums.split([1, len(centre), len(centre)], dim=1)
-    # The same polynomials about the centre instead of zero.
-    shift = torch.addcmul(shift, scale, middle)
-    zeroth = zeroth + (middle * torch.addcmul(first, second, middle)).sum(1, keepdim=True)
-    first = torch.addcmul(first, second, middle, value=2)
+    scale, shift, zeroth, first, second = about_centre(middle, affine, sums)
     to_output, to_sums = torch.cat([scale, shift], dim=1), torch.cat([first, second], dim=1)
     middle = middle[:, None]
     output = torch.empty_like(weights)
@@ -171,6 +171,17 @@ def logit_gradient(
         through.baddbmm_(to_output.expand(count, -1, -1), torch.cat([offset * g, g], dim=1))
         result.copy_(w * (through - (w * through).sum(1, keepdim=True)))
     return output
+
+
+def about_centre(
+    centre: Tensor, affine: tuple[Tensor, Tensor], sums: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Return the coefficients of scale · x + shift and of the sums' polynomials in x - centre."""
+    scale, shift = affine
+    zeroth, first, second = sums.split([1, len(centre), len(centre)], dim=1)
+    shift = torch.addcmul(shift, scale, centre)
+    zeroth = zeroth + (centre * torch.addcmul(first, second, centre)).sum(1, keepdim=True)
+    return scale, shift, zeroth, torch.addcmul(first, second, centre, value=2), second
 
 
 def _tiles(*matrices: Tensor) -> Iterator[list[Tensor]]:

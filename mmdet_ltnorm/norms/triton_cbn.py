@@ -1,0 +1,205 @@
+"""The passes of :mod:`mmdet_ltnorm.norms.pixels` as Triton kernels, for a GPU.
+
+They read and write a feature map as often as batch norm does: forward reads the input twice and
+writes once, backward reads input and gradient twice and writes once. Numbers are widened to float32
+as they are read. Sums over pixels are partial sums, one row for each program, added afterwards in a
+fixed order and in float64; so results are the same in every run.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import torch
+import triton
+from torch import Tensor
+
+from mmdet_ltnorm.norms import triton_kernels as kernels
+from mmdet_ltnorm.norms.pixels import (
+    SMALLEST_RESPONSIBILITY,
+    about_centre,
+    about_zero,
+    as_matrices,
+    one_hot,
+)
+
+WARPS = 8
+# Sixteen numbers for each thread: enough loads under way, and registers left for the sums.
+TILE = WARPS * 32 * 16
+# What the threads of a warp read at once where numbers are adjacent, 16 bytes each.
+RUN_BYTES = 32 * 16
+# Two for each multiprocessor of an H100; fewer would leave some idle.
+PROGRAMS = 256
+
+
+def _on_its_device(launch: Callable) -> Callable:
+    """Make a function launch its kernels on the device of its first argument."""
+
+    @wraps(launch)
+    def guarded(x: Tensor, *args: Any) -> Any:
+        with torch.cuda.device_of(x):
+            return launch(x, *args)
+
+    return guarded
+
+
+@_on_its_device
+def expectation(
+    x: Tensor, joint: tuple[Tensor, Tensor, Tensor], centre: Tensor, groups: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """See :func:`mmdet_ltnorm.norms.pixels.expectation`."""
+    matrices, dtype = as_matrices(x), joint[0].dtype
+    (samples, channels, pixels), components = matrices.shape, len(joint[0])
+    middle = centre.to(dtype)
+    if groups is None:
+        weights = joint[0].new_empty(samples, components, pixels)
+        share = _share(samples * pixels)
+        programs = triton.cdiv(samples * pixels, share)
+        partial = weights.new_empty(programs, 2, components, channels)
+        kernels.expectation[(programs,)](
+            matrices,
+            weights,
+            partial,
+            *(table.contiguous() for table in joint),
+            middle,
+            _geometry(matrices),
+            SMALLEST_RESPONSIBILITY,
+            **_options(matrices, weights, share),
+            **_block(matrices, share),
+        )
+    else:
+        weights = one_hot(x, groups, components, dtype)
+        partial = _partial_sums(matrices, None, weights, middle)
+    zeroth = weights.sum((0, 2), dtype=torch.float64)[:, None]
+    sums = torch.cat([zeroth, *partial.sum(0, dtype=torch.float64)], dim=1)
+    return weights, about_zero(sums, centre)
+
+
+@_on_its_device
+def mixed_affine(x: Tensor, weights: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """See :func:`mmdet_ltnorm.norms.pixels.mixed_affine`."""
+    return _mixed(x, None, weights, None, shift, scale)
+
+
+@_on_its_device
+def gradient_sums(x: Tensor, gradient: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """See :func:`mmdet_ltnorm.norms.pixels.gradient_sums`."""
+    partial = _partial_sums(as_matrices(x), as_matrices(gradient), weights, None)
+    plain, weighted = partial.sum(0)
+    return plain, weighted
+
+
+@_on_its_device
+def input_gradient(
+    x: Tensor, gradient: Tensor, weights: Tensor, scale: Tensor, first: Tensor, second: Tensor
+) -> Tensor:
+    """See :func:`mmdet_ltnorm.norms.pixels.input_gradient`."""
+    return _mixed(x, gradient, weights, scale, first, 2 * second)
+
+
+@_on_its_device
+def logit_gradient(
+    x: Tensor,
+    gradient: Tensor,
+    weights: Tensor,
+    centre: Tensor,
+    affine: tuple[Tensor, Tensor],
+    sums: Tensor,
+) -> Tensor:
+    """See :func:`mmdet_ltnorm.norms.pixels.logit_gradient`."""
+    matrices, output = as_matrices(x), torch.empty_like(weights)
+    middle, total = centre.to(weights.dtype), weights[:, 0].numel()
+    share = _share(total)
+    kernels.logit_gradient[(triton.cdiv(total, share),)](
+        matrices,
+        as_matrices(gradient),
+        weights,
+        output,
+        middle,
+        *(table.contiguous() for table in about_centre(middle, affine, sums)),
+        _geometry(matrices),
+        **_options(matrices, weights, share),
+        **_block(matrices, share),
+    )
+    return output
+
+
+def _mixed(
+    x: Tensor,
+    gradient: Tensor | None,
+    weights: Tensor,
+    scale: Tensor | None,
+    first: Tensor,
+    second: Tensor,
+) -> Tensor:
+    """Return g · Σ w scale + Σ w first + x · Σ w second, without a gradient the latter two."""
+    matrices, result = as_matrices(x), torch.empty_like(x)
+    total, channels = weights[:, 0].numel(), x.shape[1]
+    options = _options(matrices, weights, total)
+    grid = (triton.cdiv(total, options["PIXELS"]), triton.cdiv(channels, options["CHANNELS"]))
+    kernels.mix[grid](
+        matrices,
+        None if gradient is None else as_matrices(gradient),
+        as_matrices(result),
+        weights,
+        None if scale is None else scale.contiguous(),
+        first.contiguous(),
+        second.contiguous(),
+        _geometry(matrices),
+        **options,
+    )
+    return result
+
+
+def _partial_sums(
+    matrices: Tensor, gradient: Tensor | None, weights: Tensor, middle: Tensor | None
+) -> Tensor:
+    """Return some programs' Σ w x and Σ w (x - middle)², or Σ w g and Σ w g · x, (any, 2, M, C)."""
+    total, channels, components = weights[:, 0].numel(), matrices.shape[1], weights.shape[1]
+    options = _options(matrices, weights, total)
+    blocks = triton.cdiv(channels, options["CHANNELS"])
+    programs = min(triton.cdiv(4 * PROGRAMS, blocks), triton.cdiv(total, options["PIXELS"]))
+    partial = weights.new_empty(programs, 2, components, channels)
+    kernels.sums[(programs, blocks)](
+        matrices, gradient, weights, partial, middle, _geometry(matrices), **options
+    )
+    return partial
+
+
+def _share(total: int) -> int:
+    """Return for how many pixels one program goes through all channels."""
+    return max(16, min(128, triton.next_power_of_2(total // PROGRAMS)))
+
+
+def _block(matrices: Tensor, share: int) -> dict[str, int]:
+    """Return the sizes of the tiles in which a program goes through all channels of its pixels."""
+    channels = triton.next_power_of_2(matrices.shape[1])
+    return dict(SHARE=share, BLOCK=min(channels, TILE // share))
+
+
+def _geometry(matrices: Tensor) -> tuple[int, ...]:
+    """Return the numbers of all pixels, of a sample's, of channels, and the strides of the three.
+
+    Kernels count pixels through, over the samples.
+    """
+    samples, channels, pixels = matrices.shape
+    sample_stride, channel_stride, pixel_stride = matrices.stride()
+    return samples * pixels, pixels, channels, sample_stride, pixel_stride, channel_stride
+
+
+def _options(matrices: Tensor, weights: Tensor, pixels: int) -> dict[str, Any]:
+    """Return the sizes that kernels are compiled for: components, and a tile of at most ``pixels``.
+
+    A tile is as long as a warp reads at once in the direction in which numbers are adjacent.
+    """
+    components, channels = weights.shape[1], triton.next_power_of_2(matrices.shape[1])
+    run = RUN_BYTES // matrices.element_size()
+    pixels = min(triton.next_power_of_2(pixels), TILE)
+    if matrices.stride(1) == 1:
+        channels = min(channels, run)
+        pixels = min(pixels, TILE // channels)
+    else:
+        pixels = min(pixels, run)
+        channels = min(channels, TILE // pixels)
+    rows = triton.next_power_of_2(components)
+    return dict(M=components, ROWS=rows, PIXELS=pixels, CHANNELS=channels, num_warps=WARPS)

@@ -1,0 +1,279 @@
+"""The Triton kernels compute what the matrix products do: interpreted, and on a GPU compiled.
+
+Triton decides when it is imported whether to interpret, so another process does that.
+"""
+
+import os
+from types import SimpleNamespace
+from unittest.mock import patch
+
+import pytest
+import torch
+from cbn_reference import cbn_reference
+
+from mmdet_ltnorm.norms import CBN, mixture, passes, pixels, split_by
+
+pytest.importorskip("triton", minversion="3.3")
+
+# Shape, components, dtype, channels-last, and other sizes of tiles, which need several.
+USUAL, SMALL = dict(PROGRAMS=256), dict(PROGRAMS=1, TILE=1024)
+CASES = {
+    "few": ((3, 5, 4, 3), 3, torch.float32, False, USUAL),
+    "float64": ((3, 5, 4, 3), 3, torch.float64, True, USUAL),
+    "one component": ((2, 3, 9), 1, torch.float32, False, USUAL),
+    "one channel": ((4, 1, 5, 5), 2, torch.float32, True, USUAL),
+    "no image": ((70, 6), 2, torch.float32, False, USUAL),
+    "a volume": ((2, 6, 2, 3, 4), 4, torch.bfloat16, False, USUAL),
+    "eight components": ((2, 35, 3, 3), 8, torch.float16, False, USUAL),
+    "eight components, channels last": ((2, 35, 3, 3), 8, torch.bfloat16, True, USUAL),
+    "several tiles": ((5, 19, 9, 7), 3, torch.float32, False, SMALL),
+    "several tiles, channels last": ((2, 130, 4, 5), 2, torch.float32, True, SMALL),
+    "several tiles in half precision": ((5, 19, 9, 7), 2, torch.bfloat16, True, SMALL),
+}
+LAYERS = {
+    "compound": dict(),
+    "split": dict(split=True),
+    "literal": dict(literal=True),
+    "gradient through responsibilities": dict(responsibility_gradient=True),
+}
+TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 1e-2, torch.float16: 1e-3}
+
+
+def drawn(shape, components, dtype, channels_last, device="cpu"):
+    """Return the arguments of all passes, which go through the pixels of ``x``."""
+
+    wide = torch.promote_types(dtype, torch.float32)
+
+    def normal(*size):
+        return torch.randn(size, dtype=wide, device=device)
+
+    x, gradient = normal(*shape) + 3, normal(*shape)
+    if channels_last:
+        x, gradient = (t.to(memory_format=torch.channels_last) for t in (x, gradient))
+    table = components, shape[1]
+    return SimpleNamespace(
+        x=x.to(dtype),
+        gradient=gradient.to(dtype),
+        joint=(normal(components, 1), 0.3 * normal(*table), -0.3 * normal(*table).abs()),
+        tables=(normal(*table), normal(*table), normal(*table)),
+        to_sums=normal(components, 1 + 2 * shape[1]),
+        groups=torch.randint(0, components, (shape[0],), device=device),
+    )
+
+
+def in_double(value):
+    if isinstance(value, torch.Tensor):
+        return value.double() if value.is_floating_point() else value
+    return tuple(map(in_double, value))
+
+
+def results(module, drawn):
+    """Return what each pass makes of the arguments."""
+    x, gradient, tables = drawn.x, drawn.gradient, drawn.tables
+    centre = pixels.centre(drawn.x)
+    weights, sums = module.expectation(x, drawn.joint, centre, None)
+    one_hot, split_sums = module.expectation(x, drawn.joint, centre, drawn.groups)
+    plain, weighted = module.gradient_sums(x, gradient, weights)
+    affine = tables[:2]
+    return dict(
+        weights=weights,
+        sums=sums,
+        one_hot=one_hot,
+        split_sums=split_sums,
+        y=module.mixed_affine(x, weights, *affine),
+        plain=plain,
+        weighted=weighted,
+        to_x=module.input_gradient(x, gradient, weights, *tables),
+        to_logits=module.logit_gradient(x, gradient, weights, centre, affine, drawn.to_sums),
+    )
+
+
+def poisoned(allocate):
+    """Return the function that allocates, with NaN in what it returns."""
+
+    def allocate_poison(*args, **kwargs):
+        return allocate(*args, **kwargs).fill_(torch.nan)
+
+    return allocate_poison
+
+
+def from_kernels(drawn, sizes):
+    """Return the kernels' results, in tensors that were NaN before."""
+    from mmdet_ltnorm.norms import triton_cbn
+
+    with (
+        patch.multiple(triton_cbn, **sizes),
+        patch.object(torch, "empty_like", poisoned(torch.empty_like)),
+        patch.object(torch.Tensor, "new_empty", poisoned(torch.Tensor.new_empty)),
+    ):
+        return results(triton_cbn, drawn)
+
+
+def assert_close(ours, drawn):
+    """Compare with the matrix products in double precision, and look at format and dtype."""
+    expected = results(pixels, SimpleNamespace(**{k: in_double(v) for k, v in vars(drawn).items()}))
+    for name, result in ours.items():
+        wide = name not in ("y", "to_x")
+        dtype = torch.promote_types(drawn.x.dtype, torch.float32) if wide else drawn.x.dtype
+        largest = expected[name].abs().max().item()
+        torch.testing.assert_close(
+            result.double(), expected[name], rtol=0, atol=TOLERANCE[dtype] * largest, msg=name
+        )
+        assert result.dtype == (torch.float64 if "sums" in name else dtype), name
+    for name in ("y", "to_x"):
+        assert ours[name].stride() == drawn.x.stride()
+
+
+def layer_and_input(split=False, device="cpu", **options):
+    layer = CBN(6, num_components=3, device=device, dtype=torch.float64, **options)
+    for parameter in layer.parameters():
+        torch.nn.init.normal_(parameter)
+    layer.running_mean.normal_()
+    x = torch.randn(9, 6, 5, 3, device=device, dtype=torch.float64, requires_grad=True)
+    return layer, x, torch.arange(9, device=device) if split else None
+
+
+def trained_once(layer, x, labels):
+    """Return the output, the gradients and the statistics of a training step."""
+    if labels is None:
+        y = layer(x)
+    else:
+        with split_by(labels, 3, "modulo"):
+            y = layer(x)
+    gradients = torch.autograd.grad((y * y.cos()).sum(), (x, layer.weight, layer.bias))
+    return y.detach(), *gradients, layer.running_mean, layer.running_var, layer.prior
+
+
+def reference(layer, x, labels):
+    """Return the same of the obvious code."""
+    state = layer.running_mean.clone(), layer.running_var.clone(), layer.prior.clone()
+    groups = None if labels is None else labels % 3
+    y, state = cbn_reference(x, layer.weight, layer.bias, state, layer, groups)
+    gradients = torch.autograd.grad((y * y.cos()).sum(), (x, layer.weight, layer.bias))
+    return y.detach(), *gradients, *state
+
+
+def in_the_interpreter(_, path):
+    from mmdet_ltnorm.norms import triton_cbn
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    found = {}
+    for name, (*case, sizes) in CASES.items():
+        arguments = drawn(*case)
+        found[name] = vars(arguments), from_kernels(arguments, sizes)
+    for name, options in LAYERS.items():
+        case = layer_and_input(**options)
+        expected = reference(*case)
+        with patch.object(mixture, "passes_over", lambda *_: triton_cbn):
+            found[name] = trained_once(*case), expected
+    torch.save(found, path)
+
+
+@pytest.fixture(scope="module")
+def interpreted(tmp_path_factory):
+    """What the interpreted kernels computed, by name of the case."""
+    path = tmp_path_factory.mktemp("interpreter") / "results.pt"
+    with patch.dict(os.environ, TRITON_INTERPRET="1"):
+        torch.multiprocessing.spawn(in_the_interpreter, (path,), nprocs=1)
+    return torch.load(path)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_interpreted_kernels_compute_what_the_matrix_products_do(interpreted, name):
+    arguments, ours = interpreted[name]
+    assert_close(ours, SimpleNamespace(**arguments))
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_layer_on_interpreted_kernels_equals_the_obvious_code(interpreted, name):
+    ours, expected = interpreted[name]
+    for result, other in zip(ours, expected, strict=True):
+        torch.testing.assert_close(result, other, rtol=1e-9, atol=1e-9)
+
+
+class AbsentGPU:
+    """What Triton asks its driver to compile."""
+
+    def get_current_device(self):
+        return 0
+
+    def get_current_stream(self, device):
+        return 0
+
+    def get_current_target(self):
+        from triton.backends.compiler import GPUTarget
+
+        return GPUTarget("cuda", 90, 32)
+
+
+def compiled(_, path):
+    from triton.runtime import JITFunction, driver
+
+    from mmdet_ltnorm.norms import triton_cbn
+
+    run, names = JITFunction.run, []
+
+    def compile_alone(kernel, *args, **kwargs):
+        assert run(kernel, *args, **kwargs | dict(warmup=True)).asm["ptx"]
+        names.append(kernel.fn.__name__)
+
+    driver.set_active(AbsentGPU())
+    with patch.object(JITFunction, "run", compile_alone):
+        for name in ("several tiles", "eight components, channels last"):
+            results(triton_cbn, drawn(*CASES[name][:-1]))
+    torch.save(names, path)
+
+
+@pytest.mark.slow
+def test_kernels_compile_for_a_gpu_that_is_not_there(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path / "cache"))
+    torch.multiprocessing.spawn(compiled, (tmp_path / "names.pt",), nprocs=1)
+    names = torch.load(tmp_path / "names.pt")
+    assert names == 2 * ["expectation", "sums", "sums", "mix", "mix", "logit_gradient"]
+
+
+def test_matrix_products_are_for_the_cpu_for_many_components_and_without_triton(monkeypatch):
+    on_gpu, empty = SimpleNamespace(is_cuda=True, numel=lambda: 9), torch.empty(0, 3)
+    assert passes.passes_over(on_gpu, 8).__name__ == "mmdet_ltnorm.norms.triton_cbn"
+    for x, components in ((torch.ones(2, 3), 8), (on_gpu, 9), (empty, 2)):
+        assert passes.passes_over(x, components) is pixels
+    for module in (None, SimpleNamespace(__version__="3.2.0")):
+        monkeypatch.setitem(os.sys.modules, "triton", module)
+        passes._kernels.cache_clear()
+        assert passes.passes_over(on_gpu, 8) is pixels
+    passes._kernels.cache_clear()
+
+
+# On a GPU, compiled
+
+
+GPU_CASES = CASES | {
+    "larger than a cache": ((64, 256, 30, 31), 4, torch.bfloat16, False, USUAL),
+    "many channels": ((16, 2048, 7, 7), 8, torch.float32, False, USUAL),
+    "many channels, channels last": ((16, 2048, 7, 7), 4, torch.float16, True, USUAL),
+}
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", GPU_CASES)
+def test_compiled_kernels_compute_what_the_matrix_products_do_twice_alike(name):
+    torch.seed()
+    *case, sizes = GPU_CASES[name]
+    arguments = drawn(*case, device="cuda")
+    ours, again = (from_kernels(arguments, sizes) for _ in range(2))
+    assert_close(ours, arguments)
+    for result, other in zip(ours.values(), again.values(), strict=True):
+        assert torch.equal(result, other)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_layer_on_the_gpu_equals_the_obvious_code(name):
+    torch.seed()
+    case = layer_and_input(device="cuda", **LAYERS[name])
+    expected = reference(*case)
+    with patch.object(pixels, "expectation", side_effect=AssertionError("not the kernels")):
+        ours = trained_once(*case)
+    for result, other in zip(ours, expected, strict=True):
+        torch.testing.assert_close(result, other, rtol=1e-9, atol=1e-9)
