@@ -216,12 +216,14 @@ def test_plain_config_names_none_of_our_layers():
         ),
         neck=[dict(norm_cfg=dict(type="NBN", eps=1e-3, official=True, requires_grad=False))],
         cls_predictor_cfg=dict(type="RectifiedLinear", momentum=0.5),
+        loss_cls=dict(type="LTSeesawLoss", p=0.8, sync_counts=True),
     )
     assert plain_config(cfg) == dict(
         type="Detector",
         backbone=dict(type="ResNet"),
         neck=[dict(norm_cfg=dict(type="BN", eps=1e-3, requires_grad=False))],
         cls_predictor_cfg=dict(type="Linear"),
+        loss_cls=dict(type="SeesawLoss", p=0.8),
     )
 
 

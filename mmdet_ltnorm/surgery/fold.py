@@ -47,4 +47,7 @@ def plain_config(cfg: Any) -> Any:
             return dict(type="BN", **kept)
         case "RectifiedLinear":
             return dict(type="Linear")
+        case "LTSeesawLoss":  # mmdet's has the same buffer and scores
+            kept = {name: cfg[name] for name in cfg if name not in ("type", "sync_counts")}
+            return dict(type="SeesawLoss", **kept)
     return type(cfg)({name: plain_config(value) for name, value in cfg.items()})
