@@ -163,6 +163,20 @@ def test_the_tool_says_what_it_wrote(tmp_path, monkeypatch, capsys):
     assert "model.onnx; onnxruntime's probabilities differ by at most" in capsys.readouterr().out
 
 
+def test_a_missing_onnx_is_named_with_the_extra_that_brings_it(tmp_path, monkeypatch):
+    config, checkpoint, _ = trained(tmp_path, plain_classifier())
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(SystemExit, match=r"onnx.*: pip install -e '.\[export\]'"):
+        export(monkeypatch, config, checkpoint, tmp_path / "model.onnx")
+
+
+def test_a_preprocessor_that_is_not_a_plain_normalization_is_refused(tmp_path, monkeypatch):
+    other = plain_classifier() | dict(data_preprocessor=dict(type="BaseDataPreprocessor"))
+    config, checkpoint, _ = trained(tmp_path, other)
+    with pytest.raises(SystemExit, match="data_preprocessor like .* got BaseDataPreprocessor"):
+        export(monkeypatch, config, checkpoint, tmp_path / "model.onnx")
+
+
 def test_a_model_whose_experts_depend_on_the_image_is_refused(tmp_path, monkeypatch):
     options = dict(num_experts=3, type="ExpertAssignmentHead", top_k=3)
     model = plain_classifier(

@@ -63,8 +63,6 @@ def export_onnx(config: str | Path, checkpoint: str | Path, out: str | Path) -> 
         ValueError: the model is a detector, or chooses its experts for each image.
         RuntimeError: onnxruntime disagrees.
     """
-    import onnx
-
     cfg, model, meta = load_model(config, checkpoint)
     _check_exportable(model)
     graph = RawImageClassifier(fold_norms(model)).eval()
@@ -73,12 +71,7 @@ def export_onnx(config: str | Path, checkpoint: str | Path, out: str | Path) -> 
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(f".{out.name}.partial")
     try:
-        _write(graph, partial)
-        file = onnx.load(partial)
-        properties = {"classes": json.dumps(names), "channel_order": "BGR", "range": "0 to 255"}
-        onnx.helper.set_model_props(file, properties)
-        onnx.checker.check_model(file, full_check=True)
-        onnx.save(file, partial)
+        _write(graph, names, partial)
         error = max(_error(model, partial, shape) for shape in CHECKED)
         if not error <= TOLERANCE:  # so that NaN fails, too
             raise RuntimeError(
@@ -106,7 +99,9 @@ def _check_exportable(model: nn.Module) -> None:
         )
 
 
-def _write(graph: nn.Module, file: Path) -> None:
+def _write(graph: nn.Module, names: Sequence[str], file: Path) -> None:
+    import onnx
+
     free = {"images": {0: "N", 2: "H", 3: "W"}, "scores": {0: "N"}}
     # The newer exporter needs onnxscript; torch 2.4 has no such argument and only the older one.
     known = inspect.signature(torch.onnx.export).parameters
@@ -125,6 +120,11 @@ def _write(graph: nn.Module, file: Path) -> None:
             opset_version=OPSET,
             **exporter,
         )
+    written = onnx.load(file)
+    properties = {"classes": json.dumps(names), "channel_order": "BGR", "range": "0 to 255"}
+    onnx.helper.set_model_props(written, properties)
+    onnx.checker.check_model(written, full_check=True)
+    onnx.save(written, file)
 
 
 def _error(model: Any, file: Path, shape: Sequence[int]) -> float:
