@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "engine": {"class_groups", "norms", "surgery"},
     "classification": {"class_groups", "norms"},
     "analysis": {"class_groups", "moments", "norms", "surgery"},
+    "comparison": {"analysis", "class_groups", "evaluation"},
     "sweep": {"analysis"},
 }
 OUTSIDE = {"benchmarks", "configs", "tests", "tools"}  # these import the package, never the reverse
