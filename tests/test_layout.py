@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "classification": {"class_groups", "norms"},
     "analysis": {"class_groups", "moments", "norms", "surgery"},
     "comparison": {"analysis", "class_groups", "evaluation"},
+    "report": {"analysis", "engine", "norms", "sweep"},
     "sweep": {"analysis"},
 }
 OUTSIDE = {"benchmarks", "configs", "tests", "tools"}  # these import the package, never the reverse
