@@ -1,14 +1,16 @@
 """The pictures of a report: curves from the logs, analyses from the checkpoints."""
 
 import base64
+import struct
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from mmdet_ltnorm.analysis import commands
-from mmdet_ltnorm.analysis.pictures import line_looks, picture, shared_legend
+from mmdet_ltnorm.analysis.pictures import COLUMN, DPI, line_looks, picture, shared_legend
 from mmdet_ltnorm.analysis.trained import Trained
 from mmdet_ltnorm.norms import CBN
 from mmdet_ltnorm.report.runs import LoggedRun
@@ -24,13 +26,23 @@ ANALYSES = {
 }
 
 
+class Picture(NamedTuple):
+    """A PNG as a data address, and its width in columns of a paper."""
+
+    address: str
+    columns: float
+
+
 @dataclass
 class Figure:
-    """A titled part of the page: pictures as data addresses and words, or why there are none."""
+    """A titled part of the page: pictures and what they say, or the reason why there are none.
+
+    ``words`` are paragraphs of lines, and tables as lists of rows.
+    """
 
     title: str
-    pictures: list[str] = field(default_factory=list)
-    words: str = ""
+    pictures: list[Picture] = field(default_factory=list)
+    words: list[str | list[list[str]]] = field(default_factory=list)
     reason: str = ""
 
 
@@ -79,11 +91,25 @@ def _drawn(title: str, draw: Callable[[Path], str | None]) -> Figure:
             words = draw(Path(folder)) or ""
         except (FileNotFoundError, TypeError, ValueError) as error:
             return Figure(title, reason=str(error))
-        pictures = [
-            f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
-            for path in sorted(Path(folder).glob("*.png"))
-        ]
-    return Figure(title, pictures, words)
+        pictures = [_inline(path.read_bytes()) for path in sorted(Path(folder).glob("*.png"))]
+    return Figure(title, pictures, list(_blocks(words)))
+
+
+def _inline(png: bytes) -> Picture:
+    (pixels,) = struct.unpack(">I", png[16:20])  # a PNG begins with its header
+    address = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    return Picture(address, pixels / DPI / COLUMN)
+
+
+def _blocks(text: str) -> Iterator[str | list[list[str]]]:
+    """Yield the paragraphs of a text, its Markdown tables as rows of cells without the rule."""
+    for block in text.split("\n\n"):
+        lines = block.splitlines()
+        if lines and lines[0].startswith("|"):
+            rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+            yield [rows[0], *rows[2:]]
+        elif lines:
+            yield block
 
 
 def _draw(runs: Runs, key: str, axis: str, label: str, out: Path) -> None:

@@ -13,8 +13,8 @@ from mmdet_ltnorm.report.runs import LoggedRun, config_differences, facts, find_
 from mmdet_ltnorm.report.template import TEMPLATE
 from mmdet_ltnorm.sweep import Estimate, Results, difference, means
 
-GROUPS = ("all", "many", "medium", "few")
-LVIS = tuple(f"{kind}_AP{letter}" for kind in ("bbox", "segm") for letter in ("", *"rcf"))
+ACCURACIES = [f"accuracy/{group}" for group in ("all", "many", "medium", "few")]
+LVIS = [f"lvis/{kind}_AP{letter}" for kind in ("bbox", "segm") for letter in ("", *"rcf")]
 
 
 def write_html(folders: Sequence[str | Path], out: str | Path) -> list[str]:
@@ -36,6 +36,7 @@ def write_html(folders: Sequence[str | Path], out: str | Path) -> list[str]:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     page = environment.from_string(TEMPLATE).render(
         version=mmdet_ltnorm.__version__,
+        title=_title(list(runs)),
         names=list(runs),
         runs=[
             (name, seed, run.work_dir, len(results[name][seed]) > 0)
@@ -44,6 +45,7 @@ def write_html(folders: Sequence[str | Path], out: str | Path) -> list[str]:
         ],
         facts=facts(list(firsts.values())),
         differences=config_differences(list(firsts.values())),
+        measure="AP, %" if any(metric in LVIS for metric in metrics) else "accuracy, %",
         metrics=[metric.rpartition("/")[2] for metric in metrics],
         means=[(name, *_row(results, name, metrics)) for name in runs],
         gaps=list(_gaps(results, metrics)),
@@ -54,11 +56,16 @@ def write_html(folders: Sequence[str | Path], out: str | Path) -> list[str]:
     return [f"{part.title}: {part.reason}" for p in drawn.values() for part in p if part.reason]
 
 
+def _title(names: Sequence[str]) -> str:
+    if len(names) <= 3:
+        return ", ".join(names)
+    return f"{names[0]} and {len(names) - 1} other configs"
+
+
 def _metrics(results: Results) -> list[str]:
     """Return the scores of groups that the runs have, of classifiers or of detectors."""
     known = {key for runs in results.values() for row in runs.values() for key in row}
-    wanted = [f"accuracy/{group}" for group in GROUPS] + [f"lvis/{name}" for name in LVIS]
-    return [metric for metric in wanted if metric in known]
+    return [metric for metric in (*ACCURACIES, *LVIS) if metric in known]
 
 
 def _row(results: Results, name: str, metrics: Sequence[str]) -> tuple[int, list[str]]:

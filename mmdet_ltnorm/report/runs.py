@@ -38,7 +38,7 @@ class LoggedRun:
     @cached_property
     def entries(self) -> dict[str, str]:
         """The config's leaves by dotted key, as text."""
-        return dict(_leaves(Config.fromfile(self.config).to_dict()))
+        return _unwrapped(dict(_leaves(Config.fromfile(self.config).to_dict())))
 
     @property
     def seed(self) -> int:
@@ -145,6 +145,22 @@ def config_differences(runs: Sequence[LoggedRun]) -> list[tuple[str, list[str]]]
     # Testing is most often a copy of validation.
     shown = [row for row in rows if not row[0].startswith("test_") or "test_cfg" in row[0]]
     return [row for row in shown if len(set(row[1])) > 1]
+
+
+def _unwrapped(entries: Mapping[str, str]) -> dict[str, str]:
+    """Name the entries of a backbone in LTNormBackbone as those of one that is not."""
+    outer, inner = "model.backbone.", "model.backbone.backbone."
+    if entries.get(f"{outer}type") != "'LTNormBackbone'":
+        return dict(entries)
+    renamed = {}
+    for key, value in entries.items():
+        if key.startswith(inner):
+            key = outer + key.removeprefix(inner)
+        elif key.startswith(outer):
+            key = f"model.LTNormBackbone.{key.removeprefix(outer)}"
+        renamed[key] = value
+    del renamed["model.LTNormBackbone.type"]
+    return renamed
 
 
 def _leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:

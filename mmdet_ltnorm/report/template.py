@@ -6,7 +6,7 @@ TEMPLATE = """\
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{ names | join(", ") }}</title>
+<title>{{ title }}</title>
 <style>
 body { max-width: 60rem; margin: 2.5rem auto 5rem; padding: 0 1.25rem; color: #222;
   font: 15px/1.55 system-ui, "Segoe UI", "DejaVu Sans", Helvetica, Arial, sans-serif; }
@@ -29,15 +29,16 @@ tr.first-gap > * { border-top: 1px solid #bbb; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1.2rem; font-size: .87rem; }
 dt { color: #666; }
 dd { margin: 0; overflow-wrap: anywhere; }
-code, pre { font: .8rem/1.5 ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; }
-pre { overflow-x: auto; margin: .6rem 0; padding: .7rem .9rem; background: #f7f7f7; }
-.pictures { display: flex; flex-wrap: wrap; gap: 1.2rem; align-items: flex-start; }
-img { max-width: 100%; height: auto; width: 31rem; }
+code { font: .8rem/1.5 ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; }
+.words { white-space: pre-line; }
+.figures, .pictures { display: flex; flex-wrap: wrap; gap: 0 1.4rem; align-items: flex-start; }
+.figures > * { min-width: min(27rem, 100%); max-width: 100%; }
+img { max-width: 100%; height: auto; }
 .left-out { color: #666; font-style: italic; }
 </style>
 </head>
 <body>
-<h1>{{ names | join(", ") }}</h1>
+<h1>{{ title }}</h1>
 <p class="quiet">{{ runs | length }} {{ "run" if runs | length == 1 else "runs" }}
 of {{ names | length }} {{ "config" if names | length == 1 else "configs" }};
 written by mmdet_ltnorm {{ version }}.</p>
@@ -76,7 +77,7 @@ written by mmdet_ltnorm {{ version }}.</p>
 <h2 id="scores">Scores</h2>
 {% if metrics %}
 <div class="wide"><table>
-<thead><tr><th></th><th class="number">runs</th>
+<thead><tr><th>{{ measure }}</th><th class="number">runs</th>
 {% for metric in metrics %}<th class="number">{{ metric }}</th>{% endfor %}
 </tr></thead>
 <tbody>
@@ -92,7 +93,7 @@ written by mmdet_ltnorm {{ version }}.</p>
 </tr>
 {% endfor %}
 </tbody></table></div>
-<p class="quiet">Percent, of the last validation. Configs: mean ± standard deviation over seeds.
+<p class="quiet">Last validation. Configs: mean ± standard deviation over seeds.
 {% if gaps %}Differences: mean over the pairs of the same seed ± standard error.{% endif %}</p>
 {% else %}
 <p class="left-out">No run has a validation yet.</p>
@@ -109,19 +110,39 @@ written by mmdet_ltnorm {{ version }}.</p>
 
 {% for title, figures in sections.items() %}
 <h2 id="part-{{ loop.index }}">{{ title }}</h2>
+<div class="figures">
 {% for figure in figures %}
+<div>
 <h3>{{ figure.title }}</h3>
 {% if figure.reason %}
 <p class="left-out">Left out: {{ figure.reason }}.</p>
-{% else %}
+{% endif %}
 <div class="pictures">
 {% for picture in figure.pictures %}
-<img src="{{ picture }}" alt="{{ figure.title }}">
+<img src="{{ picture.address }}" alt="{{ figure.title }}"
+style="width: {{ (27 * picture.columns) | round(1) }}rem">
 {% endfor %}
 </div>
-{% if figure.words %}<pre>{{ figure.words }}</pre>{% endif %}
+{% for block in figure.words %}
+{% if block is string %}
+<p class="quiet words">{{ block }}</p>
+{% else %}
+<div class="wide"><table>
+<thead><tr>{% for cell in block[0] %}
+<th{% if not loop.first %} class="number"{% endif %}>{{ cell }}</th>
+{% endfor %}</tr></thead>
+<tbody>
+{% for row in block[1:] %}
+<tr>{% for cell in row %}
+<td{% if not loop.first %} class="number"{% endif %}>{{ cell }}</td>
+{% endfor %}</tr>
+{% endfor %}
+</tbody></table></div>
 {% endif %}
 {% endfor %}
+</div>
+{% endfor %}
+</div>
 {% endfor %}
 
 <h2 id="environment">Environment</h2>
