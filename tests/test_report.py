@@ -41,7 +41,7 @@ def _small_pictures(monkeypatch):
 
 
 def logged_run(folder, name, seed, few, lr=0.1, nbn=False):
-    """Write what mmengine leaves of a run of two epochs, without a checkpoint; return the folder."""
+    """Write what mmengine leaves of a run of two epochs but a checkpoint; return the work dir."""
     work_dir = folder / f"{name}_{seed}"
     data = work_dir / "20260101_000000"
     (data / "vis_data").mkdir(parents=True)
@@ -105,7 +105,7 @@ def test_the_page_holds_scores_paired_differences_and_the_configs(four_runs, tmp
     # d = 4 and 6: mean 5, standard error sqrt(2) / sqrt(2).
     assert ["nbn − ce", "2", "+0.0 ± 0.0", "+5.0 ± 1.0"] in page.rows
     assert ["model.LTNormBackbone.norm_cfg.type", "–", "'NBN'"] in page.rows
-    text = " ".join("".join(page.text).split())
+    text = " ".join(" ".join(page.text).split())
     assert "learning rate 0.1" in text and "PyTorch 2.13.0" in text and "GCC 13.3" not in text
     assert len(left_out) == 6 and all("has no checkpoint" in reason for reason in left_out)
     assert "Left out: " in text
@@ -153,8 +153,8 @@ def test_only_what_differs_is_listed(tmp_path):
     assert {name: list(by_seed) for name, by_seed in runs.items()} == {"ce": [0], "ce_fast": [5]}
     pair = [runs["ce"][0], runs["ce_fast"][5]]
     assert config_differences(pair) == [
-        ("optim_wrapper.optimizer.lr", ["0.1", "0.2"]),
         ("custom_hooks.1.by", ["'ce'", "'ce_fast'"]),
+        ("optim_wrapper.optimizer.lr", ["0.1", "0.2"]),
     ]
     assert facts(pair) == {
         "model": "ImageClassifier",

@@ -25,7 +25,7 @@ th, td { padding: .3rem 1.4rem .3rem 0; text-align: left; vertical-align: top;
 thead th { color: #666; font-weight: 500; border-bottom-color: #bbb; }
 tbody th { font-weight: 500; }
 td.number, th.number { text-align: right; white-space: nowrap; padding: .3rem 0 .3rem 1.6rem; }
-tr.first-gap > * { border-top: 1px solid #bbb; }
+tr.first-gap > * { border-top: 2px solid #ccc; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1.2rem; font-size: .87rem; }
 dt { color: #666; }
 dd { margin: 0; overflow-wrap: anywhere; }
