@@ -31,7 +31,7 @@ def write_html(folders: Sequence[str | Path], out: str | Path) -> list[str]:
     firsts = {name: by_seed[min(by_seed)] for name, by_seed in runs.items()}
     drawn = {
         "Curves": list(figures.curves(runs, metrics)),
-        "Inside the models": list(figures.analyses(runs)),
+        "Inside one model of each config": list(figures.analyses(runs)),
     }
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     page = environment.from_string(TEMPLATE).render(
