@@ -436,7 +436,12 @@ def test_testing_writes_and_draws_what_it_is_asked_for(config, tmp_path):
     assert cfg.default_hooks.visualization.draw
     assert cfg.default_hooks.visualization.test_out_dir == "drawn"
     given.out = "x.json"
-    with pytest.raises(ValueError, match=r"expected NAME\.pkl, got x\.json"):
+    assert config_for_testing(given).test_evaluator[0].results_file == "x.json"
+    given.cfg_options = {"test_evaluator.type": "CocoMetric"}
+    with pytest.raises(ValueError, match="GroupAccuracy and LTLVISMetric, test_evaluator has Coco"):
+        config_for_testing(given)
+    given.out = "x.txt"
+    with pytest.raises(ValueError, match=r"writes NAME\.json or NAME\.pkl, got x\.txt"):
         config_for_testing(given)
     given.checkpoint = "nowhere.pth"
     with pytest.raises(FileNotFoundError, match=r"nowhere\.pth does not exist"):

@@ -24,6 +24,8 @@ MAY_IMPORT = {
     "classification": {"class_groups", "norms"},
     "deployment": {"analysis", "classification", "engine", "surgery"},
     "analysis": {"class_groups", "moments", "norms", "surgery"},
+    "comparison": {"analysis", "class_groups", "evaluation"},
+    "report": {"analysis", "engine", "norms", "sweep"},
     "sweep": {"analysis"},
     "benchmark": {"analysis", "engine", "norms"},
 }

@@ -20,7 +20,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add_run_arguments(parser)
     parser.add_argument("checkpoint", help="checkpoint file or address")
-    parser.add_argument("--out", metavar="FILE.pkl", help="write the predictions to this file")
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        help="write the predictions: FILE.json for tools/compare.py, FILE.pkl as the model's",
+    )
     parser.add_argument("--show-dir", help="draw the predictions on images under the work dir")
     parser.add_argument(
         "--post", choices=POST_HOC, help="calibrate the scores of the trained model for the test"

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,6 +20,8 @@ POST_HOC = {  # names on the command line, of hooks in the room calibration
     "tau_norm": "TauNormHook",
     "norcal": "NorCalHook",
 }
+
+RESULT_WRITERS = ("GroupAccuracy", "LTLVISMetric")
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,12 +77,7 @@ def config_for_testing(args: argparse.Namespace) -> Config:
         drawing = dict(type="DetVisualizationHook", draw=True, test_out_dir=args.show_dir)
         cfg.merge_from_dict({"default_hooks.visualization": drawing})
     if args.out:
-        if not args.out.endswith((".pkl", ".pickle")):
-            raise ValueError(f"--out writes a pickle file, expected NAME.pkl, got {args.out}")
-        metrics = (
-            cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
-        )
-        cfg.test_evaluator = [*metrics, dict(type="DumpDetResults", out_file_path=args.out)]
+        _write_predictions(cfg, args.out)
     return cfg
 
 
@@ -119,6 +117,25 @@ def _calibrate(cfg: Config, method: str | None, strength: float | None) -> None:
         check_data_files(cfg, "train_dataloader")
     hook = dict(type=POST_HOC[method]) | ({} if strength is None else dict(strength=strength))
     cfg.custom_hooks = [*cfg.get("custom_hooks", []), hook]
+
+
+def _write_predictions(cfg: Config, out: str) -> None:
+    test = cfg.test_evaluator
+    metrics = list(test) if isinstance(test, Sequence) else [test]
+    if out.endswith((".pkl", ".pickle")):
+        metrics.append(dict(type="DumpDetResults", out_file_path=out))
+    elif out.endswith(".json"):
+        writers = [metric for metric in metrics if metric["type"] in RESULT_WRITERS]
+        if len(writers) != 1:
+            types = ", ".join(metric["type"] for metric in metrics)
+            raise ValueError(
+                f"--out NAME.json is written by one of {' and '.join(RESULT_WRITERS)}, "
+                f"test_evaluator has {types}: use --out NAME.pkl"
+            )
+        writers[0]["results_file"] = out
+    else:
+        raise ValueError(f"--out writes NAME.json or NAME.pkl, got {out}")
+    cfg.test_evaluator = metrics
 
 
 def _use_mixed_precision(cfg: Config) -> None:

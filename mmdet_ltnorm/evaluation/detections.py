@@ -51,8 +51,7 @@ def image_detections(
     """
     score = torch.as_tensor(prediction["scores"]).cpu().double().numpy()
     label = torch.as_tensor(prediction["labels"]).cpu().int().numpy()
-    # Stable, as lvis-api's sort: of equal scores the first one wins.
-    order = np.argsort(-score, kind="stable")[:limit]
+    order = best_first(score, limit)
     score, label = score[order], label[order]
     counted = np.flatnonzero(np.isin(label, annotated))
     rows = torch.from_numpy(order[counted])
@@ -62,6 +61,11 @@ def image_detections(
     box[:, 2:] -= box[:, :2]
     rle = _run_lengths(prediction, rows, image_id, size) if with_masks else None
     return ImageDetections(image_id, size, score, label, counted, box, rle)
+
+
+def best_first(score: NDArray[np.float64], limit: int | None) -> NDArray[np.int64]:
+    """Return the places of the ``limit`` best scores of an image; of equal ones the first wins."""
+    return np.argsort(-score, kind="stable")[:limit]  # as lvis-api's sort
 
 
 def _run_lengths(

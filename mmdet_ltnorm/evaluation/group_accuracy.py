@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.evaluator import BaseMetric
+from mmengine.fileio import dump
 from mmengine.logging import print_log
 from mmengine.registry import METRICS
 from numpy.typing import NDArray
@@ -41,6 +42,7 @@ class GroupAccuracy(BaseMetric):
         class_counts: Training samples of each class, which make the groups; by default those of
             the training set, which ``ClassCountsHook`` hands over.
         per_class_file: Where to write a table of the classes, as ``.json`` or ``.csv``.
+        results_file: Where to write what is kept of each sample, as ``.json``.
 
     Raises:
         ValueError: the counts are unknown or those of another number of classes, or scores are not
@@ -53,6 +55,7 @@ class GroupAccuracy(BaseMetric):
         self,
         class_counts: Sequence[int] | None = None,
         per_class_file: str | None = None,
+        results_file: str | None = None,
         collect_device: str = "cpu",
         prefix: str | None = None,
     ) -> None:
@@ -62,6 +65,7 @@ class GroupAccuracy(BaseMetric):
         self._per_class_file = per_class_file and Path(per_class_file)
         if per_class_file and self._per_class_file.suffix not in (".json", ".csv"):
             raise ValueError(f"per_class_file must end in .json or .csv, got {per_class_file!r}")
+        self._results_file = results_file
 
     def set_class_counts(self, counts: Sequence[int]) -> None:
         """Take the training set's counts, unless the constructor was given others."""
@@ -129,6 +133,9 @@ class GroupAccuracy(BaseMetric):
         scores = {name: 100 * float(value) for name, value in fractions.items()}
         if self._per_class_file:
             write_classes(self._class_rows(groups, tested, of_class), self._per_class_file)
+        if self._results_file:
+            columns = {name: samples[name].tolist() for name in SAMPLE.names}
+            dump({"train_samples": self._counts.tolist(), **columns}, self._results_file)
         self._log(scores, groups, tested, len(samples))
         return scores
 

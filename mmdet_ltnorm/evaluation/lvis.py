@@ -22,6 +22,7 @@ from mmdet_ltnorm.evaluation.lvis_report import (
     score_table,
     write_classes,
 )
+from mmdet_ltnorm.evaluation.lvis_results import write_lvis_results
 
 PER_IMAGE = 300  # LVIS's limit of detections in an image, over all classes.
 PER_CLASS = 10_000  # AP-fixed's limit of detections of a class, over all images.
@@ -44,6 +45,7 @@ class LTLVISMetric(BaseMetric):
             "Evaluating Large-Vocabulary Object Detectors: The Devil is in the Details"). It takes
             a model that predicts more than 300 detections an image, of any score.
         per_class_file: Where to write a table of the classes, as ``.json`` or ``.csv``.
+        results_file: Where to write the detections that count, as lvis-api's results in ``.json``.
         engine: ``'vernier'``, or ``'lvis'``, the reference; the scores are equal.
 
     Raises:
@@ -60,6 +62,7 @@ class LTLVISMetric(BaseMetric):
         metric: str | Sequence[str] = ("bbox", "segm"),
         fixed_ap: bool = False,
         per_class_file: str | None = None,
+        results_file: str | None = None,
         engine: str = "vernier",
         collect_device: str = "cpu",
         prefix: str | None = None,
@@ -72,6 +75,7 @@ class LTLVISMetric(BaseMetric):
         self._per_class_file = per_class_file and Path(per_class_file)
         if per_class_file and self._per_class_file.suffix not in (".json", ".csv"):
             raise ValueError(f"per_class_file must end in .json or .csv, got {per_class_file!r}")
+        self._results_file = results_file
         self._fixed_ap = fixed_ap
         self._engine = load_engine(engine)
         self._annotations = LVISAnnotations(ann_file, backend_args)
@@ -133,10 +137,13 @@ class LTLVISMetric(BaseMetric):
         start = time.perf_counter()
         by_id = {image.image_id: image for image in results}
         images = [by_id[image_id] for image_id in sorted(by_id)]
-        truth = self._annotations.json_bytes(by_id)
+        truth, category_ids = self._annotations.json_bytes(by_id), self._annotations.category_ids
+        by_rule = self._by_rule(images)
+        if self._results_file:
+            write_lvis_results(by_rule[""], category_ids, self._results_file)
         tables = {
-            (iou_type, rule): self._engine(truth, chosen, self._annotations.category_ids, iou_type)
-            for rule, chosen in self._by_rule(images).items()
+            (iou_type, rule): self._engine(truth, chosen, category_ids, iou_type)
+            for rule, chosen in by_rule.items()
             for iou_type in self._iou_types
         }
         if self._per_class_file:

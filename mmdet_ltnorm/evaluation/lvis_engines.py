@@ -40,21 +40,48 @@ def vernier_tables(
     iou_type: str,
 ) -> Tables:
     """Score the counted detections of ``images``; ``category_ids`` gives each label's category."""
+    grid = _vernier_grid(gt_json, images, category_ids, iou_type)
+    table = grid.accumulate([_NO_LIMIT])
+    return Tables(np.asarray(table.precision)[..., 0], np.asarray(table.recall)[..., 0])
+
+
+def vernier_cells(
+    gt_json: bytes,
+    images: Sequence[ImageDetections],
+    category_ids: NDArray[np.int64],
+    iou_type: str,
+) -> list[dict[str, Any] | None]:
+    """Return lvis-api's ``eval_imgs`` of all areas, by category id, then image id.
+
+    Those are the matches of one category in one image, None where neither has anything.
+    """
+    areas = _import_vernier().Breakdown.from_ranges("area", [("all", 0, 1e10)])
+    options = dict(area_ranges=areas, retain_meta=True)
+    return _vernier_grid(gt_json, images, category_ids, iou_type, **options).eval_imgs()
+
+
+def _vernier_grid(
+    gt_json: bytes,
+    images: Sequence[ImageDetections],
+    category_ids: NDArray[np.int64],
+    iou_type: str,
+    retain_meta: bool = False,
+    **options: Any,
+) -> Any:
     core = _import_vernier()
     masks = iou_type == "segm"
     evaluate = core.evaluate_segm_grid if masks else core.evaluate_bbox_grid
-    grid = evaluate(
+    return evaluate(
         core.CocoDataset.from_lvis_json(gt_json),
         [_vernier_input(image, category_ids, masks) for image in images],
         parity_mode="strict",
         max_dets_per_image=_NO_LIMIT,
         use_cats=True,
-        retain_meta=False,
+        retain_meta=retain_meta,
         # A mask is small or large by its own area; mmdet goes by the area of its box.
         dt_area="mask" if masks else "bbox",
+        **options,
     )
-    table = grid.accumulate([_NO_LIMIT])
-    return Tables(np.asarray(table.precision)[..., 0], np.asarray(table.recall)[..., 0])
 
 
 def _vernier_input(

@@ -154,14 +154,20 @@ def _finish(run: Run, returncode: int) -> str:
     if returncode:
         how = f"signal {-returncode}" if returncode < 0 else f"exit code {returncode}"
         return f"failed with {how}, see {run.work_dir / 'train.log'}"
-    # mmengine validates after the last epoch whatever the interval, so the last record is its.
-    validations = [r for r in read_scalars(run.work_dir) if "loss" not in r and "step" in r]
-    if not validations:
+    scores = last_scores(run.work_dir)
+    if not scores:
         return f"has ended without a validation, see {run.work_dir / 'train.log'}"
-    timing = ("step", "time", "data_time")
-    scores = {name: float(v) for name, v in validations[-1].items() if name not in timing}
     run.note(scores)
     return ", ".join(f"{name.split('/')[-1]} {value:.1f}" for name, value in scores.items())
+
+
+def last_scores(work_dir: str | Path) -> dict[str, float]:
+    """Return the scores of the last validation in a work directory, none before the first."""
+    # mmengine validates after the last epoch whatever the interval, so the last record is its.
+    validations = [r for r in read_scalars(work_dir) if "loss" not in r and "step" in r]
+    timing = ("step", "time", "data_time")
+    last = validations[-1] if validations else {}
+    return {name: float(value) for name, value in last.items() if name not in timing}
 
 
 def _collect(runs: Sequence[Run]) -> Results:

@@ -1,0 +1,46 @@
+"""AP and APr/c/f of any weighting of the test images."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmdet_ltnorm.analysis.groups import group_means
+from mmdet_ltnorm.evaluation.lvis import PER_IMAGE
+from mmdet_ltnorm.evaluation.lvis_annotations import LVISAnnotations
+from mmdet_ltnorm.evaluation.lvis_matches import ClassMatches, lvis_matches
+from mmdet_ltnorm.evaluation.lvis_results import read_lvis_results
+
+
+class DetectionScores:
+    """``LTLVISMetric``'s AP and APr/c/f, of matches by category.
+
+    Args:
+        frequency: r, c or f of each category, in the order of the matches.
+    """
+
+    def __init__(self, matches: Sequence[ClassMatches], frequency: Sequence[str]) -> None:
+        self._matches = matches
+        letters = np.array(frequency)
+        groups = {f"AP{letter}": np.flatnonzero(letters == letter) for letter in "rcf"}
+        self._groups = {"AP": np.arange(len(letters)), **groups}
+
+    def __call__(self, weights: NDArray[np.int32]) -> dict[str, NDArray[np.float64]]:
+        """Return percentages for each row of weights, means over the classes with objects there."""
+        of_class = [matches.average_precision(weights) for matches in self._matches]
+        return group_means(100 * np.stack(of_class, axis=1), self._groups)
+
+
+def detection_scores(file: str | Path, annotations: LVISAnnotations) -> dict[str, DetectionScores]:
+    """Match a file of lvis-api's results to the annotations, for ``box`` and ``mask``."""
+    found = read_lvis_results(file, annotations, PER_IMAGE)
+    truth = annotations.json_bytes(annotations.size)
+    by_id = np.argsort(annotations.category_ids)
+    frequency = [annotations.categories[label]["frequency"] for label in by_id]
+    return {
+        {"bbox": "box", "segm": "mask"}[kind]: DetectionScores(
+            lvis_matches(truth, images, annotations.category_ids, kind), frequency
+        )
+        for kind, images in found.items()
+    }

@@ -1,0 +1,145 @@
+"""The pictures of a report: curves from the logs, analyses from the checkpoints."""
+
+import base64
+import struct
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from mmdet_ltnorm.analysis import commands
+from mmdet_ltnorm.analysis.pictures import COLUMN, DPI, line_looks, picture, shared_legend
+from mmdet_ltnorm.analysis.trained import Trained
+from mmdet_ltnorm.norms import CBN
+from mmdet_ltnorm.report.runs import LoggedRun
+
+Runs = Mapping[str, Mapping[int, LoggedRun]]
+ANALYSES = {
+    "confusion": "Confusion, and accuracy by training samples",
+    "gamma": "Effective γ and β",
+    "features": "Features by group",
+    "channels": "Channels of the tail and of the head",
+    "attention": "Attention for a rare and a frequent class",
+    "components": "Components of CBN",
+}
+
+
+class Picture(NamedTuple):
+    """A PNG as a data address, and its width in columns of a paper."""
+
+    address: str
+    columns: float
+
+
+@dataclass
+class Figure:
+    """A titled part of the page: pictures and what they say, or the reason why there are none.
+
+    ``words`` are paragraphs of lines, and tables as lists of rows.
+    """
+
+    title: str
+    pictures: list[Picture] = field(default_factory=list)
+    words: list[str | list[list[str]]] = field(default_factory=list)
+    reason: str = ""
+
+
+def curves(runs: Runs, metrics: Sequence[str]) -> Iterator[Figure]:
+    """Yield losses, the scores over training if there are several, and NBN's magnitude."""
+    yield _drawn("Training loss", partial(_draw, runs, "loss", "iter", "training loss"))
+    for metric in metrics[:1] + metrics[-1:]:
+        if any(len(_points(run, metric, "step")) > 1 for run in _all(runs)):
+            yield _drawn(
+                f"{metric} over training", partial(_draw, runs, metric, "step", f"{metric}, %")
+            )
+    logged = {
+        label: run.work_dir
+        for label, run in _by_label(runs).items()
+        if any(name.endswith("magnitude") for record in run.records for name in record)
+    }
+    if logged:
+        yield _drawn("NBN's magnitude g", partial(commands.magnitude, logged))
+    else:
+        yield Figure("NBN's magnitude g", reason="no run has NBN layers whose g was logged")
+
+
+def analyses(runs: Runs) -> Iterator[Figure]:
+    """Yield every analysis of one run of each config, that of the smallest seed."""
+    models, reason = {}, ""
+    for name, by_seed in runs.items():
+        run = by_seed[min(by_seed)]
+        if run.checkpoint is None:
+            reason = f"{run.work_dir} has no checkpoint"
+            continue
+        models[name] = Trained(run.config, run.checkpoint)
+    for name, title in ANALYSES.items():
+        chosen = models
+        if name == "components":
+            chosen = {k: v for k, v in models.items() if _has_cbn(v)}
+        if chosen:
+            yield _drawn(title, partial(getattr(commands, name), chosen))
+        else:
+            yield Figure(title, reason="no run has CBN layers" if models else reason)
+
+
+def _drawn(title: str, draw: Callable[[Path], str | None]) -> Figure:
+    """Draw into a folder for a moment, and keep the pictures; say why if it cannot be drawn."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            words = draw(Path(folder)) or ""
+        except (FileNotFoundError, TypeError, ValueError) as error:
+            return Figure(title, reason=str(error))
+        pictures = [_inline(path.read_bytes()) for path in sorted(Path(folder).glob("*.png"))]
+    return Figure(title, pictures, list(_blocks(words)))
+
+
+def _inline(png: bytes) -> Picture:
+    (pixels,) = struct.unpack(">I", png[16:20])  # a PNG begins with its header
+    address = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    return Picture(address, pixels / DPI / COLUMN)
+
+
+def _blocks(text: str) -> Iterator[str | list[list[str]]]:
+    """Yield the paragraphs of a text, its Markdown tables as rows of cells without the rule."""
+    for block in text.split("\n\n"):
+        lines = block.splitlines()
+        if lines and lines[0].startswith("|"):
+            rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+            yield [rows[0], *rows[2:]]
+        elif lines:
+            yield block
+
+
+def _draw(runs: Runs, key: str, axis: str, label: str, out: Path) -> None:
+    """Draw a logged number of all runs; the seeds of a config share its look."""
+    factor = 100 if key.startswith("lvis/") else 1
+    with picture(out / "curves.png", 2.2) as figure:
+        axes = figure.subplots()
+        for name, look in line_looks(runs):
+            for index, run in enumerate(runs[name].values()):
+                points = [(x, factor * y) for x, y in _points(run, key, axis)]
+                if points:
+                    style = {**look, "label": None if index else name, "linewidth": 0.8}
+                    axes.plot(*zip(*points, strict=True), **style)
+        axes.set_xlabel({"iter": "iteration", "step": "epoch"}[axis])
+        axes.set_ylabel(label)
+        shared_legend(figure, axes)
+
+
+def _points(run: LoggedRun, key: str, axis: str) -> list[tuple[float, float]]:
+    return [(r[axis], r[key]) for r in run.records if key in r and axis in r]
+
+
+def _all(runs: Runs) -> Iterator[LoggedRun]:
+    return (run for by_seed in runs.values() for run in by_seed.values())
+
+
+def _by_label(runs: Runs) -> dict[str, LoggedRun]:
+    """Return the first run of each config."""
+    return {name: by_seed[min(by_seed)] for name, by_seed in runs.items()}
+
+
+def _has_cbn(trained: Trained) -> bool:
+    return any(isinstance(module, CBN) for module in trained.model.modules())

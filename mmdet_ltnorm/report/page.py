@@ -1,0 +1,100 @@
+"""The page itself: everything it shows, put into its template."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+# torch itself needs Jinja, so it is always there.
+from jinja2 import Environment, StrictUndefined
+
+import mmdet_ltnorm
+from mmdet_ltnorm.report import figures
+from mmdet_ltnorm.report.runs import LoggedRun, config_differences, facts, find_runs, scores
+from mmdet_ltnorm.report.template import TEMPLATE
+from mmdet_ltnorm.sweep import Estimate, Results, difference, means
+
+ACCURACIES = [f"accuracy/{group}" for group in ("all", "many", "medium", "few")]
+LVIS = [f"lvis/{kind}_AP{letter}" for kind in ("bbox", "segm") for letter in ("", *"rcf")]
+
+
+def write_html(folders: Sequence[str | Path], out: str | Path) -> list[str]:
+    """Write a page about the runs in and below the folders; return what it had to leave out.
+
+    The page needs no other file and runs no script.
+
+    Raises:
+        ValueError: what :func:`find_runs` raises.
+    """
+    runs = find_runs(folders)
+    results = scores(runs)
+    metrics = _metrics(results)
+    firsts = {name: by_seed[min(by_seed)] for name, by_seed in runs.items()}
+    drawn = {
+        "Curves": list(figures.curves(runs, metrics)),
+        "Inside one model of each config": list(figures.analyses(runs)),
+    }
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    page = environment.from_string(TEMPLATE).render(
+        version=mmdet_ltnorm.__version__,
+        title=_title(list(runs)),
+        names=list(runs),
+        runs=[
+            (name, seed, run.work_dir, len(results[name][seed]) > 0)
+            for name, by_seed in runs.items()
+            for seed, run in sorted(by_seed.items())
+        ],
+        facts=facts(list(firsts.values())),
+        differences=config_differences(list(firsts.values())),
+        measure="AP, %" if any(metric in LVIS for metric in metrics) else "accuracy, %",
+        metrics=[metric.rpartition("/")[2] for metric in metrics],
+        means=[(name, *_row(results, name, metrics)) for name in runs],
+        gaps=list(_gaps(results, metrics)),
+        sections=drawn,
+        environments=_environments(firsts),
+    )
+    Path(out).write_text(page, encoding="utf-8")
+    return [f"{part.title}: {part.reason}" for p in drawn.values() for part in p if part.reason]
+
+
+def _title(names: Sequence[str]) -> str:
+    if len(names) <= 3:
+        return ", ".join(names)
+    return f"{names[0]} and {len(names) - 1} other configs"
+
+
+def _metrics(results: Results) -> list[str]:
+    """Return the scores of groups that the runs have, of classifiers or of detectors."""
+    known = {key for runs in results.values() for row in runs.values() for key in row}
+    return [metric for metric in (*ACCURACIES, *LVIS) if metric in known]
+
+
+def _row(results: Results, name: str, metrics: Sequence[str]) -> tuple[int, list[str]]:
+    found = [means(results, metric)[name] for metric in metrics]
+    return len(results[name]), [_cell(estimate, ".1f") for estimate in found]
+
+
+def _gaps(results: Results, metrics: Sequence[str]) -> Iterator[tuple[str, int, list[str]]]:
+    """Yield the paired differences of the other configs from the first; they need a common seed."""
+    first, *others = results
+    for name in others:
+        found = [difference(results, metric, name, first) for metric in metrics]
+        if found and found[0].n:
+            yield f"{name} − {first}", found[0].n, [_cell(each, "+.1f") for each in found]
+
+
+def _cell(estimate: Estimate, form: str) -> str:
+    """Return a mean with its spread, alone where one run has none."""
+    return estimate.text(form).removesuffix(" ± n/a")
+
+
+def _environments(runs: Mapping[str, LoggedRun]) -> list[tuple[list[str], dict[str, Any]]]:
+    """Return the environments of the runs, each once with the names it is of."""
+    found: list[tuple[list[str], dict[str, Any]]] = []
+    for name, run in runs.items():
+        environment = run.environment()
+        same = next((names for names, other in found if other == environment), None)
+        if same is None:
+            found.append(([name], environment))
+        else:
+            same.append(name)
+    return found

@@ -1,0 +1,176 @@
+"""The runs that a report is about, and what differs between their configs."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from mmdet_ltnorm.analysis import read_scalars
+from mmdet_ltnorm.engine.resume import latest_complete_checkpoint
+from mmdet_ltnorm.sweep import Results, last_scores
+
+# Of a run, not of its config.
+OWN = ("work_dir", "filename", "launcher", "load_from", "resume", "experiment_name")
+SEED = "randomness.seed"
+FACTS = {
+    "model": "model.type",
+    "backbone": "model.backbone.type",
+    "training set": "train_dataloader.dataset.type",
+    "batch size": "train_dataloader.batch_size",
+    "epochs": "train_cfg.max_epochs",
+    "iterations": "train_cfg.max_iters",
+    "optimizer": "optim_wrapper.optimizer.type",
+    "learning rate": "optim_wrapper.optimizer.lr",
+    "weight decay": "optim_wrapper.optimizer.weight_decay",
+}
+
+
+@dataclass
+class LoggedRun:
+    """A run by its work directory, with the config that mmengine dumped there."""
+
+    work_dir: Path
+    config: Path
+
+    @cached_property
+    def entries(self) -> dict[str, str]:
+        """The config's leaves by dotted key, as text."""
+        return _unwrapped(dict(_leaves(Config.fromfile(self.config).to_dict())))
+
+    @property
+    def seed(self) -> int:
+        """The run's seed, 0 if the config has none."""
+        return int(self.entries.get(SEED, 0))
+
+    @property
+    def checkpoint(self) -> str | None:
+        """The newest whole checkpoint."""
+        return latest_complete_checkpoint(self.work_dir)
+
+    @cached_property
+    def records(self) -> list[dict[str, Any]]:
+        """What was logged."""
+        return read_scalars(self.work_dir)
+
+    def settings(self) -> dict[str, str]:
+        """Return the entries that make the config, whatever the seed and the work directory."""
+        return {
+            key: value
+            for key, value in self.entries.items()
+            if key != SEED and key.partition(".")[0] not in OWN
+        }
+
+    def environment(self) -> dict[str, str]:
+        """Return what mmengine's log says about the machine and its packages."""
+        logs = sorted(self.work_dir.glob("*/*.log"))
+        text = logs[-1].read_text(errors="replace") if logs else ""
+        block = text.partition("System environment:")[2].partition("Runtime environment:")[0]
+        pairs = (line.strip().partition(": ") for line in block.splitlines() if line[:5].isspace())
+        found = {key: value for key, _, value in pairs if value and not key.startswith("- ")}
+        return {key: value for key, value in found.items() if "seed" not in key}
+
+
+def find_runs(folders: Sequence[str | Path]) -> dict[str, dict[int, LoggedRun]]:
+    """Return the runs in and below the folders by the name of their config and by seed.
+
+    Configs of one name that differ in more than the seed are told apart by their folder.
+
+    Raises:
+        ValueError: a folder has no run with a config, or two runs are of one config and seed.
+    """
+    runs = [run for folder in folders for run in _runs_below(Path(folder))]
+    variants: dict[str, list[LoggedRun]] = {}
+    for run in runs:
+        known = variants.setdefault(run.config.stem, [])
+        if all(run.settings() != other.settings() for other in known):
+            known.append(run)
+    named: dict[str, dict[int, LoggedRun]] = {}
+    for run in runs:
+        like = variants[run.config.stem]
+        first = next(other for other in like if other.settings() == run.settings())
+        name = run.config.stem if len(like) == 1 else f"{run.config.stem} in {first.work_dir}"
+        by_seed = named.setdefault(name, {})
+        if run.seed in by_seed:
+            raise ValueError(
+                f"{by_seed[run.seed].work_dir} and {run.work_dir} are runs of one config with the "
+                f"same seed {run.seed}: give one of them"
+            )
+        by_seed[run.seed] = run
+    return named
+
+
+def _runs_below(folder: Path) -> Iterator[LoggedRun]:
+    work_dirs = sorted({path.parents[2] for path in folder.rglob("vis_data/scalars.json")})
+    if not work_dirs:
+        raise ValueError(f"{folder} has no run in it: expected the work dir of tools/train.py")
+    for work_dir in work_dirs:
+        configs = sorted(work_dir.glob("*.py"), key=lambda path: path.stat().st_mtime)
+        if not configs:
+            raise ValueError(f"{work_dir} has no config, which training writes there")
+        yield LoggedRun(work_dir, configs[-1])
+
+
+def scores(runs: Mapping[str, Mapping[int, LoggedRun]]) -> Results:
+    """Return the scores of each run's last validation; LVIS's as percentages, as the others."""
+    return {
+        name: {
+            seed: {
+                key: 100 * value if key.startswith("lvis/") else value
+                for key, value in last_scores(run.work_dir).items()
+            }
+            for seed, run in by_seed.items()
+        }
+        for name, by_seed in runs.items()
+    }
+
+
+def facts(runs: Sequence[LoggedRun]) -> dict[str, str]:
+    """Return in a few words what all runs have in common."""
+    found = {}
+    for name, key in FACTS.items():
+        values = {run.entries.get(key) for run in runs}
+        if len(values) == 1 and None not in values:
+            found[name] = values.pop().strip("'")
+    return found
+
+
+def config_differences(runs: Sequence[LoggedRun]) -> list[tuple[str, list[str]]]:
+    """Return the settings that are not the same in all runs, with each run's; "–" for none."""
+    settings = [run.settings() for run in runs]
+    keys = dict.fromkeys(key for each in settings for key in each)
+    rows = [(key, [each.get(key, "–") for each in settings]) for key in keys]
+    # Testing is most often a copy of validation.
+    shown = [row for row in rows if not row[0].startswith("test_") or "test_cfg" in row[0]]
+    return [row for row in shown if len(set(row[1])) > 1]
+
+
+def _unwrapped(entries: Mapping[str, str]) -> dict[str, str]:
+    """Name the entries of a backbone in LTNormBackbone as those of one that is not."""
+    outer, inner = "model.backbone.", "model.backbone.backbone."
+    if entries.get(f"{outer}type") != "'LTNormBackbone'":
+        return dict(entries)
+    renamed = {}
+    for key, value in entries.items():
+        if key.startswith(inner):
+            key = outer + key.removeprefix(inner)
+        elif key.startswith(outer):
+            key = f"model.LTNormBackbone.{key.removeprefix(outer)}"
+        renamed[key] = value
+    del renamed["model.LTNormBackbone.type"]
+    return renamed
+
+
+def _leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield dotted keys with the text of what they hold; a list of plain values is one entry."""
+    if isinstance(value, Mapping) and value:
+        items: Any = value.items()
+    elif isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
+        items = enumerate(value)
+    else:
+        yield prefix, repr(value)
+        return
+    for key, inner in items:
+        yield from _leaves(inner, f"{prefix}.{key}" if prefix else str(key))
