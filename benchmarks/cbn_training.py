@@ -200,7 +200,7 @@ def draw(
         axes.set_xticks(range(len(METHODS)), METHODS.values(), rotation=35, ha="right", fontsize=8)
         axes.set_title(f"{DATA[data]}, ResNet-{depth}", fontsize=10)
         axes.grid(axis="y", alpha=0.3)
-    figure.axes[0].set_ylabel("test accuracy (%), one circle a seed, bar: mean")
+    figure.axes[0].set_ylabel("test accuracy, %")
     figure.savefig(out, dpi=150)
 
 

@@ -195,6 +195,10 @@ def test_the_tool_says_what_the_interval_says(tmp_path, monkeypatch, capsys):
         ([dict(image_id=4, category_id=2, score=1)], "without 'bbox' and entries without 'segm"),
         ([dict(image_id=4, score=1, bbox=[0, 0, 1, 1])], "lvis-api's format: KeyError.*category"),
         ([dict(image_id=4, category_id=2, score=math.nan, bbox=[0, 0, 1, 1])], "not finite"),
+        (
+            [dict(image_id=4, category_id=2, score=1, segmentation=dict(size=[9, 9], counts=[81]))],
+            "lvis-api's format: AttributeError",
+        ),
         (dict(label=[1]), "one has detections, the other classified samples"),
     ],
 )

@@ -59,7 +59,7 @@ def read_lvis_results(
     columns = _Columns()
     try:
         content = json.loads(Path(file).read_bytes(), object_hook=columns.take)
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+    except (AttributeError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"{file} has no results in lvis-api's format: {error!r}") from error
     if not isinstance(content, list):
         raise ValueError(f"{file} has no results in lvis-api's format: expected a list of them")

@@ -68,9 +68,10 @@ class LoggedRun:
         logs = sorted(self.work_dir.glob("*/*.log"))
         text = logs[-1].read_text(errors="replace") if logs else ""
         block = text.partition("System environment:")[2].partition("Runtime environment:")[0]
-        pairs = (line.strip().partition(": ") for line in block.splitlines() if line[:5].isspace())
-        found = {key: value for key, _, value in pairs if value and not key.startswith("- ")}
-        return {key: value for key, value in found.items() if "seed" not in key}
+        lines = (line.strip() for line in block.splitlines() if line[:4].isspace())
+        pairs = (line.partition(": ") for line in lines)
+        left_out = ("numpy_random_seed", "PyTorch compiling details")
+        return {key: value for key, _, value in pairs if value and key not in left_out}
 
 
 def find_runs(folders: Sequence[str | Path]) -> dict[str, dict[int, LoggedRun]]:
