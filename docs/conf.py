@@ -1,5 +1,8 @@
 """Sphinx's settings. `make docs` builds the site; it loads nothing from elsewhere."""
 
+import re
+
+from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.application import Sphinx
 from sphinx.writers.html5 import HTML5Translator
@@ -13,13 +16,12 @@ version = release = mmdet_ltnorm.__version__
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",  # the docstrings' Args and Raises
     "sphinx.ext.viewcode",
     "sphinx_copybutton",
 ]
 myst_enable_extensions = ["colon_fence", "dollarmath", "deflist"]
 myst_heading_anchors = 3
-suppress_warnings = ["myst.xref_missing"]
-nitpicky = False
 
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
@@ -33,23 +35,21 @@ html_math_renderer = "mathml"
 exclude_patterns = ["_build"]
 
 
-def inline_math(writer: HTML5Translator, node) -> None:
-    """Write a formula within a line as MathML, which browsers draw themselves."""
-    writer.body.append(tex2mathml(node.astext(), as_block=False))
-    raise_skip()
+def mathml(tex: str, as_block: bool) -> str:
+    """Turn a formula into MathML, which browsers draw themselves and whose brackets they size."""
+    return tex2mathml(re.sub(r"\\[Bb]ig[glr]*(?![A-Za-z])", "", tex), as_block=as_block)
 
 
-def display_math(writer: HTML5Translator, node) -> None:
-    """Write a displayed formula as MathML."""
-    writer.body.append(f'<div class="math">{tex2mathml(node.astext(), as_block=True)}</div>')
-    raise_skip()
+def inline_math(writer: HTML5Translator, node: nodes.math) -> None:
+    """Write a formula within a line."""
+    writer.body.append(mathml(node.astext(), as_block=False))
+    raise nodes.SkipNode
 
 
-def raise_skip() -> None:
-    """Tell docutils that the node is done."""
-    from docutils.nodes import SkipNode
-
-    raise SkipNode
+def display_math(writer: HTML5Translator, node: nodes.math_block) -> None:
+    """Write a displayed formula."""
+    writer.body.append(f'<div class="math">{mathml(node.astext(), as_block=True)}</div>')
+    raise nodes.SkipNode
 
 
 def setup(app: Sphinx) -> None:
