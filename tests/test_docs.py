@@ -43,7 +43,8 @@ def write_miniature(name, **options):
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
     """A folder that looks like a clone, with small networks from scratch on small images."""
-    (tmp_path / "tools").symlink_to(ROOT / "tools")
+    for name in "tools", "mmdet_ltnorm":
+        (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / "configs" / "_base_").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     size = {"train_dataloader.dataset.pipeline.1.size": 32}
