@@ -33,10 +33,13 @@ html_css_files = ["ltnorm.css"]
 html_math_renderer = "mathml"
 exclude_patterns = ["_build"]
 
+# Of brackets and sums: docutils knows few of these commands, and browsers choose well.
+SIZES = re.compile(r"\\([Bb]ig[glr]*|textstyle)(?![A-Za-z])")
+
 
 def mathml(tex: str, as_block: bool) -> str:
-    """Turn a formula into MathML, which browsers draw themselves and whose brackets they size."""
-    return tex2mathml(re.sub(r"\\[Bb]ig[glr]*(?![A-Za-z])", "", tex), as_block=as_block)
+    """Turn a formula into MathML, which browsers draw themselves."""
+    return tex2mathml(SIZES.sub("", tex), as_block=as_block)
 
 
 def inline_math(writer: HTML5Translator, node: nodes.math) -> None:
