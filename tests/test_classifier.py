@@ -176,7 +176,7 @@ class Counted:
 
 def runner(model, dataset=Counted, loop=None):
     loader = SimpleNamespace(dataset=dataset)
-    return SimpleNamespace(model=model, train_dataloader=loader, train_loop=loop)
+    return SimpleNamespace(model=model, train_dataloader=loader, train_loop=loop, val_loop=None)
 
 
 class TellMe(nn.Module):
@@ -220,11 +220,33 @@ def test_a_test_run_counts_the_training_set_without_reading_an_image():
     dataset = dict(type="DigitsLT", imbalance_factor=50, pipeline=[dict(type="NoTransform")])
     wrapped = dict(type="RepeatDataset", times=2, dataset=dataset)
     loop = SimpleNamespace(evaluator=SimpleNamespace(metrics=[metric, object()]))
+    loop.dataloader = SimpleNamespace(dataset=Counted)
     run = SimpleNamespace(model=nn.Sequential(loss), test_loop=loop)
     run.cfg = dict(train_dataloader=dict(dataset=wrapped))
     ClassCountsHook().before_test(run)
     assert loss.counts == metric.counts
     assert (len(loss.counts), loss.counts[0], loss.counts[-1]) == (10, 100, 2)
+
+
+@pytest.mark.parametrize(
+    ("tested", "message"),
+    [
+        ("ab", r"2 classes are not the training set's 3: only one of them has \['c'\]\. Give both"),
+        ("abcd", r"4 classes .* only one of them has \['d'\]"),
+        ("bac", "the order differs. Give both metainfo"),
+    ],
+)
+def test_a_test_set_with_other_classes_is_refused_before_training(tested, message):
+    def counted(names):
+        return SimpleNamespace(class_counts=[6, 3, 1], metainfo={"classes": tuple(names)})
+
+    run = runner(nn.Identity(), counted("abc"))
+    run.val_loop, run.val_dataloader = object(), SimpleNamespace(dataset=counted(tested))
+    with pytest.raises(ValueError, match=message):
+        ClassCountsHook().before_train(run)
+    for same in "abc", "012", "":  # a list's classes are numbers
+        run.val_dataloader.dataset = counted(same)
+        ClassCountsHook().before_train(run)
 
 
 def test_a_test_run_without_a_training_set_says_so():

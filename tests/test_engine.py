@@ -78,6 +78,12 @@ def test_other_data_sets_are_not_told_about_lvis(tmp_path):
         check_data_files({"loader": dict(dataset=dataset)}, "loader")
 
 
+def test_a_missing_folder_of_images_is_named(tmp_path):
+    dataset = dict(type="ImageFolder", data_root=str(tmp_path / "train"))
+    with pytest.raises(FileNotFoundError, match=f"loader: {tmp_path}/train does not exist"):
+        check_data_files({"loader": dict(dataset=dataset)}, "loader")
+
+
 def test_present_remote_generated_and_absent_data_pass(mini_lvis, tmp_path):
     remote = lvis_loader(tmp_path)
     remote["dataset"]["backend_args"] = dict(backend="petrel")

@@ -71,8 +71,20 @@ def test_a_folder_without_classes_is_refused(tmp_path):
     (tmp_path / "n01").mkdir()
     with pytest.raises(FileNotFoundError, match=f"{tmp_path} has no folders with images"):
         ImageFolder(data_root=str(tmp_path))
-    with pytest.raises(FileNotFoundError, match="nowhere"):
+    with pytest.raises(FileNotFoundError, match="the folder .*nowhere does not exist"):
         ImageFolder(data_root=str(tmp_path / "nowhere"))
+
+
+def test_named_classes_number_the_folders_and_hidden_files_are_left_out(tmp_path):
+    for name in "dog/1.png", "cat/1.png", "cat/.DS_Store", ".cache/1.png":
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert ImageFolder(data_root=str(tmp_path)).metainfo["classes"] == ("cat", "dog")
+    named = dict(classes=("dog", "bird", "cat"))
+    dataset = ImageFolder(data_root=str(tmp_path), metainfo=named)
+    assert dataset.class_counts == [1, 0, 1] and dataset.get_labels().tolist() == [0, 2]
+    with pytest.raises(ValueError, match=r"classes do not name: \['cat'\]"):
+        ImageFolder(data_root=str(tmp_path), metainfo=dict(classes=("dog", "bird")))
 
 
 @pytest.mark.parametrize("line", ["no_label.png", "1.png x", "1.png -1", "1.png 3", "", " 1"])

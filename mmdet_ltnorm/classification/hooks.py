@@ -19,8 +19,8 @@ class ClassCountsHook(Hook):
     training set without loading an image.
 
     Raises:
-        ValueError: the training set does not know its counts, or a head, loss or metric is made for
-            another number of classes.
+        ValueError: the training set does not know its counts, a head, loss or metric is made for
+            another number of classes, or the test set names other classes, or in another order.
     """
 
     def __init__(self) -> None:
@@ -28,8 +28,10 @@ class ClassCountsHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Count, and tell the losses."""
-        self._counts = class_counts(runner.train_dataloader.dataset)
+        self._count(runner.train_dataloader.dataset)
         self._tell_model(runner)
+        if runner.val_loop is not None:
+            self._check_names(runner.val_dataloader.dataset)
 
     def before_val(self, runner: Runner) -> None:
         """Tell the metrics, and outside of training the losses."""
@@ -41,11 +43,28 @@ class ClassCountsHook(Hook):
 
     def _before_evaluation(self, runner: Runner, loop: Any) -> None:
         if self._counts is None:
-            self._counts = class_counts(training_set(runner.cfg))
+            self._count(training_set(runner.cfg))
             self._tell_model(runner)
+        self._check_names(loop.dataloader.dataset)
         for metric in loop.evaluator.metrics:
             if hasattr(metric, "set_class_counts"):
                 metric.set_class_counts(self._counts)
+
+    def _count(self, dataset: Any) -> None:
+        self._counts = class_counts(dataset)
+        self._names = _class_names(dataset)
+
+    def _check_names(self, dataset: Any) -> None:
+        names = _class_names(dataset)
+        # Lists only number their classes, which can be compared with nothing.
+        if names == self._names or any(all(map(str.isdecimal, n)) for n in (names, self._names)):
+            return
+        differing = sorted(set(names) ^ set(self._names))
+        raise ValueError(
+            f"the test set's {len(names)} classes are not the training set's {len(self._names)}: "
+            + (f"only one of them has {differing[:5]}" if differing else "the order differs")
+            + ". Give both metainfo=dict(classes=[...]) with the same names in the same order"
+        )
 
     def _tell_model(self, runner: Runner) -> None:
         for name, module in runner.model.named_modules():
@@ -80,6 +99,11 @@ class LossEpochHook(Hook):
         """Tell the losses."""
         for module in _having(runner.model, "set_epoch"):
             module.set_epoch(runner.epoch, runner.max_epochs)
+
+
+def _class_names(dataset: Any) -> tuple[str, ...]:
+    """Return the names of a data set's classes, none if it has none."""
+    return tuple(map(str, (getattr(dataset, "metainfo", None) or {}).get("classes") or ()))
 
 
 def _having(model: nn.Module, method: str) -> Iterator[nn.Module]:

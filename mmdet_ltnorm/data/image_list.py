@@ -75,21 +75,32 @@ class ImageList(ImageFiles):
 class ImageFolder(ImageFiles):
     """Images in a folder for each class, as ImageNet is unpacked: `<data_root>/<class>/<image>`.
 
-    Classes are numbered in the sorted order of their folders' names, as in ImageNet-LT's lists.
+    Classes are numbered in the sorted order of their folders' names, as in ImageNet-LT's lists, or
+    as `metainfo=dict(classes=...)` orders them, of which some may have no folder. Hidden files are
+    left out.
 
     Raises:
         FileNotFoundError: there is no such folder, or no folder with images in it.
+        ValueError: `metainfo` names the classes, and not all of the folders.
     """
 
     def load_data_list(self) -> list[dict]:
         """List all files of all class folders."""
         root = Path(self.data_root or "")
-        names = sorted(path.name for path in root.iterdir() if path.is_dir())
-        self._metainfo.setdefault("classes", tuple(names))
+        if not root.is_dir():
+            raise FileNotFoundError(f"the folder {root.absolute()} does not exist")
+        folders = [path.name for path in sorted(root.glob("[!.]*")) if path.is_dir()]
+        names = self._metainfo.setdefault("classes", tuple(folders))
+        if unknown := set(folders).difference(names):
+            raise ValueError(
+                f"{root} has folders that metainfo's classes do not name: {sorted(unknown)}"
+            )
         infos = [
             {"img_path": os.path.join(root, name, file), "gt_label": label}
             for label, name in enumerate(names)
+            if name in folders
             for file in sorted(os.listdir(root / name))
+            if not file.startswith(".")
         ]
         if not infos:
             raise FileNotFoundError(f"{root} has no folders with images, one for each class")

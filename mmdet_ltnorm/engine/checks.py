@@ -29,9 +29,12 @@ def check_data_files(cfg: Mapping[str, Any], *loaders: str) -> None:
     """
     for loader in loaders:
         for dataset in _dataset_configs((cfg.get(loader) or {}).get("dataset")):
-            # Remote files, and data sets without an annotation file, are their readers' to find.
+            # Remote files, and data sets of other kinds, are their readers' to find.
             if dataset.get("ann_file") and dataset.get("backend_args") is None:
                 _check_dataset_files(loader, dataset)
+            root = Path(dataset.get("data_root") or "")
+            if dataset.get("type") == "ImageFolder" and not root.is_dir():
+                raise FileNotFoundError(f"{loader}: {root.absolute()} does not exist")
 
 
 def _check_dataset_files(loader: str, dataset: Mapping[str, Any]) -> None:

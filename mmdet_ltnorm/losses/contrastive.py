@@ -21,7 +21,7 @@ def balanced_contrastive_loss(
     averaging). All vectors are scaled to length 1.
 
     The formula has been printed with the sample itself in the denominator, among B_y, though not
-    among the positives. The authors' code leaves it out of both, and of the number |A_y|, as here:
+    among the positives. The authors' code leaves it out of both, and of the number of A_y, as here:
     its constant exp(1/tau), a million, would outweigh all other classes.
 
     Computes in float32 or wider, under autocast too.

@@ -65,7 +65,7 @@ class NormalizedAffine(nn.Module):
 
     @property
     def magnitude(self) -> Tensor:
-        """The shared g: a 0-dim parameter of the last layer in ``sharing``."""
+        """The shared g, a 0-dim parameter of the last layer in ``sharing``."""
         return stored(self.sharing[-1], "magnitude")
 
     @property

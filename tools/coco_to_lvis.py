@@ -1,0 +1,47 @@
+#!/usr/bin/env python
+"""Prepare a COCO-format data set for scores by frequency, as LVIS's.
+
+    python tools/coco_to_lvis.py train.json val.json --out data/own/annotations_lvis
+
+The files get what LVIS's have and COCO's do not: how many training images each category has,
+whether it is rare, common or frequent, and which categories each image does not show.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmdet_ltnorm.data.coco_to_lvis import LVIS_LIMITS, coco_to_lvis
+
+
+def main() -> None:
+    """Convert, and print the categories by their number of images."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("train_file", type=Path, help="annotations to train with, and to count")
+    parser.add_argument("other_files", type=Path, nargs="*", help="annotations to be scored on")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write to")
+    parser.add_argument(
+        "--limits",
+        type=int,
+        nargs=2,
+        default=LVIS_LIMITS,
+        metavar=("RARE", "COMMON"),
+        help="most training images of a rare and of a common category; default 10 100, LVIS's",
+    )
+    args = parser.parse_args()
+    try:
+        categories = coco_to_lvis(args.train_file, args.other_files, args.out, tuple(args.limits))
+    except (FileNotFoundError, ValueError) as error:
+        sys.exit(f"{parser.prog}: {error}")
+    print(f"{'category':24}{'images':>8}{'instances':>11}  frequency")
+    for category in sorted(categories, key=lambda each: -each["image_count"]):
+        counts = f"{category['image_count']:8}{category['instance_count']:11}"
+        print(f"{category['name']:24}{counts}  {category['frequency']}")
+    print(f"\nnum_classes = {len(categories)}")
+    print(f"classes = {[category['name'] for category in categories]}")
+
+
+if __name__ == "__main__":
+    main()
