@@ -2,8 +2,8 @@
 
     python tools/train.py configs/demo/cls_digits_cbn_literal.py
 
-No row in the papers.
-Not measured here.
+No row in the papers. Measured, 5 seeds: 87.7 ± 2.2 (few 86.8 ± 1.8). Paired with cls_digits_bs:
+-0.5 ± 1.5. Mutual information of pixels and components: 0.69 log M.
 """
 
 _base_ = "../_base_/cls_demo_digits.py"
