@@ -14,7 +14,7 @@ endif
 PYTEST = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(PYTHON) -m pytest -n auto --maxprocesses 4
 HOST_TESTS = $(wildcard tests/test_nbn*.py tests/test_surgery*.py tests/test_host*.py)
 
-.PHONY: help setup doctor demo demo-cls test test-slow test-onedl lint bench
+.PHONY: help setup doctor demo demo-cls test test-slow test-onedl lint docs bench
 
 help:
 	@echo "make setup       an environment in .venv; CUDA=1 for the GPU"
@@ -24,6 +24,7 @@ help:
 	@echo "make test-onedl  the tests of norms and surgery against the onedl-* packages"
 	@echo "make lint        ruff"
 	@echo "make bench       time and memory of norms, losses, data and LVIS evaluation"
+	@echo "make docs        the documentation as a site in build/docs"
 	@echo "make doctor      what is wrong with the environment, and what mends it"
 	@echo "PYTHON=python    use the active environment instead of .venv"
 
@@ -58,8 +59,14 @@ lint: $(ready)
 	$(PYTHON) -m ruff check
 	$(PYTHON) -m ruff format --check
 
+docs: $(ready)
+	$(PYTHON) -m pip install --quiet --constraint constraints.txt --editable '.[docs]' --no-build-isolation
+	$(PYTHON) -m sphinx -W -q -b html docs build/docs
+	@echo "See build/docs/index.html"
+
 bench: $(ready)
 	$(PYTHON) benchmarks/norms.py
 	$(PYTHON) benchmarks/lvis_eval.py
 	$(PYTHON) benchmarks/cls_pipeline.py
 	$(PYTHON) benchmarks/seesaw.py
+	$(PYTHON) benchmarks/comparison.py --images 500 --resamples 100

@@ -47,6 +47,13 @@ setup(
             "matplotlib>=3.7",  # curves and drawn predictions
             "scikit-learn>=1.2",  # ships the handwritten digits of Digits-LT
         ],
+        "docs": [  # the pinned versions need Python 3.11
+            "docutils>=0.22",  # formulas as MathML, without a script
+            "furo>=2024.8",
+            "myst-parser>=4",
+            "sphinx>=8",
+            "sphinx-copybutton>=0.5",
+        ],
         "export": ["onnx>=1.16", "onnxruntime>=1.18"],  # folded models outside torch
         "test": ["hypothesis>=6", "pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6"],
     },

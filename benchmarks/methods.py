@@ -8,8 +8,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from mmdet_ltnorm.analysis.pictures import COLOURS, MARKERS, picture, shared_legend
 from mmdet_ltnorm.data import make_shapes_lt
-from mmdet_ltnorm.sweep import plan_runs, plot_sweeps, sweep_table, train_runs, write_report
+from mmdet_ltnorm.sweep import Results, means, plan_runs, sweep_table, train_runs, write_report
 
 METHODS = {
     "ce": "cross entropy",
@@ -20,6 +21,27 @@ METHODS = {
     "bcl": "BCL",
 }
 METRICS = ["accuracy/all", "accuracy/many", "accuracy/medium", "accuracy/few"]
+
+
+def draw(results: Results, out: Path) -> None:
+    """Draw the accuracy of all classes and of the few-shot ones, each method without and with NBN.
+
+    A small mark is a seed, a large one the mean.
+    """
+    with picture(out, 2.6, width=7) as figure:
+        for axes, group in zip(figure.subplots(1, 2), ("all", "few"), strict=True):
+            metric = f"accuracy/{group}"
+            for side, (suffix, label) in enumerate({"": "batch norm", " + NBN": "NBN"}.items()):
+                look = dict(color=COLOURS[side], marker=MARKERS[side], linestyle="none")
+                for place, method in enumerate(METHODS.values()):
+                    x, name = place + 0.3 * (side - 0.5), f"{method}{suffix}"
+                    scores = [by_metric[metric] for by_metric in results[name].values()]
+                    axes.plot([x] * len(scores), scores, **look, alpha=0.4, markeredgewidth=0)
+                    mean = means(results, metric)[name].mean
+                    axes.plot(x, mean, **look, ms=6, label=None if place else label)
+            axes.set_xticks(range(len(METHODS)), METHODS.values(), rotation=25, ha="right")
+            axes.set_ylabel(f"accuracy of {group} classes, %")
+        shared_legend(figure, axes)
 
 
 def main() -> int:
@@ -40,7 +62,7 @@ def main() -> int:
     pairs += [(f"{label} + NBN", label) for label in METHODS.values()]
     table = sweep_table(results, METRICS, pairs)
     (args.out / "table.md").write_text(table + "\n")
-    plot_sweeps({"Shapes-LT": results}, METRICS, args.out / "comparison.png")
+    draw(results, args.out / "comparison.png")
     print(f"\n{table}\n\nMethods: mean ± standard deviation; differences: mean ± standard error.")
     return int(any(len(by_seed) < len(args.seeds) for by_seed in scores.values()))
 

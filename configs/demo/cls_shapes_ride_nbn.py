@@ -2,8 +2,8 @@
 
     python tools/train.py configs/demo/cls_shapes_ride_nbn.py
 
-No row in the papers. Measured, seeds 0 to 2: 79.0 ± 0.8 (many 92.4, medium 77.3, few 67.9). Paired
-with cls_shapes_ride that is -0.4 ± 0.8.
+No row in the papers. Measured, 5 seeds: 79.7 ± 1.1 (few 68.6 ± 1.5). Paired with cls_shapes_ride:
++0.3 ± 0.7 (few +0.1 ± 1.0).
 """
 
 _base_ = "../_base_/cls_demo_shapes_ride.py"
