@@ -415,6 +415,31 @@ def test_a_killed_run_goes_on_with_its_loss_knowing_the_classes(config, data_roo
     assert runner.model.head.loss_cls.class_counts.tolist() == counts
 
 
+@pytest.mark.slow
+@by_name
+def test_a_config_resumes_from_its_own_checkpoint(path, data_roots, tmp_path):
+    cfg = small_and_saving(path, data_roots, tmp_path)
+    cfg.default_hooks.checkpoint.max_keep_ckpts = -1
+    Runner.from_cfg(cfg).train()
+    cfg = small_and_saving(path, data_roots, tmp_path)
+    cfg.load_from, cfg.resume = str(tmp_path / "iter_2.pth"), True
+    runner = Runner.from_cfg(cfg)
+    runner.load_or_resume()
+    assert runner.iter == 2
+    saved = torch.load(cfg.load_from, weights_only=False)["state_dict"]
+    for name, tensor in runner.model.state_dict().items():
+        assert torch.equal(tensor, saved[name]), name
+    if cfg.train_cfg.get("by_epoch"):
+        cfg.train_cfg.max_epochs = 2
+    else:
+        cfg.train_cfg.max_iters = 3
+    cfg.experiment_name += "-on"
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    assert runner.iter > 2
+    assert math.isfinite(runner.message_hub.get_scalar("train/loss").current())
+
+
 def test_a_resumed_ride_run_goes_on_with_its_epoch_and_a_curve_for_each_magnitude(
     data_roots, tmp_path
 ):

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 # On a CPU a tile and what is computed from it should stay in the second-level cache of each thread;
 # elsewhere a tile should be worth the launches of its kernels.
-TILE_BYTES = {"cpu": 2**19}
+TILE_BYTES = {"cpu": 2**20}
 TILE_BYTES_ELSEWHERE = 2**26
 # Runs of adjacent pixels are worth more than the cache up to this length.
 TILE_PIXELS = 2**12
