@@ -1,12 +1,16 @@
 """SplitSeedingHook: which group an image of a detector belongs to, and for how long."""
 
 import json
+import math
 from types import SimpleNamespace
 
 import pytest
 import torch
 from mmdet.registry import DATASETS
+from mmengine.config import Config
+from mmengine.runner import Runner
 from mmengine.structures import InstanceData
+from tiny_mask_rcnn import CONFIGS, tiny_data, tiny_model
 from torch import nn
 
 from mmdet_ltnorm.class_groups import class_counts
@@ -94,3 +98,28 @@ def test_images_are_counted_in_wrapped_data_sets(mini_lvis):
 def test_a_model_without_cbn_is_refused():
     with pytest.raises(ValueError, match="Conv2d has no CBN layers"):
         SplitSeedingHook(iterations=1).before_train(runner(nn.Conv2d(3, 3, 1)))
+
+
+def test_the_lvis_config_trains_split_and_then_whole(mini_lvis, tmp_path, monkeypatch):
+    monkeypatch.setattr(Config, "pretty_text", property(lambda cfg: repr(cfg)))  # takes seconds
+    cfg = Config.fromfile(CONFIGS / "seesaw_cbn_seeded_2x.py")
+    cfg.merge_from_dict({**tiny_model(8), **tiny_data(mini_lvis, image_size=64)})
+    annotations = json.loads((mini_lvis / "annotations" / "lvis_v1_train.json").read_text())
+    names = [category["name"] for category in annotations["categories"]]
+    cfg.train_dataloader.dataset.metainfo = dict(classes=names)
+    cfg.train_dataloader.batch_size = 2
+    cfg.custom_hooks[-1].iterations = 1
+    cfg.train_cfg = dict(type="IterBasedTrainLoop", max_iters=2)
+    for part in ("dataloader", "cfg", "evaluator"):
+        cfg[f"val_{part}"] = cfg[f"test_{part}"] = None
+    cfg.param_scheduler = None
+    cfg.work_dir, cfg.experiment_name = str(tmp_path), "seeded"
+    run = Runner.from_cfg(cfg)
+    layer = run.model.backbone.layer4[1].bn2
+    priors = []
+    layer.register_forward_hook(lambda *_: priors.append(layer.prior.clone()))
+    run.train()
+    assert layer.num_batches_tracked == 2
+    uniform = torch.full((4,), 0.25)
+    assert torch.equal(priors[0], uniform) and not torch.equal(priors[1], uniform)
+    assert math.isfinite(run.message_hub.log_scalars["train/loss"].current())
