@@ -107,9 +107,12 @@ def test_the_loss_its_gradients_and_the_statistics_are_those_of_algorithm_1():
 
 def test_statistics_move_four_times_a_step_and_the_prior_twice():
     model = classifier()
+    layer, priors = model.backbone.layer3[0].bn2, []
+    layer.register_forward_hook(lambda *_: priors.append(layer.prior.clone()))
     model([*views()], samples(), mode="loss")
-    layer = model.backbone.layer3[0].bn2
     assert layer.num_batches_tracked == 4
+    moved = [not torch.equal(one, other) for one, other in zip(priors, priors[1:], strict=False)]
+    assert moved == [False, True, False]  # compound, split, compound, split
 
 
 def test_the_weak_views_build_no_graph():
