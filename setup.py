@@ -1,12 +1,20 @@
 """The package's metadata; versions that were tested together are in constraints.txt."""
 
+import platform
 import re
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import Extension, find_packages, setup
 
 INIT = Path(__file__).with_name("mmdet_ltnorm") / "__init__.py"
 VERSION = re.search(r'^__version__ = "(.+)"$', INIT.read_text(encoding="utf-8"), re.MULTILINE)
+
+# CBN's C++ passes, once for each instruction set that pays (wider ones than AVX2 do not). Optional:
+# where they do not compile, the package installs and does without. OpenMP is compiled for, but not
+# linked: its runtime is the one that torch has loaded, so that there are no two sets of threads.
+CBN_CPU = {"cbn_cpu": []}
+if platform.machine() in ("x86_64", "AMD64"):
+    CBN_CPU["cbn_cpu_avx2"] = ["-mavx2", "-mfma"]
 
 setup(
     name="mmdet_ltnorm",
@@ -14,6 +22,16 @@ setup(
     description="Normalized batch norms for long-tailed recognition with MMDetection",
     license="Apache-2.0",
     packages=find_packages(include=["mmdet_ltnorm", "mmdet_ltnorm.*"]),
+    ext_modules=[
+        Extension(
+            f"mmdet_ltnorm.norms.{name}",
+            ["mmdet_ltnorm/norms/cbn_cpu.cpp"],
+            extra_compile_args=["-std=c++17", "-O3", "-fopenmp", "-Wno-psabi", *flags],
+            language="c++",
+            optional=True,
+        )
+        for name, flags in CBN_CPU.items()
+    ],
     python_requires=">=3.10",  # vernier's and the tested torch's own bound
     # torch, mmengine, mmcv and mmdet are extras on purpose: mmcv's ops fit only the torch they were
     # compiled with, and two kinds of packages install these imports: pip would lay one kind over

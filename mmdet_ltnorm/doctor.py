@@ -20,6 +20,7 @@ PROVIDERS = {
     "mmcv": ("mmcv", "onedl-mmcv", "mmcv-lite"),
     "mmdet": ("mmdet", "onedl-mmdetection"),
 }
+NATIVE = "mmdet_ltnorm.norms.native_cbn"
 
 
 @dataclass(frozen=True)
@@ -185,15 +186,16 @@ def check_torch_load(env: Environment) -> Iterator[Finding]:
 
 def check_package(env: Environment) -> Iterator[Finding]:
     if "mmdet::" in env.errors:
-        yield Finding(
-            f"mmdet's own configs cannot be inherited ({env.errors['mmdet::']})",
-            f"{_install(env, 'mmdet')} --force-reinstall --no-deps",
-        )
+        mend = f"{_install(env, 'mmdet')} --force-reinstall --no-deps"
+        yield Finding(f"mmdet's own configs cannot be inherited ({env.errors['mmdet::']})", mend)
     if "mmdet_ltnorm" in env.errors:
         yield Finding(
             f"mmdet_ltnorm does not import ({env.errors['mmdet_ltnorm']})",
             "pip install -e .  # at the root of the checkout",
         )
+    elif NATIVE in env.errors:
+        problem = f"CBN's C++ passes are {env.errors[NATIVE]}: on a CPU it takes twice as long"
+        yield Finding(problem, "pip install -e .  # again, with g++ there", is_fault=False)
 
 
 CHECKS: tuple[Callable[[Environment], Iterator[Finding]], ...] = (
@@ -224,7 +226,8 @@ def _import_error(module: str) -> str | None:
             config = importlib.import_module("mmengine.config").Config
             config.fromstring("_base_ = 'mmdet::_base_/default_runtime.py'", ".py")
         else:
-            importlib.import_module(module)
+            imported = importlib.import_module(module)
+            return "not built" if module == NATIVE and not imported.library() else None
     except Exception as error:  # a broken package raises anything
         return (str(error).splitlines() or [type(error).__name__])[0]
     return None
@@ -234,7 +237,8 @@ def gather() -> Environment:
     """Describe the running environment, importing what is there."""
     installed = importlib.metadata.distributions()
     versions = {str(d.metadata["Name"]).lower().replace("_", "-"): d.version for d in installed}
-    modules = ("torch", "cv2", "pkg_resources", "mmcv._ext", "mmdet", "mmdet::", "mmdet_ltnorm")
+    modules = ("torch", "cv2", "pkg_resources", "mmcv._ext", "mmdet", "mmdet::")
+    modules += ("mmdet_ltnorm", NATIVE)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         errors = {module: error for module in modules if (error := _import_error(module))}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mmdet_ltnorm.doctor import CHECKS, Environment, diagnose, gather
+from mmdet_ltnorm.doctor import CHECKS, NATIVE, Environment, diagnose, gather
 
 DOCTOR = Path(__file__).parents[1] / "tools" / "doctor.py"
 OPENMMLAB = {"mmengine": "0.10.7", "mmcv": "2.1.0", "mmdet": "3.3.0", "setuptools": "80.10.2"}
@@ -154,6 +154,13 @@ def test_a_torch_that_refuses_training_checkpoints_is_a_note_about_custom_import
     (note,) = diagnose(with_versions(HEALTHY, torch="2.6.0"))
     assert not note.is_fault
     assert "custom_imports" in note.mend
+
+
+def test_cbn_without_its_compiled_passes_is_a_note():
+    (note,) = diagnose(replace(HEALTHY, errors={NATIVE: "not built"}))
+    assert not note.is_fault
+    assert "CBN's C++ passes are not built" in note.problem
+    assert "pip install -e ." in note.mend
 
 
 def test_every_check_finds_something_in_some_simulated_environment():

@@ -9,6 +9,7 @@ from unittest.mock import patch
 
 import pytest
 import torch
+from cbn_passes import assert_close, drawn, poisoned, results
 from cbn_reference import cbn_reference
 
 from mmdet_ltnorm.norms import CBN, mixture, passes, pixels, split_by
@@ -36,65 +37,6 @@ LAYERS = {
     "literal": dict(literal=True),
     "gradient through responsibilities": dict(responsibility_gradient=True),
 }
-TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 1e-2, torch.float16: 1e-3}
-
-
-def drawn(shape, components, dtype, channels_last, device="cpu"):
-    """Return the arguments of all passes, which go through the pixels of ``x``."""
-
-    wide = torch.promote_types(dtype, torch.float32)
-
-    def normal(*size):
-        return torch.randn(size, dtype=wide, device=device)
-
-    x, gradient = normal(*shape) + 3, normal(*shape)
-    if channels_last:
-        x, gradient = (t.to(memory_format=torch.channels_last) for t in (x, gradient))
-    table = components, shape[1]
-    return SimpleNamespace(
-        x=x.to(dtype),
-        gradient=gradient.to(dtype),
-        joint=(normal(components, 1), 0.3 * normal(*table), -0.3 * normal(*table).abs()),
-        tables=(normal(*table), normal(*table), normal(*table)),
-        to_sums=normal(components, 1 + 2 * shape[1]),
-        groups=torch.randint(0, components, (shape[0],), device=device),
-    )
-
-
-def in_double(value):
-    if isinstance(value, torch.Tensor):
-        return value.double() if value.is_floating_point() else value
-    return tuple(map(in_double, value))
-
-
-def results(module, drawn):
-    """Return what each pass makes of the arguments."""
-    x, gradient, tables = drawn.x, drawn.gradient, drawn.tables
-    centre = pixels.centre(drawn.x)
-    weights, sums = module.expectation(x, drawn.joint, centre, None)
-    one_hot, split_sums = module.expectation(x, drawn.joint, centre, drawn.groups)
-    plain, weighted = module.gradient_sums(x, gradient, weights)
-    affine = tables[:2]
-    return dict(
-        weights=weights,
-        sums=sums,
-        one_hot=one_hot,
-        split_sums=split_sums,
-        y=module.mixed_affine(x, weights, *affine),
-        plain=plain,
-        weighted=weighted,
-        to_x=module.input_gradient(x, gradient, weights, *tables),
-        to_logits=module.logit_gradient(x, gradient, weights, centre, affine, drawn.to_sums),
-    )
-
-
-def poisoned(allocate):
-    """Return the function that allocates, with NaN in what it returns."""
-
-    def allocate_poison(*args, **kwargs):
-        return allocate(*args, **kwargs).fill_(torch.nan)
-
-    return allocate_poison
 
 
 def from_kernels(drawn, sizes):
@@ -107,21 +49,6 @@ def from_kernels(drawn, sizes):
         patch.object(torch.Tensor, "new_empty", poisoned(torch.Tensor.new_empty)),
     ):
         return results(triton_cbn, drawn)
-
-
-def assert_close(ours, drawn):
-    """Compare with the matrix products in double precision, and look at format and dtype."""
-    expected = results(pixels, SimpleNamespace(**{k: in_double(v) for k, v in vars(drawn).items()}))
-    for name, result in ours.items():
-        wide = name not in ("y", "to_x")
-        dtype = torch.promote_types(drawn.x.dtype, torch.float32) if wide else drawn.x.dtype
-        largest = expected[name].abs().max().item()
-        torch.testing.assert_close(
-            result.double(), expected[name], rtol=0, atol=TOLERANCE[dtype] * largest, msg=name
-        )
-        assert result.dtype == (torch.float64 if "sums" in name else dtype), name
-    for name in ("y", "to_x"):
-        assert ours[name].stride() == drawn.x.stride()
 
 
 def layer_and_input(split=False, device="cpu", **options):

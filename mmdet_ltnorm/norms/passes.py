@@ -1,11 +1,12 @@
-"""Which code passes over the pixels of a feature map: Triton kernels or matrix products."""
+"""Which code passes over the pixels of a feature map: Triton, C++ or matrix products."""
 
 import functools
 from types import ModuleType
 
+import torch
 from torch import Tensor
 
-from mmdet_ltnorm.norms import pixels
+from mmdet_ltnorm.norms import native_cbn, pixels
 
 # The first that takes a tuple as a kernel's argument.
 OLDEST_TRITON = (3, 3)
@@ -14,12 +15,19 @@ MOST_COMPONENTS = 8
 
 
 def passes_over(x: Tensor, components: int) -> ModuleType:
-    """Return :mod:`~mmdet_ltnorm.norms.triton_cbn` for a GPU's tensor if Triton is there.
+    """Return the module with the fastest passes over a dense tensor; they all have the same.
 
-    Else :mod:`~mmdet_ltnorm.norms.pixels`, whose functions are the same.
+    :mod:`~mmdet_ltnorm.norms.triton_cbn` for a GPU's tensor if Triton is there,
+    :mod:`~mmdet_ltnorm.norms.native_cbn` for a CPU's if its library is there and takes the tensor,
+    else :mod:`~mmdet_ltnorm.norms.pixels`.
     """
-    if x.is_cuda and x.numel() and components <= MOST_COMPONENTS:
+    if x.numel() == 0 or components > MOST_COMPONENTS:
+        return pixels
+    if x.is_cuda:
         return _kernels() or pixels
+    adjacent_channels = x.movedim(1, -1).is_contiguous()
+    if x.is_cpu and x.dtype == torch.float32 and not adjacent_channels and native_cbn.library():
+        return native_cbn
     return pixels
 
 

@@ -1,0 +1,132 @@
+"""The C++ passes compute what the matrix products do, and are used where they can be."""
+
+import ctypes
+import shutil
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+import torch
+from cbn_passes import assert_close, drawn, poisoned, results
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from mmdet_ltnorm.norms import CBN, native_cbn, passes, pixels
+
+FOLDER = Path(native_cbn.__file__).parent
+FAST = torch.backends.cpu.get_cpu_capability() in native_cbn.WITH_AVX2
+RUNNABLE = native_cbn.NAMES[not FAST :]
+needs_library = pytest.mark.skipif(not native_cbn.library(), reason="needs the C++ passes")
+SIZES = st.one_of(st.integers(2, 40), st.just(4200))
+
+
+@pytest.fixture(params=RUNNABLE)
+def library(request):
+    """One of the libraries that run here, in place of the fastest."""
+    path = FOLDER / (request.param + EXTENSION_SUFFIXES[0])
+    if not path.exists():
+        pytest.skip(f"needs {path.name}")
+    found = ctypes.CDLL(str(path))
+    with patch.object(native_cbn, "library", lambda: found):
+        yield found
+
+
+def from_library(arguments):
+    """Return the passes' results, in tensors that were NaN before."""
+    with (
+        patch.object(torch, "empty_like", poisoned(torch.empty_like)),
+        patch.object(torch.Tensor, "new_empty", poisoned(torch.Tensor.new_empty)),
+    ):
+        found = results(native_cbn, arguments)
+    del found["to_logits"]  # the matrix products' own
+    return found
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="needs the compiler that builds them")
+def test_the_passes_are_built_where_there_is_a_compiler():
+    assert native_cbn.library(), "pip install --no-build-isolation -e . builds them"
+
+
+@pytest.mark.parametrize("components", [1, 2, 3, 4, 5, 6, 7, 8])
+@pytest.mark.parametrize("shape", [(3, 5, 4, 3), (2, 70, 65, 65), (1, 2, 2), (2, 1200, 7, 10)])
+def test_each_pass_computes_what_the_matrix_products_do(library, shape, components):
+    arguments = drawn(shape, components, torch.float32, channels_last=False)
+    assert_close(from_library(arguments), arguments)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    samples=st.integers(1, 4),
+    channels=st.integers(2, 70),
+    pixels=SIZES,
+    components=st.integers(1, 8),
+    threads=st.integers(1, 3),
+    seed=st.integers(0, 2**31),
+)
+@needs_library
+def test_any_sizes_and_threads_will_do(samples, channels, pixels, components, threads, seed):
+    torch.manual_seed(seed)
+    arguments = drawn((samples, channels, pixels), components, torch.float32, channels_last=False)
+    with (
+        patch.object(torch, "get_num_threads", lambda: threads),
+        patch.object(native_cbn, "GRAIN", 1),
+    ):
+        assert_close(from_library(arguments), arguments)
+
+
+def test_responsibilities_are_the_softmax_over_its_whole_range(library):
+    logits = torch.linspace(-200, 200, 4001)
+    x, joint = (
+        logits.view(1, 1, -1),
+        (torch.zeros(2, 1), torch.tensor([[1.0], [0.0]]), torch.zeros(2, 1)),
+    )
+    weights, _ = native_cbn.expectation(x, joint, torch.zeros(1, dtype=torch.float64), None)
+    expected = F.softmax(torch.stack([logits, torch.zeros_like(logits)]).double(), 0)
+    expected[expected < pixels.SMALLEST_RESPONSIBILITY] = 0
+    torch.testing.assert_close(weights[0].double(), expected, rtol=5e-7, atol=2e-20)
+
+
+def test_numbers_that_are_not_finite_show_in_their_pixel_alone(library):
+    x = torch.randn(1, 3, 50)
+    x[0, 1, 7], x[0, 2, 40] = torch.nan, torch.inf
+    joint = torch.zeros(2, 1), torch.randn(2, 3), torch.zeros(2, 3)
+    weights, sums = native_cbn.expectation(x, joint, torch.zeros(3, dtype=torch.float64), None)
+    broken = weights.isnan().any(1)[0].nonzero().flatten().tolist()
+    assert broken == [7, 40]
+    assert sums.isnan().any()
+
+
+@needs_library
+def test_the_layer_takes_them_for_float32_images_on_a_cpu_and_else_the_matrix_products():
+    image = torch.randn(2, 3, 4, 4)
+    assert passes.passes_over(image, 8) is native_cbn
+    others = {
+        "double": image.double(),
+        "half": image.bfloat16(),
+        "channels last": image.to(memory_format=torch.channels_last),
+        "no image": image[:, :, 0, 0],
+        "one channel": image[:, :1].contiguous(),
+        "no sample": image[:0],
+    }
+    for name, x in others.items():
+        assert passes.passes_over(pixels.dense(x), 8) is pixels, name
+    assert passes.passes_over(image, 9) is pixels
+
+
+@needs_library
+@pytest.mark.parametrize("gradient", [False, True])
+def test_a_layer_trains_the_same_without_them(gradient):
+    def trained():
+        torch.manual_seed(0)
+        layer = CBN(12, num_components=6, responsibility_gradient=gradient)
+        x = torch.randn(8, 12, 9, 9, requires_grad=True)
+        layer(x).sin().sum().backward()
+        return x.grad, layer.weight.grad, layer.bias.grad, layer.running_mean, layer.running_var
+
+    ours = trained()
+    with patch.object(native_cbn, "library", lambda: None):
+        theirs = trained()
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
