@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from mmdet_ltnorm.norms import CBN, pixels, split_by
-from mmdet_ltnorm.norms.mixture import Components, MixtureNorm, Rule
+from mmdet_ltnorm.norms.mixture import MixtureNorm
+from mmdet_ltnorm.norms.tables import Components, Rule
 
 SHAPES = st.tuples(st.integers(2, 5), st.integers(1, 7)).flatmap(
     lambda start: st.lists(st.integers(1, 5), max_size=3).map(lambda rest: (*start, *rest))

@@ -11,8 +11,9 @@ import pytest
 import torch
 from cbn_passes import assert_close, drawn, poisoned, results
 from cbn_reference import cbn_reference
+from cbn_tables import assert_tables_close, drawn_tables, table_results
 
-from mmdet_ltnorm.norms import CBN, mixture, passes, pixels, split_by
+from mmdet_ltnorm.norms import CBN, cbn, mixture, passes, pixels, split_by, tables
 
 pytest.importorskip("triton", minversion="3.3")
 
@@ -30,6 +31,15 @@ CASES = {
     "several tiles": ((5, 19, 9, 7), 3, torch.float32, False, SMALL),
     "several tiles, channels last": ((2, 130, 4, 5), 2, torch.float32, True, SMALL),
     "several tiles in half precision": ((5, 19, 9, 7), 2, torch.bfloat16, True, SMALL),
+}
+# Components, channels, dtype, pixels, and the share that stored statistics keep.
+TABLES = {
+    "usual tables": (4, 70, torch.float64, 100.0, 0.0),
+    "several tiles of channels": (3, 600, torch.float64, 100.0, 0.1),
+    "float32 tables": (8, 300, torch.float32, 100.0, 0.0),
+    "one component's tables": (1, 3, torch.float64, 5.0, 0.0),
+    "one pixel": (2, 5, torch.float64, 1.0, 0.0),
+    "few pixels for each": (5, 5, torch.float64, 2.0, 0.5),
 }
 LAYERS = {
     "compound": dict(),
@@ -92,8 +102,14 @@ def in_the_interpreter(_, path):
     for name, options in LAYERS.items():
         case = layer_and_input(**options)
         expected = reference(*case)
-        with patch.object(mixture, "passes_over", lambda *_: triton_cbn):
+        on_kernels = patch.object(mixture, "passes_over", lambda *_: triton_cbn)
+        with on_kernels, patch.object(cbn, "passes_over", lambda *_: triton_cbn):
             found[name] = trained_once(*case), expected
+    from mmdet_ltnorm.norms import triton_tables
+
+    for name, case in TABLES.items():
+        arguments = drawn_tables(*case)
+        found[name] = table_results(triton_tables, arguments), table_results(tables, arguments)
     torch.save(found, path)
 
 
@@ -119,6 +135,12 @@ def test_a_layer_on_interpreted_kernels_equals_the_obvious_code(interpreted, nam
         torch.testing.assert_close(result, other, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("name", TABLES)
+def test_interpreted_kernels_compute_the_tables_of_the_plain_code(interpreted, name):
+    ours, theirs = interpreted[name]
+    assert_tables_close(ours, theirs)
+
+
 class AbsentGPU:
     """What Triton asks its driver to compile."""
 
@@ -137,7 +159,7 @@ class AbsentGPU:
 def compiled(_, path):
     from triton.runtime import JITFunction, driver
 
-    from mmdet_ltnorm.norms import triton_cbn
+    from mmdet_ltnorm.norms import triton_cbn, triton_tables
 
     run, names = JITFunction.run, []
 
@@ -149,6 +171,8 @@ def compiled(_, path):
     with patch.object(JITFunction, "run", compile_alone):
         for name in ("several tiles", "eight components, channels last"):
             results(triton_cbn, drawn(*CASES[name][:-1]))
+        for name in ("usual tables", "float32 tables"):
+            table_results(triton_tables, drawn_tables(*TABLES[name]))
     torch.save(names, path)
 
 
@@ -157,7 +181,9 @@ def test_kernels_compile_for_a_gpu_that_is_not_there(tmp_path, monkeypatch):
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path / "cache"))
     torch.multiprocessing.spawn(compiled, (tmp_path / "names.pt",), nprocs=1)
     names = torch.load(tmp_path / "names.pt")
-    assert names == 2 * ["expectation", "sums", "sums", "mix", "mix", "logit_gradient"]
+    over_pixels = ["expectation", "sums", "sums", "mix", "mix", "logit_gradient"]
+    on_tables = ["log_joint", *2 * ["affine_of_batch", "move", "sums_gradient"]]
+    assert names == 2 * over_pixels + 2 * on_tables
 
 
 def test_matrix_products_are_for_the_cpu_for_many_components_and_without_triton(monkeypatch):
@@ -192,6 +218,16 @@ def test_compiled_kernels_compute_what_the_matrix_products_do_twice_alike(name):
     assert_close(ours, arguments)
     for result, other in zip(ours.values(), again.values(), strict=True):
         assert torch.equal(result, other)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", TABLES)
+def test_compiled_kernels_compute_the_tables_of_the_plain_code(name):
+    from mmdet_ltnorm.norms import triton_tables
+
+    torch.seed()
+    arguments = drawn_tables(*TABLES[name], device="cuda")
+    assert_tables_close(table_results(triton_tables, arguments), table_results(tables, arguments))
 
 
 @pytest.mark.gpu

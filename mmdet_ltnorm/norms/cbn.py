@@ -11,9 +11,11 @@ from torch import Tensor, nn
 from mmdet_ltnorm.norms import pixels
 from mmdet_ltnorm.norms.components import MixtureOfBatchNorms
 from mmdet_ltnorm.norms.diagnostics import have_collapsed, mixture_report
-from mmdet_ltnorm.norms.mixture import MixtureNorm, Moments, Rule, normalized
+from mmdet_ltnorm.norms.mixture import MixtureNorm, normalized
+from mmdet_ltnorm.norms.passes import passes_over, tables_beside
 from mmdet_ltnorm.norms.recomputation import TrainingPass, TrainingPasses, recomputing
 from mmdet_ltnorm.norms.split import active_groups
+from mmdet_ltnorm.norms.tables import Moments, Rule
 
 BATCHES_BETWEEN_CHECKS = 1000
 
@@ -123,12 +125,19 @@ class CBN(MixtureOfBatchNorms):
         )
         if not again:
             split = groups is not None
-            rate = 1 - self.momentum if self.literal else self.momentum
-            self.move(Moments(*moments), rate, unbiased=not self.literal, split=split)
+            self._move(x, Moments(*moments), split)
             if not split:
                 self._responsibilities = pixels.sample(responsibilities)
             self._watch_for_collapse()
         return y
+
+    @torch.no_grad()
+    def _move(self, x: Tensor, batch: Moments, split: bool) -> None:
+        """Move the stored statistics towards a batch's."""
+        tables = tables_beside(passes_over(x, self.num_components))
+        rate = 1 - self.momentum if self.literal else self.momentum
+        tables.move(self.running(), batch, rate, unbiased=not self.literal, split=split)
+        self.num_batches_tracked.add_(batch.enough)
 
     def _rule(self) -> Rule:
         return Rule(

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmdet_ltnorm.norms.functional import widened
-from mmdet_ltnorm.norms.mixture import Components, Moments
 from mmdet_ltnorm.norms.synchronize import sum_over_ranks
+from mmdet_ltnorm.norms.tables import Components
 
 # Offsets of fresh components in standard deviations. Equal ones stay equal for ever, and any
 # asymmetry grows: training ends the same from 0.01 to 1, and from k-means.
@@ -56,8 +56,11 @@ class MixtureOfBatchNorms(_BatchNorm):
 
     def stored(self) -> Components:
         """Return a copy of the stored statistics."""
-        buffers = (self.running_mean, self.running_var, self.prior)
-        return Components(*(buffer.clone() for buffer in buffers))
+        return Components(*(buffer.clone() for buffer in self.running()))
+
+    def running(self) -> Components:
+        """Return the stored statistics themselves."""
+        return Components(self.running_mean, self.running_var, self.prior)
 
     @torch.no_grad()
     def place(self, x: Tensor) -> None:
@@ -71,24 +74,6 @@ class MixtureOfBatchNorms(_BatchNorm):
             self.running_mean.mul_(var.sqrt()).add_(mean)
             self.running_var.mul_(var)
         self._placed = True
-
-    @torch.no_grad()
-    def move(self, batch: Moments, rate: float, unbiased: bool, split: bool) -> None:
-        """Move the stored statistics towards the batch's, which get the weight ``rate``.
-
-        Args:
-            unbiased: store N / (N - 1) times the batch's variance, as batch norm does.
-            split: the batch says nothing about the prior.
-        """
-        dtype, var = self.running_mean.dtype, batch.var
-        if unbiased:
-            var = var * (batch.total / (batch.total - 1).clamp_min(1))
-        weight = batch.seen.to(dtype) * rate
-        self.running_mean.lerp_(batch.mean.to(dtype), weight)
-        self.running_var.lerp_(var.to(dtype), weight)
-        self.num_batches_tracked.add_(batch.enough)
-        if not split:
-            self.prior.lerp_(batch.share.to(dtype), batch.enough.to(dtype) * rate)
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any

@@ -28,7 +28,7 @@ Backward, with :math:`G_j = \sum_i w_{ij} g_i` and
           + \sum_j w_{ij} (\partial S^1_j + 2 x_i \circ \partial S^2_j) .
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -36,103 +36,9 @@ from torch.autograd.function import once_differentiable
 
 from mmdet_ltnorm.norms import pixels
 from mmdet_ltnorm.norms.functional import widened
-from mmdet_ltnorm.norms.passes import passes_over
+from mmdet_ltnorm.norms.passes import passes_over, tables_beside
 from mmdet_ltnorm.norms.synchronize import sum_over_ranks
-
-# The responsibilities see no smaller prior, so that a component that lost its pixels can come back.
-SMALLEST_PRIOR = 1e-3
-
-
-class Components(NamedTuple):
-    """What a layer stores about its components: mean and var (M, C), prior (M,)."""
-
-    mean: Tensor
-    var: Tensor
-    prior: Tensor
-
-
-class Moments(NamedTuple):
-    """What a training batch tells about the components.
-
-    ``mean``, ``second`` (about zero) and ``var`` (biased) are (M, C), ``count`` is n_j (M, 1),
-    ``share`` the mean responsibility (M,) and ``total`` the number of pixels; ``seen`` (M, 1) and
-    ``enough`` tell whether count and total suffice.
-    """
-
-    mean: Tensor
-    second: Tensor
-    var: Tensor
-    count: Tensor
-    share: Tensor
-    total: Tensor
-    seen: Tensor
-    enough: Tensor
-
-
-class Rule(NamedTuple):
-    """How to normalize: the arguments of these names of :class:`~mmdet_ltnorm.norms.CBN`.
-
-    ``kept`` is the share of the stored statistics in those that normalize a training batch.
-    """
-
-    eps: float
-    temperature: float
-    shrinkage: float
-    kept: float
-    training: bool
-    responsibility_gradient: bool
-
-
-def log_joint(
-    stored: Components, centre: Tensor, rule: Rule, dtype: torch.dtype
-) -> tuple[Tensor, Tensor, Tensor]:
-    r"""Return what makes :math:`\log\tau_j + \log f_j(x) / T` of a pixel, but what all j share.
-
-    It is const + linear · x + square · (x - centre)², of shapes (M, 1), (M, C) and (M, C), Eq. 9.
-    Without its means over j the sum over many channels is small, and float32 does for it.
-    """
-    mean, variance = stored.mean.double(), stored.var.double() + rule.eps
-    inverse = (variance * rule.temperature).reciprocal()
-    linear = (mean - centre) * inverse
-    log_density = (linear * (mean + centre)).sum(1) + variance.log().sum(1) / rule.temperature
-    const = stored.prior.double().clamp_min(SMALLEST_PRIOR).log() - 0.5 * log_density
-    linear, square = linear - linear.mean(0), -0.5 * (inverse - inverse.mean(0))
-    return const[:, None].to(dtype), linear.to(dtype), square.to(dtype)
-
-
-def moments_of_batch(sums: Tensor, shrinkage: float, split: bool, dtype: torch.dtype) -> Moments:
-    """Return the moments from the sums S⁰, S¹, S² side by side, (M, 1 + 2C) in float64.
-
-    A component needs one pixel to be seen, and a batch two. Those that the shrinkage lends count,
-    except where the batch is split.
-    """
-    total = sums[:, 0].sum()
-    enough = total > 1.5  # two, summed in float32
-    shrunk = torch.add(sums, sums.sum(0), alpha=shrinkage)
-    seen = (sums if split else shrunk)[:, :1].ge(1) & enough
-    count = shrunk[:, :1].clamp_min(1)
-    mean, second = (shrunk[:, 1:] / count).chunk(2, dim=1)
-    var = torch.addcmul(second, mean, mean, value=-1).clamp_min_(0)
-    numbers = (mean, second, var, count, sums[:, 0] / total.clamp_min(1), total)
-    return Moments(*(number.to(dtype) for number in numbers), seen, enough)
-
-
-def normalizing(moments: Moments, stored: Components, kept: float) -> tuple[Tensor, Tensor]:
-    """Return the means and variances that normalize a training batch."""
-    mean, var = moments.mean, moments.var
-    if kept:
-        mean, var = torch.lerp(mean, stored.mean, kept), torch.lerp(var, stored.var, kept)
-    return torch.where(moments.seen, mean, stored.mean), torch.where(moments.seen, var, stored.var)
-
-
-def sums_gradient(moments: Moments, mean: Tensor, var: Tensor, rule: Rule) -> Tensor:
-    """Return the gradient of the sums (M, 1 + 2C) from that of the normalizing mean and var."""
-    used = moments.seen.to(mean.dtype) * (1 - rule.kept)
-    second = var * used
-    first = torch.addcmul(mean * used, moments.mean, second, value=-2)
-    zeroth = -(moments.mean * first + moments.second * second).sum(1, keepdim=True)
-    gradient = torch.cat([zeroth, first, second], dim=1) / moments.count
-    return sum_over_ranks(torch.add(gradient, gradient.sum(0), alpha=rule.shrinkage))
+from mmdet_ltnorm.norms.tables import Affine, Components, Moments, Rule, log_joint
 
 
 class MixtureNorm(torch.autograd.Function):
@@ -150,21 +56,19 @@ class MixtureNorm(torch.autograd.Function):
         rule: Rule,
     ) -> tuple[Tensor, ...]:
         x, dtype = pixels.dense(x), torch.promote_types(x.dtype, torch.float32)
-        passes = passes_over(x, len(weight))
-        mean, var, moments = stored.mean, stored.var, ()
+        passes, moments, split = passes_over(x, len(weight)), (), groups is not None
+        tables = tables_beside(passes)
         with torch.autocast(x.device.type, enabled=False):
-            joint = log_joint(stored, centre, rule, dtype)
+            joint = tables.log_joint(stored, centre, rule, dtype)
             weights, sums = passes.expectation(x, joint, centre, groups)
             if rule.training:
-                sums, split = sum_over_ranks(sums), groups is not None
-                moments = moments_of_batch(sums, rule.shrinkage, split, dtype)
-                mean, var = normalizing(moments, stored, rule.kept)
-            mean, inverse = mean.to(dtype), (var.to(dtype) + rule.eps).rsqrt()
-            scale = weight.to(dtype) * inverse
-            shift = torch.addcmul(bias.to(dtype), mean, scale, value=-1)
-            y = passes.mixed_affine(x, weights, scale, shift)
-        ctx.rule, ctx.split = rule, groups is not None
-        ctx.save_for_backward(x, weights, weight, bias, centre, mean, inverse, *joint, *moments)
+                args = weight, bias, sum_over_ranks(sums), stored, rule, split, dtype
+                used, moments = tables.affine_of_batch(*args)
+            else:
+                used = tables.affine(weight, bias, stored.mean, stored.var, rule, dtype)
+            y = passes.mixed_affine(x, weights, used.scale, used.shift)
+        ctx.rule, ctx.split = rule, split
+        ctx.save_for_backward(x, weights, weight, centre, *used, *joint, *moments)
         ctx.mark_non_differentiable(weights, *moments)
         ctx.set_materialize_grads(False)  # of the moments: zeros that nobody reads
         return y, weights, *moments
@@ -174,32 +78,33 @@ class MixtureNorm(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor | None, *_: Any) -> tuple[Tensor | None, ...]:
         if gradient is None:
             return (None,) * 7
-        x, weights, weight, bias, centre, mean, inverse, *rest = ctx.saved_tensors
-        joint, moments = rest[:3], rest[3:]
+        x, weights, weight, centre, *rest = ctx.saved_tensors
+        used, joint, moments = Affine(*rest[:4]), rest[4:7], rest[7:]
         gradient, passes = pixels.like(gradient, x), passes_over(x, len(weight))
-        scale = weight.to(mean.dtype) * inverse
+        tables = tables_beside(passes)
         with torch.autocast(x.device.type, enabled=False):
-            to_bias, to_weight = passes.gradient_sums(x, gradient, weights)
-            to_weight.addcmul_(mean, to_bias, value=-1).mul_(inverse)
+            plain, weighted = passes.gradient_sums(x, gradient, weights)
+            to_weight, to_bias = tables.affine_gradient(plain, weighted, used)
             if moments:
-                to_mean, to_var = -scale * to_bias, -0.5 * scale * inverse * to_weight
-                sums = sums_gradient(Moments(*moments), to_mean, to_var, ctx.rule)
+                args = to_weight, to_bias, used, Moments(*moments), ctx.rule
+                sums = sum_over_ranks(tables.sums_gradient(*args))
             else:
-                sums = scale.new_zeros(len(scale), 1 + 2 * len(centre))
+                sums = used.scale.new_zeros(len(weight), 1 + 2 * len(centre))
             to_x = None
             if ctx.needs_input_grad[0]:
-                coefficients = (scale, *sums[:, 1:].chunk(2, dim=1))
+                coefficients = (used.scale, *sums[:, 1:].chunk(2, dim=1))
                 if ctx.rule.responsibility_gradient and not ctx.split:
-                    affine = (scale, torch.addcmul(bias.to(mean.dtype), mean, scale, value=-1))
-                    logits = passes.logit_gradient(x, gradient, weights, centre, affine, sums)
+                    pair = used.scale, used.shift
+                    logits = passes.logit_gradient(x, gradient, weights, centre, pair, sums)
                     _, linear, square = joint
-                    linear = linear - 2 * centre.to(mean.dtype) * square
-                    more = (torch.zeros_like(scale), linear, square)
+                    linear = linear - 2 * centre.to(linear.dtype) * square
+                    more = (torch.zeros_like(linear), linear, square)
                     pairs = zip(coefficients, more, strict=True)
                     coefficients = tuple(torch.cat(pair) for pair in pairs)
                     weights = torch.cat([weights, logits], dim=1)
                 to_x = passes.input_gradient(x, gradient, weights, *coefficients)
-        return to_x, to_weight.to(weight.dtype), to_bias.to(bias.dtype), None, None, None, None
+        dtype = weight.dtype
+        return to_x, to_weight.to(dtype), to_bias.to(dtype), None, None, None, None
 
 
 def normalized(x: Tensor, weight: Tensor, bias: Tensor, stored: Components, rule: Rule) -> Tensor:

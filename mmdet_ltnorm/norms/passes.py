@@ -6,7 +6,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from mmdet_ltnorm.norms import native_cbn, pixels
+from mmdet_ltnorm.norms import native_cbn, pixels, tables
 
 # The first that takes a tuple as a kernel's argument.
 OLDEST_TRITON = (3, 3)
@@ -29,6 +29,19 @@ def passes_over(x: Tensor, components: int) -> ModuleType:
     if x.is_cpu and x.dtype == torch.float32 and not adjacent_channels and native_cbn.library():
         return native_cbn
     return pixels
+
+
+def tables_beside(passes: ModuleType) -> ModuleType:
+    """Return the module with the arithmetic on tables that goes with passes over pixels.
+
+    On a GPU :mod:`~mmdet_ltnorm.norms.triton_tables`, a launch for each function, else
+    :mod:`~mmdet_ltnorm.norms.tables`.
+    """
+    if passes in (pixels, native_cbn):
+        return tables
+    from mmdet_ltnorm.norms import triton_tables
+
+    return triton_tables
 
 
 @functools.cache

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mmdet_ltnorm.norms.mixture import Components
+from mmdet_ltnorm.norms.tables import Components
 
 # More passes than this between a forward pass and its recomputation are not remembered.
 PASSES = 8

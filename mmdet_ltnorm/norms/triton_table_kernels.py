@@ -1,0 +1,166 @@
+"""Triton kernels on tables (M, C); :mod:`mmdet_ltnorm.norms.triton_tables` runs them.
+
+A tile has components as rows, up to the power of two ``ROWS``, and channels as columns. Arithmetic
+is in float64: there is little of it, and differences of squares need it.
+"""
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def log_joint(
+    const, linear, square, mean, var, prior, centre, channels,
+    eps: "fp64", temperature: "fp64", least_prior: "fp64",  # noqa: F821
+    M: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Write what :func:`mmdet_ltnorm.norms.tables.log_joint` returns, in one program."""
+    j = tl.arange(0, ROWS)
+    log_density = tl.zeros((ROWS,), tl.float64)
+    for start in range(0, channels, BLOCK):
+        c = start + tl.arange(0, BLOCK)
+        where, real = _table_at(j, c, channels, M)
+        mu = tl.load(mean + where, mask=real, other=0).to(tl.float64)
+        variance = tl.load(var + where, mask=real, other=1).to(tl.float64) + eps
+        middle = tl.load(centre + c, mask=c < channels, other=0)[None, :]
+        inverse = tl.where(real, 1 / (variance * temperature), 0)
+        slope = (mu - middle) * inverse
+        terms = slope * (mu + middle) + tl.where(real, tl.log(variance) / temperature, 0)
+        log_density += tl.sum(terms, axis=1)
+        slope -= tl.sum(slope, axis=0)[None, :] / M
+        curve = -0.5 * (inverse - tl.sum(inverse, axis=0)[None, :] / M)
+        tl.store(linear + where, slope.to(linear.dtype.element_ty), mask=real)
+        tl.store(square + where, curve.to(square.dtype.element_ty), mask=real)
+    tau = tl.load(prior + j, mask=j < M, other=1).to(tl.float64)
+    joint = tl.log(tl.maximum(tau, least_prior)) - 0.5 * log_density
+    tl.store(const + j, joint.to(const.dtype.element_ty), mask=j < M)
+
+
+@triton.jit
+def affine_of_batch(
+    tables, numbers, flags, sums, mean, var, weight, bias, channels,
+    eps: "fp64", shrinkage: "fp64", kept: "fp64",  # noqa: F821
+    SPLIT: tl.constexpr, M: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Write what normalizes a batch, and its moments, for some channels.
+
+    ``tables`` (7, M, C) are the mean, inverse, scale and shift that normalize, and the batch's
+    mean, second moment and variance; ``numbers`` (2 M + 1,) counts, shares and the total;
+    ``flags`` (M + 1,) which components were seen and whether there are enough pixels.
+    """
+    dtype = tables.dtype.element_ty
+    j = tl.arange(0, ROWS)
+    c = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    where, real = _table_at(j, c, channels, M)
+    zeroth = tl.load(sums + j * (1 + 2 * channels), mask=j < M, other=0)
+    at = sums + _in_sums(j, c, channels)
+    first = tl.load(at, mask=real, other=0)
+    second = tl.load(at + channels, mask=real, other=0)
+    total = tl.sum(zeroth, axis=0)
+    enough = total > 1.5
+    shrunk = zeroth + shrinkage * total
+    seen = tl.where(enough, zeroth if SPLIT else shrunk, 0) >= 1
+    count = tl.maximum(shrunk, 1)
+    first = (first + shrinkage * tl.sum(first, axis=0)[None, :]) / count[:, None]
+    second = (second + shrinkage * tl.sum(second, axis=0)[None, :]) / count[:, None]
+    spread = tl.maximum(second - first * first, 0)
+    old = tl.load(mean + where, mask=real, other=0).to(tl.float64)
+    used_mean = tl.where(seen[:, None], first + kept * (old - first), old)
+    old = tl.load(var + where, mask=real, other=1).to(tl.float64)
+    used_var = tl.where(seen[:, None], spread + kept * (old - spread), old)
+    inverse = 1 / tl.sqrt(used_var + eps)
+    scale = tl.load(weight + where, mask=real, other=0).to(tl.float64) * inverse
+    shift = tl.load(bias + where, mask=real, other=0).to(tl.float64) - used_mean * scale
+    size = M * channels
+    tl.store(tables + where, used_mean.to(dtype), mask=real)
+    tl.store(tables + size + where, inverse.to(dtype), mask=real)
+    tl.store(tables + 2 * size + where, scale.to(dtype), mask=real)
+    tl.store(tables + 3 * size + where, shift.to(dtype), mask=real)
+    tl.store(tables + 4 * size + where, first.to(dtype), mask=real)
+    tl.store(tables + 5 * size + where, second.to(dtype), mask=real)
+    tl.store(tables + 6 * size + where, spread.to(dtype), mask=real)
+    if tl.program_id(0) == 0:
+        share = zeroth / tl.maximum(total, 1)
+        tl.store(numbers + j, count.to(dtype), mask=j < M)
+        tl.store(numbers + M + j, share.to(dtype), mask=j < M)
+        tl.store(numbers + 2 * M, total.to(dtype))
+        tl.store(flags + j, seen, mask=j < M)
+        tl.store(flags + M, enough)
+
+
+@triton.jit
+def sums_gradient(
+    output, to_weight, to_bias, scale, inverse, mean, second_moment, count, seen, channels,
+    shrinkage: "fp64", kept: "fp64",  # noqa: F821
+    M: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Write what :func:`mmdet_ltnorm.norms.tables.sums_gradient` returns, in one program."""
+    dtype = output.dtype.element_ty
+    j = tl.arange(0, ROWS)
+    n = tl.load(count + j, mask=j < M, other=1).to(tl.float64)
+    mine = tl.load(seen + j, mask=j < M, other=0).to(tl.float64) * (1 - kept)
+    zeroth = tl.zeros((ROWS,), tl.float64)
+    for start in range(0, channels, BLOCK):
+        c = start + tl.arange(0, BLOCK)
+        where, real = _table_at(j, c, channels, M)
+        slope = tl.load(scale + where, mask=real, other=0).to(tl.float64) * mine[:, None]
+        mu = tl.load(mean + where, mask=real, other=0).to(tl.float64)
+        second = tl.load(inverse + where, mask=real, other=0).to(tl.float64) * slope
+        second *= -0.5 * tl.load(to_weight + where, mask=real, other=0).to(tl.float64)
+        first = -slope * tl.load(to_bias + where, mask=real, other=0).to(tl.float64)
+        first -= 2 * mu * second
+        power = tl.load(second_moment + where, mask=real, other=0).to(tl.float64)
+        zeroth -= tl.sum(mu * first + power * second, axis=1)
+        first, second = first / n[:, None], second / n[:, None]
+        first += shrinkage * tl.sum(first, axis=0)[None, :]
+        second += shrinkage * tl.sum(second, axis=0)[None, :]
+        at = output + _in_sums(j, c, channels)
+        tl.store(at, first.to(dtype), mask=real)
+        tl.store(at + channels, second.to(dtype), mask=real)
+    zeroth = zeroth / n
+    zeroth += shrinkage * tl.sum(zeroth, axis=0)
+    tl.store(output + j * (1 + 2 * channels), zeroth.to(dtype), mask=j < M)
+
+
+@triton.jit
+def move(
+    running_mean, running_var, prior, mean, var, share, total, seen, enough, channels,
+    rate: "fp64",  # noqa: F821
+    UNBIASED: tl.constexpr, SPLIT: tl.constexpr,
+    M: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Move stored statistics in place, for some channels."""
+    j = tl.arange(0, ROWS)
+    c = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    where, real = _table_at(j, c, channels, M)
+    weight = tl.load(seen + j, mask=j < M, other=0).to(tl.float64)[:, None] * rate
+    factor = 1.0
+    if UNBIASED:
+        pixels = tl.load(total).to(tl.float64)
+        factor = pixels / tl.maximum(pixels - 1, 1)
+    _lerp(running_mean + where, tl.load(mean + where, mask=real, other=0), weight, real)
+    spread = tl.load(var + where, mask=real, other=0).to(tl.float64) * factor
+    _lerp(running_var + where, spread, weight, real)
+    if not SPLIT and tl.program_id(0) == 0:
+        share_weight = tl.load(enough).to(tl.float64) * rate
+        _lerp(prior + j, tl.load(share + j, mask=j < M, other=0), share_weight, j < M)
+
+
+@triton.jit
+def _lerp(at, towards, weight, mask):
+    """Move numbers in place towards others, which get the weight."""
+    old = tl.load(at, mask=mask, other=0).to(tl.float64)
+    moved = old + weight * (towards.to(tl.float64) - old)
+    tl.store(at, moved.to(at.dtype.element_ty), mask=mask)
+
+
+@triton.jit
+def _table_at(j, c, channels, M: tl.constexpr):
+    """Return where the numbers of components j and channels c are, and which exist."""
+    return j[:, None] * channels + c[None, :], (j < M)[:, None] & (c < channels)[None, :]
+
+
+@triton.jit
+def _in_sums(j, c, channels):
+    """Return where the first sums of components j and channels c are in a table (M, 1 + 2C)."""
+    return j[:, None] * (1 + 2 * channels) + 1 + c[None, :]

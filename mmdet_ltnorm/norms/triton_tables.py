@@ -1,0 +1,133 @@
+"""The arithmetic of :mod:`mmdet_ltnorm.norms.tables` as Triton kernels, for a GPU.
+
+There a table takes less time than the launch of a kernel, and a training step of the plain code
+launches a hundred. Statistics that move in place keep their version counters: nobody saves them for
+a backward pass.
+"""
+
+import torch
+import triton
+from torch import Tensor
+
+from mmdet_ltnorm.norms import triton_table_kernels as kernels
+from mmdet_ltnorm.norms.tables import (
+    SMALLEST_PRIOR,
+    Affine,
+    Components,
+    Moments,
+    Rule,
+    affine,
+    affine_gradient,
+)
+
+__all__ = ["affine", "affine_gradient", "affine_of_batch", "log_joint", "move", "sums_gradient"]
+
+# Channels of a tile.
+BLOCK = 256
+
+
+def log_joint(
+    stored: Components, centre: Tensor, rule: Rule, dtype: torch.dtype
+) -> tuple[Tensor, Tensor, Tensor]:
+    """See :func:`mmdet_ltnorm.norms.tables.log_joint`."""
+    mean, var, prior = (table.contiguous() for table in stored)
+    linear, square = mean.new_empty(2, *mean.shape, dtype=dtype)
+    const = mean.new_empty(len(mean), 1, dtype=dtype)
+    with torch.cuda.device_of(mean):
+        kernels.log_joint[(1,)](
+            const,
+            linear,
+            square,
+            mean,
+            var,
+            prior,
+            centre,
+            mean.shape[1],
+            rule.eps,
+            rule.temperature,
+            SMALLEST_PRIOR,
+            **_sizes(mean),
+        )
+    return const, linear, square
+
+
+def affine_of_batch(
+    weight: Tensor,
+    bias: Tensor,
+    sums: Tensor,
+    stored: Components,
+    rule: Rule,
+    split: bool,
+    dtype: torch.dtype,
+) -> tuple[Affine, Moments]:
+    """See :func:`mmdet_ltnorm.norms.tables.affine_of_batch`."""
+    components, channels = weight.shape
+    tables = sums.new_empty(7, components, channels, dtype=dtype)
+    numbers = sums.new_empty(2 * components + 1, dtype=dtype)
+    flags = sums.new_empty(components + 1, dtype=torch.bool)
+    inputs = (stored.mean, stored.var, weight, bias)
+    with torch.cuda.device_of(sums):
+        kernels.affine_of_batch[(triton.cdiv(channels, BLOCK),)](
+            tables,
+            numbers,
+            flags,
+            sums.contiguous(),
+            *(table.contiguous() for table in inputs),
+            channels,
+            rule.eps,
+            rule.shrinkage,
+            rule.kept,
+            SPLIT=split,
+            **_sizes(weight),
+        )
+    count, share, total = numbers.split([components, components, 1])
+    seen, enough = flags.split([components, 1])
+    moments = (*tables[4:], count[:, None], share, total[0], seen[:, None], enough[0])
+    return Affine(*tables[:4]), Moments(*moments)
+
+
+def sums_gradient(
+    to_weight: Tensor, to_bias: Tensor, used: Affine, moments: Moments, rule: Rule
+) -> Tensor:
+    """See :func:`mmdet_ltnorm.norms.tables.sums_gradient`."""
+    components, channels = to_weight.shape
+    output = to_weight.new_empty(components, 1 + 2 * channels)
+    tables = (to_weight, to_bias, used.scale, used.inverse, moments.mean, moments.second)
+    with torch.cuda.device_of(output):
+        kernels.sums_gradient[(1,)](
+            output,
+            *(table.contiguous() for table in tables),
+            moments.count,
+            moments.seen,
+            channels,
+            rule.shrinkage,
+            rule.kept,
+            **_sizes(to_weight),
+        )
+    return output
+
+
+def move(running: Components, batch: Moments, rate: float, unbiased: bool, split: bool) -> None:
+    """See :func:`mmdet_ltnorm.norms.tables.move`."""
+    channels = running.mean.shape[1]
+    with torch.cuda.device_of(running.mean):
+        kernels.move[(triton.cdiv(channels, BLOCK),)](
+            *running,
+            batch.mean,
+            batch.var,
+            batch.share,
+            batch.total,
+            batch.seen,
+            batch.enough,
+            channels,
+            rate,
+            UNBIASED=unbiased,
+            SPLIT=split,
+            **_sizes(running.mean),
+        )
+
+
+def _sizes(table: Tensor) -> dict[str, int]:
+    components = len(table)
+    rows = triton.next_power_of_2(components)
+    return dict(M=components, ROWS=rows, BLOCK=BLOCK, num_warps=8)

@@ -1,0 +1,62 @@
+"""Random arguments of the arithmetic on tables, and what a module makes of them."""
+
+from types import SimpleNamespace
+
+import torch
+
+from mmdet_ltnorm.norms.tables import Components, Rule
+
+
+def drawn_tables(components, channels, dtype, pixels=100.0, kept=0.0, device="cpu"):
+    """Return arguments; sums are those of so many pixels, of which the last component has none."""
+
+    def normal(*size):
+        return torch.randn(size, dtype=dtype, device=device)
+
+    shape = components, channels
+    var, share = normal(*shape).exp(), normal(components).softmax(0)
+    share[-1] *= components == 1
+    mean, spread = normal(*shape).double(), normal(*shape).double().exp()
+    zeroth = pixels * share.double()[:, None] / share.double().sum()
+    sums = torch.cat([zeroth, zeroth * mean, zeroth * (mean.square() + spread)], dim=1)
+    return SimpleNamespace(
+        stored=Components(normal(*shape), var, share),
+        centre=normal(channels).double(),
+        rule=Rule(1e-5, channels**0.5, 0.1, kept, True, False),
+        weight=normal(*shape),
+        bias=normal(*shape),
+        sums=sums,
+        gradients=(normal(*shape), normal(*shape)),
+        dtype=dtype,
+    )
+
+
+def table_results(module, drawn):
+    """Return what each function makes of the arguments."""
+    stored, rule = drawn.stored, drawn.rule
+    names = ("const", "linear", "square")
+    joint = module.log_joint(stored, drawn.centre, rule, drawn.dtype)
+    found = dict(zip(names, joint, strict=True))
+    for split in (False, True):
+        args = drawn.weight, drawn.bias, drawn.sums, stored, rule, split, drawn.dtype
+        used, moments = module.affine_of_batch(*args)
+        running = Components(*(table.clone() for table in stored))
+        module.move(running, moments, 0.1, unbiased=not split, split=split)
+        to_sums = module.sums_gradient(*drawn.gradients, used, moments, rule)
+        for part in (used, moments):
+            found |= {f"{type(part).__name__}.{k} {split}": v for k, v in part._asdict().items()}
+        found |= {f"running.{k} {split}": v for k, v in running._asdict().items()}
+        found[f"to_sums {split}"] = to_sums
+    return found
+
+
+def assert_tables_close(ours, theirs):
+    for key, expected in theirs.items():
+        tolerance = 1e-10 if expected.dtype == torch.float64 else 1e-5
+        torch.testing.assert_close(
+            ours[key],
+            expected,
+            rtol=tolerance,
+            atol=tolerance,
+            msg=lambda m, key=key: f"{key}: {m}",
+        )
