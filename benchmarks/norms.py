@@ -42,13 +42,17 @@ LAYERS: dict[str, Callable[[int], nn.Module]] = {
     **{f"CBN M={m}": partial(CBN, num_components=m) for m in COMPONENTS},
 }
 CBN_EVERYWHERE = dict(type="CBN", num_components=4, temperature="sqrt_channels")
-BASELINE = "configs/lvis/seesaw_2x.py"
-# Two configs of a detector, and what is changed in the backbone of each.
+BASELINE, WITH_NBN = "configs/lvis/seesaw_2x.py", "configs/lvis/seesaw_nbn_2x.py"
+LIVE_NORMS = {"backbone.norm_eval": False}
+MMDETS_LOSS = {"roi_head.bbox_head.loss_cls.type": "mmdet.SeesawLoss"}
+# Two configs of a detector, and what is changed in the model of each.
 DETECTORS = {
-    "NBN": ((BASELINE, {}), ("configs/lvis/seesaw_nbn_2x.py", {})),
+    "NBN": ((BASELINE, {}), (WITH_NBN, {})),
+    "NBN, both with mmdet's Seesaw": ((BASELINE, MMDETS_LOSS), (WITH_NBN, MMDETS_LOSS)),
+    "NBN and LTSeesawLoss, over mmdet's Seesaw": ((BASELINE, MMDETS_LOSS), (WITH_NBN, {})),
     "CBN in all norms": (
-        (BASELINE, dict(norm_eval=False)),
-        (BASELINE, dict(norm_eval=False, norm_cfg=CBN_EVERYWHERE)),
+        (BASELINE, LIVE_NORMS),
+        (BASELINE, LIVE_NORMS | {"backbone.norm_cfg": CBN_EVERYWHERE}),
     ),
 }
 
@@ -161,7 +165,7 @@ def detector_steps(
     for config, changes in configs:
         cfg = Config.fromfile(config)
         cfg.model.backbone.get("backbone", cfg.model.backbone).init_cfg = None
-        cfg.merge_from_dict({f"model.backbone.{key}": value for key, value in changes.items()})
+        cfg.merge_from_dict({f"model.{key}": value for key, value in changes.items()})
         models.append(MODELS.build(cfg.model).to(device))
         models[-1].load_state_dict(models[0].state_dict())
         models[-1].train()
