@@ -105,14 +105,14 @@ inline T exponential(T x) {
   y = y * r + 5.0000001201e-1f;
   y = y * r * r + r + 1.f;
   if constexpr (width<T> == 1) {
-    int32_t bits;
+    uint32_t bits;
     std::memcpy(&bits, &shifted, sizeof(bits));
     bits = (bits + 127) << 23;
     float power;
     std::memcpy(&power, &bits, sizeof(bits));
     return y * power;
   } else {
-    typedef int32_t I __attribute__((vector_size(sizeof(T))));
+    typedef uint32_t I __attribute__((vector_size(sizeof(T))));
     I bits;
     std::memcpy(&bits, &shifted, sizeof(T));
     bits = (bits + 127) << 23;
