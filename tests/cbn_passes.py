@@ -47,10 +47,12 @@ def results(module, drawn):
     centre = pixels.centre(drawn.x)
     weights, sums = module.expectation(x, drawn.joint, centre, None)
     one_hot, split_sums = module.expectation(x, drawn.joint, centre, drawn.groups)
+    alone, _ = module.expectation(x, drawn.joint, centre, None, summed=False)
     plain, weighted = module.gradient_sums(x, gradient, weights)
     affine = tables[:2]
     return dict(
         weights=weights,
+        alone=alone,
         sums=sums,
         one_hot=one_hot,
         split_sums=split_sums,

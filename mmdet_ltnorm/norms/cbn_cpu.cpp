@@ -222,6 +222,7 @@ struct Expectation {
           add_logits<M, 1>(tile + c * P, w, n, P, linear + c * M, square + c * M, centre + c);
         softmax<M>(w, n, P, least);
       }
+      if (!sums) return;
       Sums<M> zeroth;
       along(n, [&](int64_t p, auto zero) {
         for (int j = 0; j < M; ++j) zeroth.add(j, load<decltype(zero)>(w + j * P + p));

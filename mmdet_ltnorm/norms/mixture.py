@@ -60,7 +60,7 @@ class MixtureNorm(torch.autograd.Function):
         tables = tables_beside(passes)
         with torch.autocast(x.device.type, enabled=False):
             joint = tables.log_joint(stored, centre, rule, dtype)
-            weights, sums = passes.expectation(x, joint, centre, groups)
+            weights, sums = passes.expectation(x, joint, centre, groups, rule.training)
             if rule.training:
                 args = weight, bias, sum_over_ranks(sums), stored, rule, split, dtype
                 used, moments = tables.affine_of_batch(*args)

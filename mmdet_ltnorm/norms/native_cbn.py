@@ -48,8 +48,12 @@ def library() -> ctypes.CDLL | None:
 
 
 def expectation(
-    x: Tensor, joint: tuple[Tensor, Tensor, Tensor], centre: Tensor, groups: Tensor | None
-) -> tuple[Tensor, Tensor]:
+    x: Tensor,
+    joint: tuple[Tensor, Tensor, Tensor],
+    centre: Tensor,
+    groups: Tensor | None,
+    summed: bool = True,
+) -> tuple[Tensor, Tensor | None]:
     """See :func:`mmdet_ltnorm.norms.pixels.expectation`."""
     const, linear, square = joint
     components, threads = len(const), _threads(x)
@@ -59,11 +63,15 @@ def expectation(
         const = (const[:, 0] + linear.double() @ centre).to(x.dtype)
     else:
         weights, const = one_hot(x, groups, components, x.dtype), None
-    zeroth = centre.new_zeros(threads, components)
-    sums = centre.new_zeros(threads, len(centre), 2, components)
+    zeroth = sums = None
+    if summed:
+        zeroth = centre.new_zeros(threads, components)
+        sums = centre.new_zeros(threads, len(centre), 2, components)
     tables = (const, *_tables(linear, square), centre.to(x.dtype))
     least = ctypes.c_float(SMALLEST_RESPONSIBILITY)
     _call("expectation", x, *tables, least, weights, zeroth, sums, components=components)
+    if not summed:
+        return weights, None
     zeroth, (first, second) = zeroth.sum(0)[:, None], sums.sum(0).permute(1, 2, 0)
     first = torch.addcmul(first, centre, zeroth)
     return weights, about_zero(torch.cat([zeroth, first, second], dim=1), centre)

@@ -64,13 +64,17 @@ def sample(weights: Tensor) -> Tensor:
 
 
 def expectation(
-    x: Tensor, joint: tuple[Tensor, Tensor, Tensor], centre: Tensor, groups: Tensor | None
-) -> tuple[Tensor, Tensor]:
+    x: Tensor,
+    joint: tuple[Tensor, Tensor, Tensor],
+    centre: Tensor,
+    groups: Tensor | None,
+    summed: bool = True,
+) -> tuple[Tensor, Tensor | None]:
     r"""Return the responsibilities (B, M, P) and, in float64, sums over the pixels (M, 1 + 2C).
 
     The responsibilities are the softmax of const + linear · x + square · (x - centre)², or one-hot
     where each sample's group is given; the sums are :math:`\sum_i w_i x_i^n`, n = 0, 1, 2, side by
-    side.
+    side, or None where nobody needs them.
 
     Args:
         joint: const (M, 1), linear (M, C) and square (M, C).
@@ -90,8 +94,11 @@ def expectation(
             logits = torch.baddbmm(const, linear.expand(count, -1, -1), pixels)
             logits.baddbmm_(square.expand(count, -1, -1), squares)
             F.threshold_(torch.softmax(logits, 1, out=w), SMALLEST_RESPONSIBILITY, 0)
-        first[:count].baddbmm_(w, pixels.mT)
-        second[:count].baddbmm_(w, squares.mT)
+        if summed:
+            first[:count].baddbmm_(w, pixels.mT)
+            second[:count].baddbmm_(w, squares.mT)
+    if not summed:
+        return weights, None
     zeroth = weights.sum((0, 2))[:, None]
     sums = torch.cat([zeroth, first.sum(0), second.sum(0)], dim=1).double()
     return weights, about_zero(sums, centre)

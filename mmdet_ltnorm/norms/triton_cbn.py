@@ -36,17 +36,21 @@ def _on_its_device(launch: Callable) -> Callable:
     """Make a function launch its kernels on the device of its first argument."""
 
     @wraps(launch)
-    def guarded(x: Tensor, *args: Any) -> Any:
+    def guarded(x: Tensor, *args: Any, **kwargs: Any) -> Any:
         with torch.cuda.device_of(x):
-            return launch(x, *args)
+            return launch(x, *args, **kwargs)
 
     return guarded
 
 
 @_on_its_device
 def expectation(
-    x: Tensor, joint: tuple[Tensor, Tensor, Tensor], centre: Tensor, groups: Tensor | None
-) -> tuple[Tensor, Tensor]:
+    x: Tensor,
+    joint: tuple[Tensor, Tensor, Tensor],
+    centre: Tensor,
+    groups: Tensor | None,
+    summed: bool = True,
+) -> tuple[Tensor, Tensor | None]:
     """See :func:`mmdet_ltnorm.norms.pixels.expectation`."""
     matrices, dtype = as_matrices(x), joint[0].dtype
     (samples, channels, pixels), components = matrices.shape, len(joint[0])
@@ -55,7 +59,7 @@ def expectation(
         weights = joint[0].new_empty(samples, components, pixels)
         share = _share(samples * pixels)
         programs = triton.cdiv(samples * pixels, share)
-        partial = weights.new_empty(programs, 2, components, channels)
+        partial = weights.new_empty(programs, 2, components, channels) if summed else None
         kernels.expectation[(programs,)](
             matrices,
             weights,
@@ -69,7 +73,9 @@ def expectation(
         )
     else:
         weights = one_hot(x, groups, components, dtype)
-        partial = _partial_sums(matrices, None, weights, middle)
+        partial = _partial_sums(matrices, None, weights, middle) if summed else None
+    if not summed:
+        return weights, None
     zeroth = weights.sum((0, 2), dtype=torch.float64)[:, None]
     sums = torch.cat([zeroth, *partial.sum(0, dtype=torch.float64)], dim=1)
     return weights, about_zero(sums, centre)

@@ -18,7 +18,7 @@ def expectation(
     SHARE: tl.constexpr, BLOCK: tl.constexpr, M: tl.constexpr, ROWS: tl.constexpr,
     PIXELS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
-    """Write the responsibilities of SHARE pixels, and the sums of :func:`sums` over them."""
+    """Write the responsibilities of SHARE pixels, and any sums of :func:`sums` over them."""
     dtype = weights.dtype.element_ty
     total, channels = geometry[0], geometry[2]
     begin = tl.program_id(0) * SHARE
@@ -39,13 +39,14 @@ def expectation(
     w = w / tl.sum(w, axis=0)[None, :]
     at = _weights_at(weights, j[:, None], n[None, :], geometry, M)
     tl.store(at, tl.where(w > smallest, w, 0), mask=(j < M)[:, None] & (n < total)[None, :])
-    tl.debug_barrier()  # other threads of the program read them
-    for start in range(0, channels, CHANNELS):  # through pixels that the caches still have
-        c = start + tl.arange(0, CHANNELS)
-        _write_sums(
-            x, None, weights, partial, centre, c, begin, begin + SHARE, PIXELS, geometry,
-            M, ROWS, PIXELS, CHANNELS,
-        )  # fmt: skip
+    if partial is not None:
+        tl.debug_barrier()  # other threads of the program read them
+        for start in range(0, channels, CHANNELS):  # through pixels that the caches still have
+            c = start + tl.arange(0, CHANNELS)
+            _write_sums(
+                x, None, weights, partial, centre, c, begin, begin + SHARE, PIXELS, geometry,
+                M, ROWS, PIXELS, CHANNELS,
+            )  # fmt: skip
 
 
 @triton.jit
