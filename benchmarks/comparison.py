@@ -1,4 +1,4 @@
-"""Time and peak memory of tools/compare.py at the size of LVIS's validation set.
+"""Time and peak memory of tools/compare.py, by default at the size of LVIS's validation set.
 
     python benchmarks/comparison.py                                   # a few minutes
     python benchmarks/comparison.py --images 500 --resamples 100      # a look
