@@ -90,12 +90,10 @@ def _vernier_input(
     image: ImageDetections, category_ids: NDArray[np.int64], masks: bool
 ) -> dict[str, Any]:
     rles = _coco_rles(image) if masks else []
-    if masks:
-        area = np.frombuffer(_import_vernier().rle_area(rles))
-    else:
-        area = image.box[:, 2] * image.box[:, 3]
+    # One by one: pycocotools 2.0.11 with NumPy 2 fails on a list of more than 255.
+    area = [mask_utils.area(rle) for rle in rles] if masks else image.box[:, 2] * image.box[:, 3]
     # lvis-api leaves out detections without area, vernier would count them as false.
-    kept = np.flatnonzero(area > 0)
+    kept = np.flatnonzero(np.asarray(area) > 0)
     rows = image.counted[kept]
     detections = {
         "image_id": image.image_id,
