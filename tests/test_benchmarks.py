@@ -93,7 +93,7 @@ def test_growth_is_measured_in_pairs_and_drawn(script, tmp_path):
         ("benchmarks/cls_pipeline.py --images 600 --rounds 2", 2),
         ("benchmarks/lvis_eval.py --images 20 --classes 30", 1),
         ("benchmarks/lvis_eval.py --images 20 --classes 30 --kind segm", 1),
-        ("benchmarks/comparison.py --images 20 --classes 30 --resamples 10", 1),
+        ("benchmarks/comparison.py --images 20 --classes 30 --resamples 100", 1),
     ],
 )
 def test_a_script_prints_tables_that_markdown_reads(command, number, script):
