@@ -3,10 +3,8 @@
     python benchmarks/cost_growth.py
 
 2**14 pixels, 128 channels and 4 components, one of them varied, in turns with `nn.BatchNorm2d` on
-the same input. A line and a power are fitted to the medians: "off the line" is how far the farthest
-point is from the line, and the power is p in size^p, 1 where the time grows linearly. Components
-are judged by the time over batch norm, where "a component" is the slope of the line. On a GPU there
-are 16 times as many pixels. Writes cost_growth.png beside this file.
+the same input. A line is fitted to the medians, of components to the time over batch norm. On a GPU
+there are 16 times as many pixels. Writes cost_growth.png beside this file.
 """
 
 import argparse
@@ -91,6 +89,10 @@ def row(name: str, growth: Growth) -> list[str]:
 
 
 HEADER = ["", "off the line", "power", "BN's power", "a component", "over BN, first", "last"]
+LEGEND = (
+    "Off the line: the farthest point's distance from the fitted line. Power: p in size^p, 1 where "
+    "time grows linearly. A component: what one more takes, in units of batch norm's time."
+)
 
 
 def draw(growths: dict[str, Growth], path: Path) -> None:
@@ -131,7 +133,7 @@ def main() -> None:
     draw(growths, args.out)
     print(f"{machine()}; medians of {args.rounds} rounds [quartiles]\n")
     print(markdown_table(HEADER, [row(name, growth) for name, growth in growths.items()]))
-    print(f"\n![CBN's time against pixels, channels and components]({args.out.name})")
+    print(f"\n{LEGEND}\n\n![CBN's time against pixels, channels and components]({args.out.name})")
 
 
 if __name__ == "__main__":
