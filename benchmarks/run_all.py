@@ -1,7 +1,7 @@
 """Run every benchmark at a small size and write one page: python benchmarks/run_all.py.
 
-About ten minutes on two idle cores; `make bench` does it. methods.py and cbn_training.py are left
-out: they train for half an hour and more.
+Less than ten minutes on two idle cores; `make bench` does it. methods.py and cbn_training.py are
+left out: they train for half an hour and more.
 """
 
 import argparse
@@ -20,13 +20,13 @@ from mmdet_ltnorm.data import make_shapes_lt
 ROOT = Path(__file__).parents[1]
 SHAPES = "configs/demo/cls_shapes"
 BENCHMARKS = {
-    "Norm layers": "benchmarks/norms.py --rounds 10 --classifier",
+    "Norm layers": "benchmarks/norms.py --rounds 20 --classifier",
     "Growth of CBN's cost": "benchmarks/cost_growth.py",
     "Training steps": f"tools/benchmark.py {SHAPES}_bs.py {SHAPES}_bs_nbn.py {SHAPES}_cbn_all.py",
     "Seesaw loss": "benchmarks/seesaw.py",
     "Images for classifiers": "benchmarks/cls_pipeline.py --images 5000 --rounds 3",
-    "LVIS evaluation, boxes": "benchmarks/lvis_eval.py --images 500",
-    "LVIS evaluation, masks": "benchmarks/lvis_eval.py --images 500 --kind segm",
+    "LVIS evaluation, boxes": "benchmarks/lvis_eval.py",
+    "LVIS evaluation, masks": "benchmarks/lvis_eval.py --kind segm",
     "LVIS evaluation, val's size": "benchmarks/lvis_eval.py --val",
     "Paired bootstrap": "benchmarks/comparison.py --images 500 --resamples 100",
 }
