@@ -23,7 +23,7 @@ help:
 	@echo "make test        the test suite; make test-slow: the long tests"
 	@echo "make test-onedl  the tests of norms and surgery against the onedl-* packages"
 	@echo "make lint        ruff"
-	@echo "make bench       time and memory of what is fast here, as benchmarks/RESULTS.md"
+	@echo "make bench       every benchmark at a small size, into benchmarks/RESULTS.md"
 	@echo "make docs        the documentation as a site in build/docs"
 	@echo "make doctor      what is wrong with the environment, and what mends it"
 	@echo "PYTHON=python    use the active environment instead of .venv"
