@@ -23,7 +23,7 @@ help:
 	@echo "make test        the test suite; make test-slow: the long tests"
 	@echo "make test-onedl  the tests of norms and surgery against the onedl-* packages"
 	@echo "make lint        ruff"
-	@echo "make bench       time and memory of norms, losses, data and LVIS evaluation"
+	@echo "make bench       every benchmark at a small size, into benchmarks/RESULTS.md"
 	@echo "make docs        the documentation as a site in build/docs"
 	@echo "make doctor      what is wrong with the environment, and what mends it"
 	@echo "PYTHON=python    use the active environment instead of .venv"
@@ -65,8 +65,4 @@ docs: $(ready)
 	@echo "See build/docs/index.html"
 
 bench: $(ready)
-	$(PYTHON) benchmarks/norms.py
-	$(PYTHON) benchmarks/lvis_eval.py
-	$(PYTHON) benchmarks/cls_pipeline.py
-	$(PYTHON) benchmarks/seesaw.py
-	$(PYTHON) benchmarks/comparison.py --images 500 --resamples 100
+	$(PYTHON) benchmarks/run_all.py

@@ -22,6 +22,7 @@ from mmengine.model import ImgDataPreprocessor
 from PIL import Image, ImageEnhance, ImageOps
 from torch.utils.data import DataLoader, Dataset
 
+from mmdet_ltnorm.analysis.tables import markdown_table
 from mmdet_ltnorm.data import ShapesLT, make_shapes_lt
 from mmdet_ltnorm.data.auto_augment import CIFAR10_POLICY, auto_augment_arguments
 
@@ -170,10 +171,10 @@ def measure_rates(dataset: ShapesLT, usual: UsualDataset, normalize: Any, rounds
     for _ in range(rounds + 1):  # in turns, so that both meet the same machine
         for name, candidate in candidates.items():
             rates[name].append(images_per_second(*candidate))
-    for name, values in rates.items():
-        print(f"{name:6} {statistics.median(values[1:]):8.0f} images/s")
     ratios = [ours / usual for ours, usual in zip(rates["ours"], rates["usual"], strict=True)][1:]
-    print(f"ratio  {statistics.median(ratios):8.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+    spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+    rows = [[name, f"{statistics.median(values[1:]):.0f}"] for name, values in rates.items()]
+    print(markdown_table(["", "images/s"], [*rows, ["ratio", spread]]))
 
 
 def measure_steps(dataset: ShapesLT, usual: UsualDataset, normalize: Any) -> None:
@@ -185,10 +186,12 @@ def measure_steps(dataset: ShapesLT, usual: UsualDataset, normalize: Any) -> Non
     batch = torch.from_numpy(usual.images[:512]).permute(0, 3, 1, 2).contiguous()
     batches = microseconds({"normalise": normalize}, ({"inputs": batch} for _ in range(10)))
     tables["ours"]["normalise"] = batches["normalise"] / len(batch)
-    print(f"\n{'us an image':16}{'usual':>8}{'ours':>8}")
-    for step in USUAL_STEPS:
-        print(f"{step:16}{tables['usual'][step]:8.1f}{tables['ours'][step]:8.1f}")
-    print(f"{'all':16}" + "".join(f"{sum(table.values()):8.1f}" for table in tables.values()))
+    for times in tables.values():
+        times["all"] = sum(times.values())
+    rows = [
+        [step, *(f"{table[step]:.1f}" for table in tables.values())] for step in tables["usual"]
+    ]
+    print("\n" + markdown_table(["µs an image", *tables], rows))
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Time and peak memory of tools/compare.py at the size of LVIS's validation set.
+"""Time and peak memory of tools/compare.py, by default at the size of LVIS's validation set.
 
     python benchmarks/comparison.py                                   # a few minutes
     python benchmarks/comparison.py --images 500 --resamples 100      # a look
@@ -24,12 +24,11 @@ from mmdet_ltnorm.evaluation import LTLVISMetric
 
 def write_results(folder: Path, images: int, classes: int) -> None:
     """Write val.json and both models' a.json and b.json."""
-    content = ground_truth(images, classes)
-    (folder / "val.json").write_text(json.dumps(content))
+    (folder / "val.json").write_text(json.dumps(ground_truth(images, classes)))
     metric = LTLVISMetric(
         str(folder / "val.json"), metric="bbox", results_file=str(folder / "a.json")
     )
-    for sample in predictions(content, 300, "bbox"):
+    for sample in predictions(images, classes, 300, "bbox"):
         metric.process(None, [sample])
     metric.evaluate(images)
     results = json.loads((folder / "a.json").read_text())
@@ -37,7 +36,7 @@ def write_results(folder: Path, images: int, classes: int) -> None:
     for result, change in zip(results, noise.tolist(), strict=True):
         result["score"] += change
     (folder / "b.json").write_text(json.dumps(results))
-    print(f"{images} images, {classes} classes, {len(results)} detections count", flush=True)
+    print(f"{images} images, {classes} classes, {len(results)} detections count\n", flush=True)
 
 
 def main() -> None:
@@ -56,7 +55,8 @@ def main() -> None:
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
     print(differences_table(found))
-    print(f"{wall:.0f} s, {cpu:.0f} s of CPU, peak of the process {peak:.1f} GB")
+    size = f"{args.resamples} resamples"
+    print(f"\n{size}: {wall:.0f} s, {cpu:.0f} s of CPU, peak of the process {peak:.1f} GB")
 
 
 if __name__ == "__main__":

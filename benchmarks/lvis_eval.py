@@ -3,18 +3,16 @@
     python benchmarks/lvis_eval.py                  # boxes, about a minute
     python benchmarks/lvis_eval.py --images 200     # a look
     python benchmarks/lvis_eval.py --kind segm      # masks
+    python benchmarks/lvis_eval.py --val            # LVIS val's size, without lvis-api
 
-Each runs in a process of its own on the same random ground truth and detections. The time is that
-of scoring: lvis-api's from its list of results on, the metric's with process() of every image. The
-memory is the process's peak over what it held before, so it has lvis-api's list of results in it.
-
-Measured on two busy cores, boxes: lvis-api 39.1 s of CPU and 2.18 GB, the metric 1.0 s and 0.32 GB;
-masks, where most of the time goes into overlaps: 39.1 s and 2.59 GB, 2.9 s and 0.47 GB.
+Each runs in a process of its own on the same random ground truth and detections, and may use all
+cores (`taskset -c 0` gives it one). "read" is the annotation file, "score" the way from results to
+figures: lvis-api's from its list of results on, the metric's with process() of every image. Masks
+come as run lengths, as lvis-api takes them. The memory is the process's peak, libraries included.
 """
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -26,82 +24,89 @@ import numpy as np
 import pycocotools.mask as mask_utils
 from mmengine.logging import MMLogger
 
+from mmdet_ltnorm.analysis.tables import markdown_table
 from mmdet_ltnorm.evaluation import LTLVISMetric
 
 HEIGHT, WIDTH = 480, 640
+VAL_IMAGES = 19809
+
+
+def objects(images: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return twelve boxes an image, (I, 12, 4), and fourteen categories, (I, 14).
+
+    The first six categories have two objects each, the others were looked for and are absent: about
+    as in LVIS.
+    """
+    rng = np.random.default_rng(0)
+    categories = np.stack([rng.permutation(classes)[:14] + 1 for _ in range(images)])
+    return rng.uniform(5, 240, size=(images, 12, 4)).round(2), categories
 
 
 def ground_truth(images: int, classes: int) -> dict:
-    """Six classes of two objects and eight absent classes an image, about as in LVIS."""
-    rng = np.random.default_rng(0)
+    """Return the objects in LVIS's format, with polygons of forty corners."""
     content = dict(images=[], annotations=[])
     content["categories"] = [
         dict(id=i, name=f"class {i}", frequency="rcf"[i % 3]) for i in range(1, classes + 1)
     ]
-    for image_id in range(1, images + 1):
-        chosen = (rng.permutation(classes)[:14] + 1).tolist()
+    angle = np.linspace(0, 2 * np.pi, 40, endpoint=False)
+    ellipse = 1 + np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    boxes, categories = objects(images, classes)
+    for image_id, (own, chosen) in enumerate(zip(boxes, categories.tolist(), strict=True), 1):
         image = dict(id=image_id, height=HEIGHT, width=WIDTH, neg_category_ids=chosen[6:])
         content["images"].append(image | dict(not_exhaustive_category_ids=chosen[:1]))
-        for category_id in chosen[:6] * 2:
-            x, y, w, h = box = rng.uniform(5, 240, size=4).round(2).tolist()
-            angle = np.linspace(0, 2 * np.pi, 40, endpoint=False)
-            outline = np.stack([x + w / 2 * (1 + np.cos(angle)), y + h / 2 * (1 + np.sin(angle))])
+        for category_id, box in zip(chosen[:6] * 2, own, strict=True):
+            outline = box[:2] + box[2:] / 2 * ellipse
             content["annotations"].append(
-                dict(id=len(content["annotations"]) + 1, image_id=image_id, bbox=box)
-                | dict(category_id=category_id, area=w * h * np.pi / 4)
-                | dict(segmentation=[outline.T.round(2).ravel().tolist()])
+                dict(id=len(content["annotations"]) + 1, image_id=image_id, bbox=box.tolist())
+                | dict(category_id=category_id, area=box[2] * box[3] * np.pi / 4)
+                | dict(segmentation=[outline.round(2).ravel().tolist()])
             )
     return content
 
 
-def predictions(content: dict, detections: int, kind: str) -> Iterator[dict]:
+def predictions(images: int, classes: int, detections: int, kind: str) -> Iterator[dict]:
     """Yield mmdet's data samples; a third of the detections are near an object."""
     rng = np.random.default_rng(1)
-    objects = np.array([ann["bbox"] for ann in content["annotations"]]).reshape(-1, 12, 4)
-    labels = np.array([ann["category_id"] - 1 for ann in content["annotations"]]).reshape(-1, 12)
-    for image, boxes, own in zip(content["images"], objects, labels, strict=True):
+    for image_id, (boxes, categories) in enumerate(
+        zip(*objects(images, classes), strict=True), start=1
+    ):
         near = rng.integers(12, size=detections // 3)
         far = detections - len(near)
         box = np.concatenate([boxes[near], rng.uniform(5, 240, size=(far, 4))])
         box = np.abs(box + rng.normal(0, 4, size=box.shape)).astype(np.float32)
-        label = np.concatenate([own[near], rng.integers(len(content["categories"]), size=far)])
+        label = np.concatenate([categories[near % 6] - 1, rng.integers(classes, size=far)])
         prediction = dict(bboxes=np.concatenate([box[:, :2], box[:, :2] + box[:, 2:]], axis=1))
         prediction |= dict(scores=rng.random(detections, dtype=np.float32), labels=label)
         if kind == "segm":
             prediction["masks"] = mask_utils.frPyObjects(box.astype(float), HEIGHT, WIDTH)
-        yield dict(img_id=image["id"], pred_instances=prediction)
+        yield dict(img_id=image_id, pred_instances=prediction)
 
 
-def run_metric(ann_file: str, detections: int, kind: str) -> dict[str, float]:
+def run_metric(ann_file: str, samples: Iterator[dict], kind: str) -> dict[str, float]:
     MMLogger.get_current_instance().setLevel("ERROR")
-    content = json.loads(Path(ann_file).read_text())
-    clock, before = Clock(), peak()
-    with clock:
+    read, score = Clock(), Clock()
+    with read:
         metric = LTLVISMetric(ann_file, metric=kind)
-    for sample in predictions(content, detections, kind):
-        with clock:
+    for sample in samples:
+        with score:
             metric.process(None, [sample])
-    with clock:
-        scores = metric.evaluate(len(content["images"]))
-    return clock.times() | dict(gigabytes=peak() - before, AP=scores[f"lvis/{kind}_AP"])
+    with score:
+        scores = metric.evaluate(0)
+    return measured(read, score, scores[f"lvis/{kind}_AP"])
 
 
-def run_lvis_api(ann_file: str, detections: int, kind: str) -> dict[str, float]:
+def run_lvis_api(ann_file: str, samples: Iterator[dict], kind: str) -> dict[str, float]:
     np.float = float  # Removed in NumPy 1.24.
     from lvis import LVIS, LVISEval, LVISResults
 
-    content = json.loads(Path(ann_file).read_text())
-    clock, before = Clock(), peak()
-    results = [
-        result
-        for sample in predictions(content, detections, kind)
-        for result in lvis_results(sample, kind)
-    ]
-    with clock:
+    results = [result for sample in samples for result in lvis_results(sample, kind)]
+    read, score = Clock(), Clock()
+    with read:
         truth = LVIS(ann_file)
+    with score:
         evaluation = LVISEval(truth, LVISResults(truth, results), kind)
         evaluation.run()
-    return clock.times() | dict(gigabytes=peak() - before, AP=float(evaluation.results["AP"]))
+    return measured(read, score, float(evaluation.results["AP"]))
 
 
 def lvis_results(sample: dict, kind: str) -> Iterator[dict]:
@@ -127,16 +132,29 @@ class Clock:
     def __exit__(self, *error: object) -> None:
         self.seconds += time.perf_counter(), time.process_time()
 
-    def times(self) -> dict[str, float]:
-        return dict(zip(("wall", "cpu"), self.seconds.tolist(), strict=True))
+
+def measured(read: Clock, score: Clock, precision: float) -> dict[str, float]:
+    times = dict(zip(("score", "cpu"), score.seconds.tolist(), strict=True))
+    return times | dict(read=float(read.seconds[0]), gigabytes=peak_gigabytes(), AP=precision)
 
 
-def peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+def peak_gigabytes() -> float:
+    """Return the most memory that the process had; getrusage would count its parent's, too."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1e6 for line in lines if line.startswith("VmHWM"))
 
 
-ROW = "{wall:8.2f} s wall {cpu:8.2f} s CPU {gigabytes:7.3f} GB   AP {AP!r}"
 RUNS = {"lvis-api": run_lvis_api, "LTLVISMetric": run_metric}
+COLUMNS = {"read": "read s", "score": "score s", "cpu": "score, CPU s", "gigabytes": "peak GB"}
+
+
+def table(runs: dict[str, dict[str, float]]) -> str:
+    """Return a row for each run, and, of two, the ratio of the first to the second."""
+    rows = [[name, *(f"{run[key]:.2f}" for key in COLUMNS)] for name, run in runs.items()]
+    if len(runs) == 2:
+        theirs, ours = runs.values()
+        rows.append(["ratio", *(f"{theirs[key] / ours[key]:.1f}" for key in COLUMNS)])
+    return markdown_table(["", *COLUMNS.values()], rows)
 
 
 def main() -> None:
@@ -145,26 +163,31 @@ def main() -> None:
     parser.add_argument("--classes", type=int, default=1203)
     parser.add_argument("--detections", type=int, default=300, help="in an image")
     parser.add_argument("--kind", choices=["bbox", "segm"], default="bbox")
+    parser.add_argument(
+        "--val", action="store_true", help=f"{VAL_IMAGES} images, without lvis-api: it takes long"
+    )
     parser.add_argument("--run", nargs=2, help=argparse.SUPPRESS)  # Name and annotation file.
     args = parser.parse_args()
+    images = VAL_IMAGES if args.val else args.images
     if args.run:
         name, ann_file = args.run
-        print(json.dumps(RUNS[name](ann_file, args.detections, args.kind)))
+        samples = predictions(images, args.classes, args.detections, args.kind)
+        print(json.dumps(RUNS[name](ann_file, samples, args.kind)))
         return
-    print(f"{args.images} images, {args.classes} classes, {args.detections} detections an image")
-    measured = {}
+    found = {}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "val.json")
-        path.write_text(json.dumps(ground_truth(args.images, args.classes)))
-        for name in RUNS:
+        path.write_text(json.dumps(ground_truth(images, args.classes)))
+        for name in ["LTLVISMetric"] if args.val else RUNS:
             command = [sys.executable, __file__, *sys.argv[1:], "--run", name, str(path)]
             output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-            measured[name] = json.loads(output.splitlines()[-1])
-            print(f"{name:13}" + ROW.format(**measured[name]))
-    slow, fast = measured.values()
-    times = {key: f"{slow[key] / fast[key]:.0f}" for key in ("wall", "cpu")}
-    share = fast["gigabytes"] / slow["gigabytes"]
-    print(f"{times['wall']} times as fast ({times['cpu']} in CPU time), {share:.0%} of the memory")
+            found[name] = json.loads(output.splitlines()[-1])
+    kind = {"bbox": "boxes", "segm": "masks"}[args.kind]
+    size = f"{images} images, {args.classes} classes, {args.detections} detections an image"
+    print(f"{size}, {kind}\n\n{table(found)}")
+    if len(found) == 2:
+        theirs, ours = (run["AP"] for run in found.values())
+        print(f"\nThe difference in AP is {abs(theirs - ours):.0e}.")
 
 
 if __name__ == "__main__":

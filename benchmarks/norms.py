@@ -115,8 +115,8 @@ def benchmark_layers(
     layers: dict[str, Callable[[int], nn.Module]], rounds: int, device: str
 ) -> None:
     print(
-        f"{'layer':11} {'input':27} {'MB':>6} {'BN ms':>8}   {'time over BN':18}  "
-        f"{'of a copy':18}  peak memory"
+        f"\n| {'layer':11} | {'input':27} | {'MB':>6} | {'BN ms':>8} | {'time over BN':18} "
+        f"| {'of a copy':18} | peak memory |\n|---|---|--:|--:|---|---|---|"
     )
     for x, upstream in inputs(device):
         channels, size = x.shape[1], x.numel() * x.element_size() / 2**20
@@ -128,8 +128,8 @@ def benchmark_layers(
             copied, theirs, ours = timed([copy, batch_norm, step], few)
             speed = ratios([PASSES / 2 * seconds for seconds in copied], ours)
             memory = peak_bytes(step) / peak_bytes(batch_norm)
-            row = f"{name:11} {described(x):27} {size:6.1f} {1e3 * median(theirs):8.2f}"
-            print(f"{row}   {ratios(ours, theirs):18}  {speed:18}  {memory:.2f}", flush=True)
+            row = f"| {name:11} | {described(x):27} | {size:6.1f} | {1e3 * median(theirs):8.2f} |"
+            print(f"{row} {ratios(ours, theirs):18} | {speed:18} | {memory:11.2f} |", flush=True)
 
 
 def classifier_step(norm_cfg: dict, device: str) -> Callable[[], None]:
@@ -209,13 +209,13 @@ def main() -> None:
         norms = {"NBN": dict(type="NBN"), "CBN": CBN_EVERYWHERE}
         steps = [classifier_step(cfg, device) for cfg in (dict(type="BN"), *norms.values())]
         theirs, *ours = timed(steps, args.rounds)
-        print(f"training step of ResNet-32, batch 128 of 32x32: {median(theirs):.2f} s with BN")
+        print(f"\n- Training step of ResNet-32, batch 128 of 32x32: {median(theirs):.2f} s with BN")
         for name, seconds in zip(norms, ours, strict=True):
-            print(f"  {name} in all norms over it {ratios(seconds, theirs)}")
+            print(f"  - {name} in all norms over it {ratios(seconds, theirs)}")
     for name, pair in DETECTORS.items() if args.detector else ():
         theirs, mine = timed(detector_steps(pair, args.size, device), args.rounds)
-        print(f"training step of Mask R-CNN R50 at {args.size}x{args.size}, batch 2:")
-        print(f"  batch norm {median(theirs):.2f} s, {name} over it {ratios(mine, theirs)}")
+        print(f"\n- Training step of Mask R-CNN R50 at {args.size}x{args.size}, batch 2:")
+        print(f"  - batch norm {median(theirs):.2f} s, {name} over it {ratios(mine, theirs)}")
 
 
 if __name__ == "__main__":

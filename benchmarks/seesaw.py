@@ -13,6 +13,7 @@ import torch
 from mmdet.models.losses import SeesawLoss
 from torch import nn
 
+from mmdet_ltnorm.analysis.tables import markdown_table
 from mmdet_ltnorm.benchmark import keep_freed_memory, machine, ratios, timed
 from mmdet_ltnorm.losses.seesaw import LTSeesawLoss
 
@@ -47,9 +48,9 @@ def main() -> None:
     steps = [partial(training_step, loss, cls_score, draw) for loss in losses]
     theirs, ours = timed(steps, args.rounds)
     print(f"{machine()}; {args.rois} RoIs x {args.classes} classes, {args.rounds} rounds")
-    print(f"mmdet's SeesawLoss {1e3 * median(theirs):.2f} ms")
-    print(f"LTSeesawLoss       {1e3 * median(ours):.2f} ms")
-    print(f"times faster       {ratios(theirs, ours)}")
+    rows = [["mmdet's SeesawLoss", f"{1e3 * median(theirs):.2f}", ""]]
+    rows += [["LTSeesawLoss", f"{1e3 * median(ours):.2f}", ratios(theirs, ours)]]
+    print("\n" + markdown_table(["", "ms", "times as fast"], rows))
 
 
 if __name__ == "__main__":

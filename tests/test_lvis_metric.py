@@ -18,6 +18,7 @@ from mmengine.dataset import DefaultSampler
 from mmengine.structures import InstanceData
 
 from mmdet_ltnorm.evaluation import LTLVISMetric, lvis, lvis_engines
+from mmdet_ltnorm.evaluation.detections import image_detections
 from mmdet_ltnorm.evaluation.lvis_annotations import LVISAnnotations
 
 IOU_TYPES = ("bbox", "segm")
@@ -56,6 +57,25 @@ def test_encoded_masks_score_as_bitmaps_do(tmp_path):
             rles = [rle | dict(counts=rle["counts"].decode()) for rle in rles]
         sample["pred_instances"]["masks"] = rles
     assert evaluate(content, samples, tmp_path) == pytest.approx(expected, abs=0, nan_ok=True)
+
+
+@pytest.mark.parametrize("kind", [torch.as_tensor, np.asarray, lambda x: x.astype(np.uint8)])
+def test_bitmaps_of_any_kind_are_kept_as_the_same_pixels(kind):
+    masks = np.random.default_rng(0).random((3, 5, 7)) < [[[0.5]], [[0.0]], [[1.0]]]
+    prediction = dict(scores=np.ones(3), labels=np.arange(3), bboxes=np.zeros((3, 4)))
+    prediction["masks"] = kind(masks)
+    kept = image_detections(prediction, 1, (5, 7), np.array([0, 1, 2]), 300, True)
+    for rle, mask in zip(kept.rle, masks, strict=True):
+        assert (mask_utils.decode(dict(size=kept.size, counts=rle)) == mask).all()
+
+
+def test_the_number_of_threads_changes_no_score(tmp_path, monkeypatch):
+    content, samples = random_set(2)
+    scores = []
+    for threads in (1, 4):
+        monkeypatch.setattr(lvis_engines, "_ALL_CORES", threads)
+        scores.append(evaluate(content, samples, tmp_path))
+    assert scores[0] == pytest.approx(scores[1], abs=0, nan_ok=True)
 
 
 def test_an_image_that_a_sampler_repeats_counts_once(tmp_path):

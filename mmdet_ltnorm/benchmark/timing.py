@@ -1,9 +1,11 @@
 """Times of things that are run side by side, so that all see the same machine."""
 
 import ctypes
+import platform
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from random import shuffle
 from statistics import median, quantiles
 from time import perf_counter
@@ -78,7 +80,14 @@ def machine() -> str:
     """Name what the numbers were measured on."""
     if torch.cuda.is_available():
         return f"torch {torch.__version__}, {torch.cuda.get_device_name()}"
-    return f"torch {torch.__version__}, CPU, {torch.get_num_threads()} threads"
+    return f"torch {torch.__version__}, {_processor()}, {torch.get_num_threads()} threads"
+
+
+def _processor() -> str:
+    listed = Path("/proc/cpuinfo")  # Python names no more than the architecture
+    lines = listed.read_text().splitlines() if listed.exists() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
 
 
 def keep_freed_memory() -> None:

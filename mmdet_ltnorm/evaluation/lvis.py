@@ -46,7 +46,7 @@ class LTLVISMetric(BaseMetric):
             a model that predicts more than 300 detections an image, of any score.
         per_class_file: Where to write a table of the classes, as ``.json`` or ``.csv``.
         results_file: Where to write the detections that count, as lvis-api's results in ``.json``.
-        engine: ``'vernier'``, or ``'lvis'``, the reference; the scores are equal.
+        engine: ``'vernier'``, on all cores, or ``'lvis'``, the reference; the scores are equal.
 
     Raises:
         ValueError: the data set has not as many classes as the annotation file has categories, or

@@ -17,6 +17,7 @@ from mmdet_ltnorm.evaluation.detections import ImageDetections
 
 VERNIER_VERSION = "0.5.4"
 _NO_LIMIT = 2**31 - 1
+_ALL_CORES = 0  # the matches are the same with any number of threads
 
 
 class Tables(NamedTuple):
@@ -78,6 +79,7 @@ def _vernier_grid(
         max_dets_per_image=_NO_LIMIT,
         use_cats=True,
         retain_meta=retain_meta,
+        num_threads=_ALL_CORES,
         # A mask is small or large by its own area; mmdet goes by the area of its box.
         dt_area="mask" if masks else "bbox",
         **options,
