@@ -27,7 +27,12 @@ def rescaled(vector: Tensor, magnitude: Tensor, gain: Tensor) -> Tensor:
     """
     wide = widened(vector)
     length = torch.linalg.vector_norm(wide, dim=-1).clamp_min(DIRECTION_FLOOR)
-    return (wide * (magnitude * gain / length).unsqueeze(-1)).to(vector.dtype)
+    scale = magnitude * gain / length
+    # Vectors are so short that every operation costs the same, views and their gradients too.
+    if scale.dim():
+        scale = scale.unsqueeze(-1)
+    product = wide * scale
+    return product if wide is vector else product.to(vector.dtype)
 
 
 def official_unit_vector(vector: Tensor) -> Tensor:
