@@ -3,6 +3,7 @@
 import pytest
 import torch
 from mmdet.registry import MODELS
+from mmengine.config import Config
 from torch import nn
 
 from mmdet_ltnorm.engine.checks import check_cbn_layers
@@ -31,6 +32,20 @@ def test_placed_layers_train_and_update_their_components():
     sum(out.sin().mean() for out in model(torch.randn(2, 3, 64, 64))).backward()
     assert isinstance(layer, CBN) and layer.weight.grad.abs().max() > 0
     assert not torch.equal(layer.running_mean, before)
+
+
+@pytest.mark.parametrize("components, depth", [(1, 20), (2, 44), (8, 110)])
+def test_the_papers_ablations_are_options_of_its_config(components, depth):
+    cfg = Config.fromfile("configs/cifar_lt/cifar100_cbn_dpl.py")
+    cfg.merge_from_dict(
+        {
+            "model.backbone.norm_cfg.num_components": components,
+            "model.backbone.backbone.depth": depth,
+        }
+    )
+    layers = [each for each in MODELS.build(cfg.model).modules() if isinstance(each, CBN)]
+    assert len(layers) == (depth - 2) // 6  # the last norms of the last stage's blocks
+    assert {layer.num_components for layer in layers} == {components}
 
 
 def test_swapping_trained_batch_norms_keeps_the_networks_function_in_evaluation():
