@@ -40,7 +40,9 @@ def simulated_detections(rng, gain):
     frequency = [letter for letter in OBJECTS for _ in range(4)]
     objects = [rng.integers(IMAGES, size=OBJECTS[letter]) for letter in frequency]
     models = [
-        DetectionScores([_matches(rng, image, easy + extra) for image in objects], frequency, IMAGES)
+        DetectionScores(
+            [_matches(rng, image, easy + extra) for image in objects], frequency, IMAGES
+        )
         for extra in (0, gain)
     ]
     return *models, IMAGES
