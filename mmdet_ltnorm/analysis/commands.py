@@ -110,6 +110,8 @@ def attention(
     """
     first = next(iter(models.values()))
     names, dataset = list(first.class_names), first.loader.dataset
+    for each in models.values():  # before the confusion matrix takes its time
+        maps.refuse_detector(each.model)
     if (rare is None) != (frequent is None):
         raise ValueError(f"give both classes or none, got rare={rare!r}, frequent={frequent!r}")
     if rare is None:
@@ -151,12 +153,15 @@ def confusion(models: Mapping[str, Trained], out: Path) -> str:
     """Confusion matrices, and each class's accuracy against its training samples."""
     first = next(iter(models.values()))
     found = {k: confused.confusion_matrix(each.model, each.loader) for k, each in models.items()}
+    measure, counted = "accuracy", "training samples"
+    if hasattr(first.model, "roi_head"):
+        measure, counted = "accuracy of boxes", "training images"
     per_class = {
-        label: scores.scores_from_confusion(matrix, first.counts, first.groups)
+        label: scores.scores_from_confusion(matrix, first.counts, first.groups, measure)
         for label, matrix in found.items()
     }
     confused.draw_confusion(
-        found, first.counts, first.groups, first.class_names, out / "confusion.png"
+        found, first.counts, first.groups, first.class_names, out / "confusion.png", counted
     )
     save_numbers({label: {"matrix": matrix} for label, matrix in found.items()}, out / "confusion")
     return _classes(per_class, out)

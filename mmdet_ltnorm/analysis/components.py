@@ -94,6 +94,7 @@ def draw_components(models: Mapping[str, Mapping[str, Any]], out: Path) -> None:
             row[1].imshow(distances, cmap="cividis", vmin=0, aspect="auto")
             annotate_cells(row[1], distances)
             row[1].set_yticks(range(len(distances)), range(1, len(distances) + 1))
+            row[1].set_ylabel("component", labelpad=1)
             row[1].set_title(
                 f"{found['layer'].removeprefix('backbone.')}\ndistance of means, sd", fontsize=6.5
             )
