@@ -1,13 +1,10 @@
 """Attention of the channels that one class relies on and another does not."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
 from analysis_cases import CHANNELS, classifier, images_and_labels
 
-from mmdet_ltnorm.analysis import commands
 from mmdet_ltnorm.analysis.attention import attention, attention_map, unique_channels
 from mmdet_ltnorm.data import ClsDataSample
 
@@ -71,12 +68,3 @@ def test_a_model_that_does_not_classify_pooled_channels_is_refused():
     model.extract_feat = lambda inputs: model.backbone(inputs)[0].mean((2, 3))
     with pytest.raises(TypeError, match=r"ImageClassifier with 64 of them and a classifier of 16"):
         attention(model, items(1), 4, 0, 3)
-
-
-def test_a_detector_is_refused_before_its_data_are_read(tmp_path):
-    detector = torch.nn.Module()
-    detector.roi_head = torch.nn.Identity()
-    trained = {"mine": SimpleNamespace(model=detector, loader=SimpleNamespace(dataset=None))}
-    trained["mine"].class_names = []
-    with pytest.raises(TypeError, match="attention is of image classifiers, .*; got a Module"):
-        commands.attention(trained, tmp_path)

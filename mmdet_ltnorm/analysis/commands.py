@@ -19,6 +19,7 @@ from mmdet_ltnorm.analysis import feature_statistics as strength
 from mmdet_ltnorm.analysis import gamma as affine
 from mmdet_ltnorm.analysis import magnitude as curves
 from mmdet_ltnorm.analysis.capture import classifier_layer
+from mmdet_ltnorm.analysis.groups import tail_and_head
 from mmdet_ltnorm.analysis.pictures import save_numbers
 from mmdet_ltnorm.analysis.trained import Trained
 
@@ -69,12 +70,13 @@ def features(models: Mapping[str, Trained], out: Path) -> str:
 def channels(
     models: Mapping[str, Trained],
     out: Path,
-    tail: str = "few",
-    head: str = "many",
+    tail: str | None = None,
+    head: str | None = None,
     severe: float = 0.5,
     negligible: float = 0.25,
 ) -> str:
     """What masking each channel costs the tail and the head, and masking all of a kind."""
+    tail, head = _chosen(models, tail, head)
     effects, kinds, accuracy = {}, {}, {}
     for label, each in models.items():
         model, loader, chosen = each.model, each.loader, (each.groups, tail, head)
@@ -96,8 +98,8 @@ def channels(
 def attention(
     models: Mapping[str, Trained],
     out: Path,
-    tail: str = "few",
-    head: str = "many",
+    tail: str | None = None,
+    head: str | None = None,
     rare: str | None = None,
     frequent: str | None = None,
     images: Sequence[int] = (),
@@ -115,6 +117,7 @@ def attention(
     if (rare is None) != (frequent is None):
         raise ValueError(f"give both classes or none, got rare={rare!r}, frequent={frequent!r}")
     if rare is None:
+        tail, head = _chosen(models, tail, head)
         matrix = confused.confusion_matrix(first.model, first.loader)
         pair = confused.most_confused_pair(matrix, first.groups, tail, head)
     else:
@@ -192,6 +195,14 @@ def _confused_images(trained: Trained, pair: tuple[int, int], top: int) -> list[
     predicted = maps.attention(trained.model, candidates, *pair, top).predicted
     order = np.argsort(predicted != pair[1], kind="stable")
     return [candidates[index] for index in order[:SHOWN]]
+
+
+def _chosen(models: Mapping[str, Trained], tail: str | None, head: str | None) -> tuple[str, str]:
+    """Return the groups to compare: those given, else the ends of the first model's."""
+    if tail is None or head is None:
+        least, most = tail_and_head(next(iter(models.values())).groups)
+        return tail or least, head or most
+    return tail, head
 
 
 def _label(names: Sequence[str], name: str) -> int:
