@@ -19,7 +19,7 @@ extensions = [
     "sphinx.ext.napoleon",  # the docstrings' Args and Raises
     "sphinx_copybutton",
 ]
-myst_enable_extensions = ["colon_fence", "dollarmath", "deflist"]
+myst_enable_extensions = ["attrs_inline", "colon_fence", "dollarmath", "deflist"]
 myst_heading_anchors = 3
 
 autodoc_typehints = "signature"

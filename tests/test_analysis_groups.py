@@ -3,12 +3,18 @@
 import json
 
 import numpy as np
+import pytest
 import torch
 from mmdet.registry import DATASETS
 from mmengine.config import ConfigDict
 
 import mmdet_ltnorm.data  # noqa: F401
-from mmdet_ltnorm.analysis.groups import counts_and_groups, group_means, group_of_class
+from mmdet_ltnorm.analysis.groups import (
+    counts_and_groups,
+    group_means,
+    group_of_class,
+    tail_and_head,
+)
 from mmdet_ltnorm.class_groups import class_groups
 
 
@@ -82,3 +88,10 @@ def test_group_means_skip_untested_classes_and_empty_groups():
     np.testing.assert_array_equal(found["a"], [1, 2])
     np.testing.assert_array_equal(found["b"], [np.nan, 5])
     np.testing.assert_array_equal(found["c"], [np.nan, np.nan])
+
+
+def test_tail_and_head_are_the_ends_of_the_groups_that_have_classes():
+    assert tail_and_head(class_groups([500, 50, 5])) == ("few", "many")
+    assert tail_and_head(class_groups([90, 50, 5])) == ("few", "medium")
+    with pytest.raises(ValueError, match="two groups to compare, got all in 'few'"):
+        tail_and_head(class_groups([5, 3]))

@@ -99,10 +99,10 @@ def test_features_channels_attention_and_confusion_of_classifiers(
     content = json.loads((tmp_path / "features.json").read_text())
     assert content["CE"]["all"]["samples"] == TESTED and content["CE"]["many"]["var_mu"] is None
     assert np.load(tmp_path / "features.npz")["CE + NBN/few/std"].shape == (64,)
-    groups = ["--head", "medium"]  # no digit has more than 100 training images
-    analyze(monkeypatch, "channels", *files, *groups)
-    assert "mask common" in capsys.readouterr().out
-    analyze(monkeypatch, "attention", *files, *groups)
+    analyze(monkeypatch, "channels", *files)
+    # No digit has more than 100 training images.
+    assert "tail: few, head: medium" in capsys.readouterr().out
+    analyze(monkeypatch, "attention", *files)
     assert np.load(tmp_path / "attention.npz")["CE/maps"].shape[:2] == (3, 3)
     chosen = ["--rare", "9", "--frequent", "0", "--images", 5, "--out", tmp_path]
     analyze(monkeypatch, "attention", *digits["ce"], "--labels", "CE", *chosen)
@@ -139,7 +139,7 @@ def test_components_and_magnitude(digits, tmp_path, monkeypatch, capsys):
             ["gamma", "ce", "--layer", "bn9"],
             "has no batch norm layer 'bn9'; there are backbone.bn1",
         ),
-        (["channels", "ce"], "no class is in a group 'many'"),
+        (["channels", "ce", "--head", "many"], "no class is in a group 'many'"),
         (["components", "nbn"], "has no CBN layer"),
         (["attention", "ce", "--rare", "x", "--frequent", "0"], "no class 'x'; there are 0, 1, 2"),
         (["attention", "ce", "--rare", "9"], "both classes or none, got rare='9', frequent=None"),
@@ -195,7 +195,5 @@ def test_a_detectors_gamma_and_features_of_its_annotated_boxes(
 
 
 def test_attention_of_a_detector_is_refused(detector, tmp_path, monkeypatch):
-    with pytest.raises(SystemExit, match="attention needs a classifier of the backbone's pooled"):
-        files = [*detector, "--out", tmp_path]
-        names = Config.fromfile(detector[0]).test_dataloader.dataset.metainfo["classes"]
-        analyze(monkeypatch, "attention", *files, "--rare", names[0], "--frequent", names[1])
+    with pytest.raises(SystemExit, match="attention is of image classifiers, .* got a MaskRCNN"):
+        analyze(monkeypatch, "attention", *detector, "--out", tmp_path)

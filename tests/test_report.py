@@ -139,7 +139,7 @@ def test_one_run_has_no_differences_and_no_spread(tmp_path):
 def test_scores_of_detectors_are_percentages(tmp_path):
     work_dir = logged_run(tmp_path, "seesaw", 0, 10)
     (file,) = work_dir.glob("*/vis_data/scalars.json")
-    file.write_text(json.dumps({"lvis/segm_AP": 0.251, "lvis/segm_APr": float("nan"), "step": 1}))
+    file.write_text(json.dumps({"lvis/segm_AP": 0.251, "lvis/segm_APr": float("nan"), "time": 1}))
     write_html([work_dir], tmp_path / "report.html")
     page = Page((tmp_path / "report.html").read_text())
     assert ["AP, %", "runs", "segm_AP", "segm_APr"] in page.rows

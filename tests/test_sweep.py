@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import re
 import sys
 
 import pytest
@@ -24,6 +25,8 @@ out.mkdir(parents=True)
 records = [{"loss": 1.0, "step": 1}, {"accuracy/all": 99.0, "step": 1}, {"loss": 0.5, "step": 2},
            {"accuracy/all": 50.0 + 2 * seed + len(pathlib.Path(config).stem), "step": 2,
             "accuracy/few": float("nan"), "time": 0.1}]
+if pathlib.Path(config).stem == "unscored":
+    records = [records[0], {"feature_bias/var_mu": 0.1, "step": 50}]  # as FeatureBiasHook logs it
 (out / "scalars.json").write_text("".join(json.dumps(record) + "\\n" for record in records))
 (work_dir / "epoch_2.pth").touch()
 """
@@ -61,6 +64,12 @@ def test_every_config_is_trained_with_every_seed_and_scored_at_its_last_epoch(tm
     assert f"nbn --work-dir {work_dir} --cfg-options randomness.seed=3 a.b=c" in calls(tmp_path)
 
 
+def test_numbers_that_a_hook_logs_are_no_validation(tmp_path, command, capsys):
+    runs = plan_runs([config(tmp_path, "unscored")], [0], str(tmp_path / "out"))
+    assert train_runs(runs, command) == {"unscored": {}}
+    assert "has ended without a validation, see" in capsys.readouterr().out
+
+
 def test_a_second_sweep_trains_only_what_has_not_ended(tmp_path, command, capsys):
     configs = [config(tmp_path, "ce"), config(tmp_path, "nbn")]
     first = train_runs(plan_runs(configs[:1], [0, 1], str(tmp_path / "out")), command)
@@ -91,7 +100,8 @@ def test_a_run_that_fails_is_named_and_the_others_go_on(tmp_path, command, capsy
         "fails": [0],
         "ce": [0, 1],
     }
-    assert "run 2/4  fails seed 1  0 s  failed with exit code 1, see" in capsys.readouterr().out
+    said = r"run 2/4  fails seed 1  \d+ s  failed with exit code 1, see"
+    assert re.search(said, capsys.readouterr().out)
     log = tmp_path / "out" / "fails" / "seed_1" / "train.log"
     assert "a fault" in log.read_text()
 

@@ -12,6 +12,8 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import Dataset
 
+from mmdet_ltnorm.norms import NBN, share_magnitude
+
 _names = itertools.count()
 
 
@@ -70,3 +72,10 @@ def toy_runner(work_dir: Path, model: nn.Module | None = None, **overrides: Any)
         experiment_name=f"toy-{next(_names)}",  # mmengine keeps its singletons by this name
     )
     return Runner(**{**settings, **overrides})
+
+
+def sharing_model():
+    """Two NBN layers with one magnitude."""
+    norms = [NBN(4), NBN(4)]
+    share_magnitude(norms)
+    return nn.Sequential(*norms)

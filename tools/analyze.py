@@ -21,8 +21,8 @@ except ImportError as error:
 OF_MODELS = ("gamma", "features", "channels", "attention", "components", "confusion")
 OPTIONS = {
     "layer": dict(help="name of the norm layer; default the last one"),
-    "tail": dict(help="group of classes; default %(default)s"),
-    "head": dict(help="group of classes; default %(default)s"),
+    "tail": dict(metavar="GROUP", help="of classes; default the least frequent one"),
+    "head": dict(metavar="GROUP", help="of classes; default the most frequent one"),
     "severe": dict(type=float, help="accuracy points; default %(default)s"),
     "negligible": dict(type=float, help="accuracy points; default %(default)s"),
     "rare": dict(metavar="CLASS", help="default: the one most taken for a class of the head"),

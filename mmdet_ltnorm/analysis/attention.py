@@ -34,6 +34,15 @@ class Attention(NamedTuple):
         return {"maps": self.maps, "predicted": self.predicted, **chosen}
 
 
+def refuse_detector(model: nn.Module) -> None:
+    """Raise a TypeError for a detector: its box features are not the backbone's channels."""
+    if hasattr(model, "roi_head"):
+        raise TypeError(
+            f"attention is of image classifiers, whose features are pooled channels of "
+            f"the backbone; got a {type(model).__name__}"
+        )
+
+
 def attention_map(activations: Tensor, channels: NDArray[np.int64]) -> Tensor:
     r"""Return :math:`Q / \|Q\|_2` with :math:`Q = \sum_k |A_k|^2`, (B, H, W) of (B, C, H, W).
 
@@ -76,8 +85,9 @@ def attention(
         images: items of its data set.
 
     Raises:
-        TypeError: a model whose pooled last feature map is not what it classifies by.
+        TypeError: a detector, or a classifier of other features than the pooled last feature map.
     """
+    refuse_detector(model)
     layer = classifier_layer(model)
     everything = np.arange(layer.weight.shape[1])
     channels = (everything, *unique_channels(layer.weight, rare, frequent, top))
@@ -89,7 +99,7 @@ def attention(
             features = model.extract_feat(model.data_preprocessor(data, False)["inputs"])
     finally:
         handle.remove()
-    if hasattr(model, "roi_head") or maps[0].shape[1] != len(everything):
+    if maps[0].shape[1] != len(everything):
         raise TypeError(
             f"attention needs a classifier of the backbone's pooled channels, got a "
             f"{type(model).__name__} with {maps[0].shape[1]} of them and a classifier of "
@@ -116,19 +126,19 @@ def draw_attention(
     """
     rare, frequent, classes = names
     rows = [(image, label) for image in range(len(images)) for label in models]
-    with picture(out, 0.5 + 0.93 * len(rows)) as figure:
+    with picture(out, 0.6 + 1.02 * len(rows)) as figure:
         grid = figure.subplots(len(rows), 4, squeeze=False)
         only = (_wrapped("only for", name) for name in (rare, frequent))
-        titles = ("image", "all channels", *only)
-        for axes, title in zip(grid[0], titles, strict=True):
+        for axes, title in zip(grid[0], ("image", "all channels", *only), strict=True):
             axes.set_title(title, fontsize=6)
         for row, (image, label) in zip(grid, rows, strict=True):
-            found = models[label]
-            pixels = images[image]["inputs"].numpy().transpose(1, 2, 0)[..., ::-1]  # BGR
+            found, item = models[label], images[image]
+            pixels = item["inputs"].numpy().transpose(1, 2, 0)[..., ::-1]  # BGR
             row[0].imshow(pixels)
             row[0].set_ylabel(label, fontsize=6)
-            guess = _wrapped("as", classes[found.predicted[image]])
-            row[0].set_xlabel(guess, fontsize=5.5, labelpad=2)
+            truth, guess = int(item["data_samples"].gt_label), found.predicted[image]
+            said = f"{_wrapped('', classes[truth])}\n{_wrapped('as', classes[guess])}"
+            row[0].set_xlabel(said, fontsize=5.5, labelpad=2)
             maps = zip(row[1:], found.maps[image], found.channels, strict=True)
             for axes, values, channels in maps:
                 _draw_map(axes, pixels, values)
@@ -138,6 +148,7 @@ def draw_attention(
         for axes in grid.flat:
             axes.set(xticks=[], yticks=[])
             axes.grid(False)
+        figure.supxlabel("attention: least in violet, most in yellow, within each map", fontsize=6)
 
 
 def _draw_map(axes: Any, pixels: NDArray[np.uint8], values: NDArray[np.float32]) -> None:
@@ -149,4 +160,4 @@ def _draw_map(axes: Any, pixels: NDArray[np.uint8], values: NDArray[np.float32])
 
 def _wrapped(words: str, name: str) -> str:
     """Break a class's name into lines that fit above or below a small picture."""
-    return textwrap.fill(f"{words} {name.replace('_', ' ')}", 20)
+    return textwrap.fill(f"{words} {name.replace('_', ' ')}".strip(), 20)

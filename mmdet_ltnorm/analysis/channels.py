@@ -160,14 +160,15 @@ def draw_channels(
     with picture(out, 0.5 + 1.9 * rows) as figure:
         shape = (rows, min(len(models), 2))
         panels = figure.subplots(*shape, squeeze=False, sharex=True, sharey=True)
-        for axes in panels.flat[len(models) :]:
+        for column, axes in enumerate(panels.flat[len(models) :], start=shape[1] - 1):
             axes.set_axis_off()
+            panels[-2, column].tick_params(labelbottom=True)
         for axes, (label, effects) in zip(panels.flat, models.items(), strict=False):
             _draw_kinds(axes, effects, kinds[label])
             axes.set_title(label)
         figure.supxlabel("change of head accuracy without a channel, points", fontsize=7)
         figure.supylabel("change of tail accuracy, points", fontsize=7)
-        shared_legend(figure, panels[0, 0], columns=4)
+        shared_legend(figure, columns=4)
 
 
 def _draw_kinds(

@@ -32,10 +32,10 @@ class ClassScores(NamedTuple):
 
 
 def scores_from_confusion(
-    matrix: NDArray[np.int64], counts: NDArray[np.int64], groups: Groups
+    matrix: NDArray[np.int64], counts: NDArray[np.int64], groups: Groups, measure: str = "accuracy"
 ) -> ClassScores:
     """Return the accuracy of each class."""
-    return ClassScores(class_means(matrix.diagonal(), matrix.sum(1)), counts, groups, "accuracy")
+    return ClassScores(class_means(matrix.diagonal(), matrix.sum(1)), counts, groups, measure)
 
 
 def read_class_scores(file: str | Path) -> ClassScores:
@@ -104,8 +104,8 @@ def draw_class_scores(models: Mapping[str, ClassScores], out: Path) -> None:
             if measure == "accuracy"
             else "training images of the class"
         )
-        axes.set_ylabel(f"{measure} of the class, %")
-        shared_legend(figure, axes)
+        axes.set_ylabel(f"{measure}, % of each class;\nlines: mean of the group")
+        shared_legend(figure)
 
 
 def _mark_groups(axes: Any, places: NDArray[np.float64], groups: Groups) -> None:

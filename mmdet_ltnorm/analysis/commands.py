@@ -19,6 +19,7 @@ from mmdet_ltnorm.analysis import feature_statistics as strength
 from mmdet_ltnorm.analysis import gamma as affine
 from mmdet_ltnorm.analysis import magnitude as curves
 from mmdet_ltnorm.analysis.capture import classifier_layer
+from mmdet_ltnorm.analysis.groups import tail_and_head
 from mmdet_ltnorm.analysis.pictures import save_numbers
 from mmdet_ltnorm.analysis.trained import Trained
 
@@ -69,12 +70,13 @@ def features(models: Mapping[str, Trained], out: Path) -> str:
 def channels(
     models: Mapping[str, Trained],
     out: Path,
-    tail: str = "few",
-    head: str = "many",
+    tail: str | None = None,
+    head: str | None = None,
     severe: float = 0.5,
     negligible: float = 0.25,
 ) -> str:
     """What masking each channel costs the tail and the head, and masking all of a kind."""
+    tail, head = _chosen(models, tail, head)
     effects, kinds, accuracy = {}, {}, {}
     for label, each in models.items():
         model, loader, chosen = each.model, each.loader, (each.groups, tail, head)
@@ -96,8 +98,8 @@ def channels(
 def attention(
     models: Mapping[str, Trained],
     out: Path,
-    tail: str = "few",
-    head: str = "many",
+    tail: str | None = None,
+    head: str | None = None,
     rare: str | None = None,
     frequent: str | None = None,
     images: Sequence[int] = (),
@@ -110,9 +112,12 @@ def attention(
     """
     first = next(iter(models.values()))
     names, dataset = list(first.class_names), first.loader.dataset
+    for each in models.values():  # before the confusion matrix takes its time
+        maps.refuse_detector(each.model)
     if (rare is None) != (frequent is None):
         raise ValueError(f"give both classes or none, got rare={rare!r}, frequent={frequent!r}")
     if rare is None:
+        tail, head = _chosen(models, tail, head)
         matrix = confused.confusion_matrix(first.model, first.loader)
         pair = confused.most_confused_pair(matrix, first.groups, tail, head)
     else:
@@ -151,12 +156,15 @@ def confusion(models: Mapping[str, Trained], out: Path) -> str:
     """Confusion matrices, and each class's accuracy against its training samples."""
     first = next(iter(models.values()))
     found = {k: confused.confusion_matrix(each.model, each.loader) for k, each in models.items()}
+    measure, counted = "accuracy", "training samples"
+    if hasattr(first.model, "roi_head"):
+        measure, counted = "accuracy of boxes", "training images"
     per_class = {
-        label: scores.scores_from_confusion(matrix, first.counts, first.groups)
+        label: scores.scores_from_confusion(matrix, first.counts, first.groups, measure)
         for label, matrix in found.items()
     }
     confused.draw_confusion(
-        found, first.counts, first.groups, first.class_names, out / "confusion.png"
+        found, first.counts, first.groups, first.class_names, out / "confusion.png", counted
     )
     save_numbers({label: {"matrix": matrix} for label, matrix in found.items()}, out / "confusion")
     return _classes(per_class, out)
@@ -187,6 +195,14 @@ def _confused_images(trained: Trained, pair: tuple[int, int], top: int) -> list[
     predicted = maps.attention(trained.model, candidates, *pair, top).predicted
     order = np.argsort(predicted != pair[1], kind="stable")
     return [candidates[index] for index in order[:SHOWN]]
+
+
+def _chosen(models: Mapping[str, Trained], tail: str | None, head: str | None) -> tuple[str, str]:
+    """Return the groups to compare: those given, else the ends of the first model's."""
+    if tail is None or head is None:
+        least, most = tail_and_head(next(iter(models.values())).groups)
+        return tail or least, head or most
+    return tail, head
 
 
 def _label(names: Sequence[str], name: str) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from mmdet_ltnorm.analysis.capture import inputs_of, labelled_batches
@@ -54,6 +55,25 @@ def component_statistics(
             f"{type(model).__name__}"
         )
     unit = math.log(max(layer.num_components, 2))
+    sums, images, entropy = _responsibilities(model, loader, layer)
+    of_class = sums / np.where(images > 0, images, np.nan)  # (M, K)
+    overall = torch.special.entr(torch.tensor(sums.sum(1) / images.sum())).sum()
+    entropy /= unit
+    return {
+        "layer": name,
+        "groups": list(groups),
+        "responsibilities": np.stack(list(group_means(of_class, groups).values())),
+        "prior": layer.prior.double().cpu().numpy(),
+        "distances": component_distances(layer.running_mean, layer.running_var).cpu().numpy(),
+        "entropy": entropy,
+        "mutual_information": float(overall) / unit - entropy,
+    }
+
+
+def _responsibilities(
+    model: nn.Module, loader: Any, layer: CBN
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """Return per class the sum of its images' means (M, K) and their number (K,); the entropy."""
     total: Any = 0
     entropy, pixels = 0.0, 0
     with inputs_of(layer) as inputs:
@@ -66,18 +86,7 @@ def component_statistics(
             zeros = rows.new_zeros(logits.shape[1], rows.shape[1])
             total = total + zeros.index_add(0, labels, rows)
     *sums, images = total.cpu().numpy().T
-    of_class = np.stack(sums) / np.where(images > 0, images, np.nan)  # (M, K)
-    overall = torch.special.entr(torch.tensor(np.stack(sums).sum(1) / images.sum())).sum()
-    entropy /= pixels * unit
-    return {
-        "layer": name,
-        "groups": list(groups),
-        "responsibilities": np.stack(list(group_means(of_class, groups).values())),
-        "prior": layer.prior.double().cpu().numpy(),
-        "distances": component_distances(layer.running_mean, layer.running_var).cpu().numpy(),
-        "entropy": entropy,
-        "mutual_information": float(overall) / unit - entropy,
-    }
+    return np.stack(sums), images, entropy / pixels
 
 
 def draw_components(models: Mapping[str, Mapping[str, Any]], out: Path) -> None:
@@ -94,6 +103,7 @@ def draw_components(models: Mapping[str, Mapping[str, Any]], out: Path) -> None:
             row[1].imshow(distances, cmap="cividis", vmin=0, aspect="auto")
             annotate_cells(row[1], distances)
             row[1].set_yticks(range(len(distances)), range(1, len(distances) + 1))
+            row[1].set_ylabel("component", labelpad=1)
             row[1].set_title(
                 f"{found['layer'].removeprefix('backbone.')}\ndistance of means, sd", fontsize=6.5
             )

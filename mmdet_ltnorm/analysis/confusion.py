@@ -45,11 +45,13 @@ def draw_confusion(
     groups: Groups,
     names: Sequence[str],
     out: Path,
+    counted: str = "training samples",
 ) -> None:
     """Draw the rows as percentages of their class, ordered by training samples, groups ruled off.
 
     Args:
         counts: training samples of each class (K,).
+        counted: what they are called.
     """
     order = np.argsort(-counts, kind="stable")
     group = group_of_class(groups).numpy()[order]
@@ -61,7 +63,7 @@ def draw_confusion(
             axes.set_title(label)
             axes.grid(False)
             _rule_off(axes, group, list(groups))
-            _name_classes(axes, [names[label] for label in order], counts[order])
+            _name_classes(axes, [names[label] for label in order], counts[order], counted)
         panels[-1].set_xlabel("predicted class")
         bar = figure.colorbar(image, ax=panels, shrink=0.6, aspect=30)
         bar.set_label("samples of the class, %")
@@ -77,12 +79,13 @@ def _rule_off(axes: Any, group: NDArray[np.int64], names: Sequence[str]) -> None
         axes.text(1.02, np.flatnonzero(group == index).mean(), names[index], **beside)
 
 
-def _name_classes(axes: Any, names: Sequence[str], counts: NDArray[np.int64]) -> None:
+def _name_classes(axes: Any, names: Sequence[str], counts: NDArray[np.int64], counted: str) -> None:
     if len(names) > NAMED_CLASSES:
-        axes.set_ylabel("true class, by training samples")
+        axes.set_ylabel(f"true class, by {counted}")
         return
     places = range(len(names))
     axes.set_yticks(places, [f"{name} ({n})" for name, n in zip(names, counts, strict=True)])
     axes.set_xticks(places, names, rotation=90)
-    axes.tick_params(labelsize=5.5, length=0)
-    axes.set_ylabel("true class (training samples)")
+    size = min(5.5, 100 / len(names))  # the rows share about 1.5 inches
+    axes.tick_params(labelsize=size, length=0)
+    axes.set_ylabel(f"true class ({counted})")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from mmdet_ltnorm.analysis.pictures import COLOURS, STYLES
+from mmdet_ltnorm.analysis.pictures import line_looks
 from mmdet_ltnorm.analysis.runs import read_scalars
 
 
@@ -18,11 +18,10 @@ def plot_curves(runs: Mapping[str, str | Path], out: str | Path) -> None:
 
     figure = Figure(figsize=(11, 3.2), layout="constrained")
     loss_axes, score_axes, magnitude_axes = figure.subplots(1, 3)
-    for (name, work_dir), colour, style in zip(runs.items(), COLOURS, STYLES, strict=False):
-        records = read_scalars(work_dir)
+    for name, line in line_looks(runs):
+        records = read_scalars(runs[name])
         train = [record for record in records if "loss" in record]
         steps = [record["iter"] for record in train]
-        line = dict(color=colour, linestyle=style, label=name)
         loss_axes.plot(steps, [record["loss"] for record in train], **line)
         scores = [record for record in records if "lvis/segm_AP" in record]
         epochs = [record["step"] for record in scores]

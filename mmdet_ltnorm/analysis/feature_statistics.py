@@ -103,8 +103,11 @@ def draw_features(models: Mapping[str, Mapping[str, FeatureStatistics]], out: Pa
                 for label, look in line_looks(models):
                     counts = np.histogram(getattr(models[label][name], symbol), edges)[0]
                     axes.stairs(counts, edges, **look)
-        for axes, name in zip(grid[:, 0], names, strict=True):
-            axes.set_ylabel(f"{name}\nchannels")
+        for row, name in zip(grid, names, strict=True):
+            row[0].set_ylabel("channels")
+            group = "all classes" if name == "all" else name
+            beside = dict(transform=row[1].transAxes, rotation=270, va="center")
+            row[1].text(1.03, 0.5, group, **beside)
         grid[-1, 0].set_xlabel("mean μ of a channel")
         grid[-1, 1].set_xlabel("standard deviation σ")
-        shared_legend(figure, grid[0, 0])
+        shared_legend(figure)

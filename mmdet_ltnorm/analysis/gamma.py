@@ -1,8 +1,9 @@
 """The effective weight and bias vectors of batch norm layers, sorted (NBN paper, Fig. 5)."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +68,7 @@ def draw_gamma(
     """
     with picture(out, 3.0) as figure:
         panels = figure.subplots(2, 1, sharex=True)
-        for label, look in line_looks(models):
+        for label, look in _looks(models):
             if layers[label] not in models[label]:
                 raise ValueError(
                     f"{label} has no batch norm layer {layers[label]!r}; there are "
@@ -78,7 +79,7 @@ def draw_gamma(
         panels[1].set_ylabel("effective β")
         panels[1].set_xlabel("channel, sorted by value")
         panels[0].set_title(", ".join(dict.fromkeys(layers.values())))
-        shared_legend(figure, panels[0])
+        shared_legend(figure)
 
 
 def draw_gamma_grid(models: Mapping[str, Mapping[str, NDArray[np.float32]]], out: Path) -> None:
@@ -90,17 +91,28 @@ def draw_gamma_grid(models: Mapping[str, Mapping[str, NDArray[np.float32]]], out
         for axes in grid.flat[len(names) :]:
             axes.set_axis_off()
         for axes, name in zip(grid.flat, names, strict=False):
-            for label, look in line_looks(models):
+            for label, look in _looks(models):
                 if name in models[label]:
                     _draw_layer([axes], models[label][name], look)
             axes.set_title(name.removeprefix("backbone."), fontsize=6)
             axes.tick_params(labelsize=5.5)
-        shared_legend(figure, grid[0, 0], columns=4)
+        shared_legend(figure, columns=4)
         figure.supxlabel("channel, sorted by γ", fontsize=7)
         figure.supylabel("effective γ", fontsize=7)
 
 
-def _draw_layer(panels, affine: NDArray[np.float32], look: dict[str, object]) -> None:
+def _looks(
+    models: Mapping[str, Mapping[str, NDArray[np.float32]]],
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the looks of the models' lines; the legend tells how many lines CBN has in a layer."""
+    for label, look in line_looks(models):
+        components = max(affine.shape[1] for affine in models[label].values())
+        if components > 1:
+            look["label"] += f", {components} components"
+        yield label, look
+
+
+def _draw_layer(panels: Any, affine: NDArray[np.float32], look: dict[str, Any]) -> None:
     for axes, components in zip(panels, affine, strict=False):
         label = look["label"]
         for component in components:

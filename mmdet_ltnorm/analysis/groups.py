@@ -61,6 +61,18 @@ def group_means(of_class: NDArray[np.float64], groups: Groups) -> dict[str, NDAr
     return means
 
 
+def tail_and_head(groups: Groups) -> tuple[str, str]:
+    """Return the least and the most frequent group that has classes.
+
+    Raises:
+        ValueError: there is only one.
+    """
+    filled = [name for name, classes in groups.items() if len(classes)]
+    if len(filled) < 2:
+        raise ValueError(f"expected classes in two groups to compare, got all in {filled[0]!r}")
+    return filled[-1], filled[0]
+
+
 def checked_group(groups: Groups, name: str) -> NDArray[np.int64]:
     """Return the classes of a group.
 

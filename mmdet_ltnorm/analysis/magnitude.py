@@ -38,4 +38,4 @@ def draw_magnitude(runs: Mapping[str, Mapping[str, NDArray[np.float64]]], out: P
                 axes.plot(*curve, **{**look, "label": None if index else label})
         axes.set_xlabel("iteration")
         axes.set_ylabel("magnitude g")
-        shared_legend(figure, axes)
+        shared_legend(figure)

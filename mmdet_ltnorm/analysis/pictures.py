@@ -53,11 +53,12 @@ def line_looks(labels: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
         yield label, dict(color=colour, linestyle=style, label=label)
 
 
-def shared_legend(figure: Any, axes: Any, columns: int = 2) -> None:
-    """Put the legend of one axes above the whole figure, where it covers nothing."""
-    handles, labels = axes.get_legend_handles_labels()
-    layout = dict(ncols=min(columns, len(labels)), columnspacing=1, handletextpad=0.4)
-    figure.legend(handles, labels, loc="outside upper center", **layout)
+def shared_legend(figure: Any, columns: int = 2) -> None:
+    """Put one legend of all axes above the whole figure, where it covers nothing."""
+    pairs = (zip(*axes.get_legend_handles_labels(), strict=True) for axes in figure.axes)
+    handles = {label: handle for pair in pairs for handle, label in pair}
+    layout = dict(ncols=min(columns, len(handles)), columnspacing=1, handletextpad=0.4)
+    figure.legend(handles.values(), handles, loc="outside upper center", **layout)
 
 
 def annotate_cells(axes: Any, values: np.ndarray, form: str = ".2f") -> None:

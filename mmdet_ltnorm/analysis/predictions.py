@@ -31,30 +31,41 @@ def draw_predictions(
         score_thr: detections below are not drawn.
     """
     from matplotlib.figure import Figure
-    from mmcv import imread
-    from mmdet.apis import inference_detector
 
     columns = len(models) + 1
     figure = Figure(figsize=(2.6 * columns, 2.6 * len(images)), layout="constrained")
     grid = figure.subplots(len(images), columns, squeeze=False)
     for row, image in zip(grid, images, strict=True):
-        picture = imread(image["img_path"], channel_order="rgb")
-        truth = [
-            (_filled(each["mask"], *picture.shape[:2]), each["bbox_label"], None)
-            for each in image["instances"]
-        ]
-        found = [
-            _detections(inference_detector(model, image["img_path"]), score_thr)
-            for model in models.values()
-        ]
-        for axes, objects in zip(row, [truth, *found], strict=True):
-            axes.imshow(picture)
-            axes.axis("off")
-            for mask, label, score in objects:
-                _outline(axes, mask, categories[label], score)
+        _draw_row(row, models, image, categories, score_thr)
     for axes, title in zip(grid[0], ["ground truth", *models], strict=True):
         axes.set_title(title, fontsize=11)
     figure.savefig(out, dpi=110)
+
+
+def _draw_row(
+    row: Any,
+    models: Mapping[str, torch.nn.Module],
+    image: dict[str, Any],
+    categories: Sequence[dict[str, Any]],
+    score_thr: float,
+) -> None:
+    from mmcv import imread
+    from mmdet.apis import inference_detector
+
+    picture = imread(image["img_path"], channel_order="rgb")
+    truth = [
+        (_filled(each["mask"], *picture.shape[:2]), each["bbox_label"], None)
+        for each in image["instances"]
+    ]
+    found = [
+        _detections(inference_detector(model, image["img_path"]), score_thr)
+        for model in models.values()
+    ]
+    for axes, objects in zip(row, [truth, *found], strict=True):
+        axes.imshow(picture)
+        axes.axis("off")
+        for mask, label, score in objects:
+            _outline(axes, mask, categories[label], score)
 
 
 def _filled(polygons: list[list[float]], height: int, width: int) -> np.ndarray:

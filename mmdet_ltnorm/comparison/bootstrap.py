@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 # From weights of the images, (B, images), to the percentages (B,) of each score.
 Scores = Callable[[NDArray[np.int32]], Mapping[str, NDArray[np.float64]]]
-BLOCK = 50  # resamples at a time
+BLOCK = 100  # resamples at a time
 
 
 class Difference(NamedTuple):

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmdet_ltnorm.analysis.groups import group_means
+from mmdet_ltnorm.comparison.weighted_ap import WeightedAP
 from mmdet_ltnorm.evaluation.lvis import PER_IMAGE
 from mmdet_ltnorm.evaluation.lvis_annotations import LVISAnnotations
 from mmdet_ltnorm.evaluation.lvis_matches import ClassMatches, lvis_matches
@@ -18,18 +19,22 @@ class DetectionScores:
 
     Args:
         frequency: r, c or f of each category, in the order of the matches.
+        images: how many there are.
     """
 
-    def __init__(self, matches: Sequence[ClassMatches], frequency: Sequence[str]) -> None:
-        self._matches = matches
+    def __init__(
+        self, matches: Sequence[ClassMatches], frequency: Sequence[str], images: int
+    ) -> None:
+        self._of_class = [WeightedAP(each, images) for each in matches]
         letters = np.array(frequency)
         groups = {f"AP{letter}": np.flatnonzero(letters == letter) for letter in "rcf"}
         self._groups = {"AP": np.arange(len(letters)), **groups}
 
     def __call__(self, weights: NDArray[np.int32]) -> dict[str, NDArray[np.float64]]:
         """Return percentages for each row of weights, means over the classes with objects there."""
-        of_class = [matches.average_precision(weights) for matches in self._matches]
-        return group_means(100 * np.stack(of_class, axis=1), self._groups)
+        by_image = np.ascontiguousarray(weights.T)
+        scores = np.stack([of_class(by_image) for of_class in self._of_class], axis=1)
+        return group_means(100 * scores, self._groups)
 
 
 def detection_scores(file: str | Path, annotations: LVISAnnotations) -> dict[str, DetectionScores]:
@@ -40,7 +45,7 @@ def detection_scores(file: str | Path, annotations: LVISAnnotations) -> dict[str
     frequency = [annotations.categories[label]["frequency"] for label in by_id]
     return {
         {"bbox": "box", "segm": "mask"}[kind]: DetectionScores(
-            lvis_matches(truth, images, annotations.category_ids, kind), frequency
+            lvis_matches(truth, images, annotations.category_ids, kind), frequency, len(images)
         )
         for kind, images in found.items()
     }

@@ -98,9 +98,10 @@ def make_shapes_lt(
     partial.mkdir(parents=True)
     try:
         looks = class_looks(num_classes)
-        for number, split in enumerate(["train", "test"]):
-            per_class = arguments["per_class"][number]
-            dump_cifar_pickle(_split(split, looks, per_class, [seed, number]), partial / split)
+        for number, (split, size) in enumerate(
+            [("train", train_per_class), ("test", test_per_class)]
+        ):
+            dump_cifar_pickle(_split(split, looks, size, [seed, number]), partial / split)
         dump_cifar_pickle(_meta(looks, arguments), partial / "meta")
         partial.rename(folder)
     finally:

@@ -1,4 +1,4 @@
-"""LVIS's AP of any weighting of the images, from matches that are made once."""
+"""Which detections match an object: LVIS's matches of each class, as arrays."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,8 +11,6 @@ from mmdet_ltnorm.evaluation.detections import ImageDetections
 from mmdet_ltnorm.evaluation.lvis_engines import vernier_cells
 
 THRESHOLDS = 10  # of the IoU, 0.5 to 0.95
-RECALLS = np.linspace(0, 1, 101)
-_EPSILON = np.spacing(1)  # in lvis-api's denominator
 
 
 @dataclass(slots=True)
@@ -29,35 +27,6 @@ class ClassMatches:
     image: NDArray[np.int64]
     exhaustive: NDArray[np.bool_]
     object_image: NDArray[np.int64]
-
-    def average_precision(self, weights: NDArray[np.int32]) -> NDArray[np.float64]:
-        r"""Return AP for each row of image weights, (B, images) to (B,); NaN without objects.
-
-        With :math:`w_i` the weight of the image of detection i, the sums over the first n being
-
-        .. math:: P_n = \frac{\sum_i w_i h_i}{\sum_i w_i c_i}, \quad R_n = \sum_i w_i h_i / G_w,
-
-        h for hits, c for those that count, and :math:`G_w` the weight of all objects. As in
-        lvis-api, AP is the mean over the thresholds and 101 recalls of the best precision at that
-        recall or beyond. An image of weight 2 counts as two equal images do.
-
-        Precision rises at hits only, so the others matter in sums alone.
-        """
-        objects = weights[:, self.object_image].sum(1, dtype=np.float64)
-        seen = np.cumsum(weights[:, self.image] * self.exhaustive, axis=1, dtype=np.float64)
-        total = np.zeros(len(weights))
-        for hit in self.hit:
-            places = np.flatnonzero(hit)
-            own = weights[:, self.image[places]]
-            true = np.cumsum(own, axis=1, dtype=np.float64)
-            others = np.cumsum(own * ~self.exhaustive[places], axis=1)
-            precision = true / (seen[:, places] + others + _EPSILON)
-            best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-            recall = true / np.maximum(objects, 1)[:, None]
-            reached = np.searchsorted(RECALLS, recall, side="right")
-            total += (best * np.diff(reached, axis=1, prepend=0)).sum(1)
-        mean = total / (len(self.hit) * len(RECALLS))
-        return np.where(objects > 0, mean, np.nan)
 
 
 def lvis_matches(

@@ -125,7 +125,7 @@ def _draw(runs: Runs, key: str, axis: str, label: str, out: Path) -> None:
                     axes.plot(*zip(*points, strict=True), **style)
         axes.set_xlabel({"iter": "iteration", "step": "epoch"}[axis])
         axes.set_ylabel(label)
-        shared_legend(figure, axes)
+        shared_legend(figure)
 
 
 def _points(run: LoggedRun, key: str, axis: str) -> list[tuple[float, float]]:

@@ -163,9 +163,10 @@ def _finish(run: Run, returncode: int) -> str:
 
 def last_scores(work_dir: str | Path) -> dict[str, float]:
     """Return the scores of the last validation in a work directory, none before the first."""
-    # mmengine validates after the last epoch whatever the interval, so the last record is its.
-    validations = [r for r in read_scalars(work_dir) if "loss" not in r and "step" in r]
+    # mmengine validates after the last epoch whatever the interval, so the last record is its. Only
+    # its logger writes times: records of hooks that log numbers of their own have none.
     timing = ("step", "time", "data_time")
+    validations = [r for r in read_scalars(work_dir) if "loss" not in r and "time" in r]
     last = validations[-1] if validations else {}
     return {name: float(value) for name, value in last.items() if name not in timing}
 

@@ -1,0 +1,136 @@
+"""What the tools make of a command line."""
+
+import argparse
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmdet_ltnorm.engine.launch import build_runner, config_for_testing, config_for_training
+
+TOOLS = Path(__file__).parents[1] / "tools"
+SEESAW_NBN = TOOLS.parent / "configs" / "lvis" / "seesaw_nbn_2x.py"
+
+
+# Command lines
+
+
+def arguments(config=SEESAW_NBN, **options):
+    given = dict(config=str(config), work_dir=None, cfg_options={}, launcher="none", local_rank=0)
+    train = dict(resume=None, amp=False, auto_scale_lr=False)
+    test = dict(out=None, show_dir=None, post=None, post_strength=None)
+    return argparse.Namespace(**{**given, **train, **test, **options})
+
+
+@pytest.fixture
+def config(mini_lvis, tmp_path):
+    cfg = Config.fromfile(SEESAW_NBN)
+    for loader in ("train_dataloader", "val_dataloader", "test_dataloader"):
+        cfg[loader].dataset.data_root = f"{mini_lvis}/"
+    cfg.dump(tmp_path / "seesaw.py")
+    return tmp_path / "seesaw.py"
+
+
+def test_options_of_the_command_line_reach_the_config(config):
+    cfg = config_for_training(arguments(config, cfg_options={"train_cfg.max_epochs": 7}))
+    assert cfg.train_cfg.max_epochs == 7
+    assert cfg.work_dir == "work_dirs/seesaw"
+    assert not cfg.resume and cfg.load_from is None
+    assert cfg.auto_scale_lr.enable is False
+    assert config_for_training(arguments(config, work_dir="there")).work_dir == "there"
+    assert config_for_training(arguments(config, auto_scale_lr=True)).auto_scale_lr.enable
+
+
+def test_scaling_the_lr_needs_to_know_what_it_is_for(config):
+    cfg = Config.fromfile(config)
+    cfg.pop("auto_scale_lr")
+    cfg.dump(config)
+    with pytest.raises(ValueError, match="--auto-scale-lr needs auto_scale_lr=dict"):
+        config_for_training(arguments(config, auto_scale_lr=True))
+
+
+@pytest.mark.parametrize(
+    ("cuda", "wrapper"), [(True, "AmpOptimWrapper"), (False, "BFloat16OptimWrapper")]
+)
+def test_mixed_precision_fits_the_device(cuda, wrapper, config, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    cfg = config_for_training(arguments(config, amp=True))
+    assert cfg.optim_wrapper.type == wrapper
+    assert cfg.optim_wrapper.optimizer.lr == 0.005
+    assert ("loss_scale" in cfg.optim_wrapper) == cuda
+
+
+def test_resuming_takes_the_newest_checkpoint_or_the_named_one(config, tmp_path):
+    work_dir = tmp_path / "run"
+    cfg = config_for_training(arguments(config, resume="auto", work_dir=str(work_dir)))
+    assert not cfg.resume and cfg.load_from is None, "nothing to resume from yet"
+    first = dict(resume="auto", work_dir=str(work_dir), cfg_options={"load_from": "start.pth"})
+    assert config_for_training(arguments(config, **first)).load_from == "start.pth"
+    work_dir.mkdir()
+    for name in ("epoch_1.pth", "epoch_2.pth"):
+        torch.save({}, work_dir / name)
+    cfg = config_for_training(arguments(config, resume="auto", work_dir=str(work_dir)))
+    assert cfg.resume and cfg.load_from == str(work_dir / "epoch_2.pth")
+    named = str(work_dir / "epoch_1.pth")
+    cfg = config_for_training(arguments(config, resume=named, work_dir=str(work_dir)))
+    assert cfg.resume and cfg.load_from == named
+    with pytest.raises(FileNotFoundError, match=r"epoch_7\.pth does not exist"):
+        config_for_training(arguments(config, resume=str(work_dir / "epoch_7.pth")))
+
+
+def test_sync_bn_is_refused_from_the_command_line(config):
+    with pytest.raises(ValueError, match="sync_bn='torch'"):
+        config_for_training(arguments(config, cfg_options={"sync_bn": "torch"}))
+
+
+def test_testing_writes_and_draws_what_it_is_asked_for(config, tmp_path):
+    torch.save({}, tmp_path / "a.pth")
+    given = arguments(config, checkpoint=str(tmp_path / "a.pth"), out="x.pkl", show_dir="drawn")
+    cfg = config_for_testing(given)
+    assert cfg.load_from == str(tmp_path / "a.pth")
+    assert [metric["type"] for metric in cfg.test_evaluator] == ["LTLVISMetric", "DumpDetResults"]
+    assert cfg.default_hooks.visualization.draw
+    assert cfg.default_hooks.visualization.test_out_dir == "drawn"
+    given.out = "x.json"
+    assert config_for_testing(given).test_evaluator[0].results_file == "x.json"
+    given.cfg_options = {"test_evaluator.type": "CocoMetric"}
+    with pytest.raises(ValueError, match="GroupAccuracy and LTLVISMetric, test_evaluator has Coco"):
+        config_for_testing(given)
+    given.out = "x.txt"
+    with pytest.raises(ValueError, match=r"writes NAME\.json or NAME\.pkl, got x\.txt"):
+        config_for_testing(given)
+    given.checkpoint = "nowhere.pth"
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.pth does not exist"):
+        config_for_testing(given)
+
+
+def test_without_cuda_only_torchs_launcher_works(config):
+    cfg = config_for_training(arguments(config, launcher="slurm"))
+    with pytest.raises(ValueError, match="only --launcher pytorch works, got slurm"):
+        build_runner(cfg)
+
+
+def test_missing_data_ends_a_tool_with_the_guide_and_without_a_stack_trace(tmp_path):
+    command = [sys.executable, TOOLS / "train.py", SEESAW_NBN]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    assert run.returncode == 1
+    assert "data/lvis_v1/annotations/lvis_v1_train.json does not exist" in run.stderr
+    assert "make demo" in run.stderr and "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize("tool", ["train.py", "test.py"])
+def test_a_tool_without_the_package_says_how_to_get_it(tool, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mmdet_ltnorm.engine.launch", None)
+    with pytest.raises(SystemExit, match=r"`make setup`.*`pip install -e \.`"):
+        runpy.run_path(str(TOOLS / tool), run_name="__main__")
+
+
+@pytest.mark.parametrize("script", sorted(TOOLS.glob("*_t*.sh")), ids=lambda path: path.name)
+def test_a_launch_script_without_arguments_prints_its_usage(script):
+    run = subprocess.run([script], capture_output=True, text=True, timeout=20)
+    assert run.returncode != 0
+    assert f"usage: tools/{script.name}" in run.stderr
