@@ -4,10 +4,11 @@ python benchmarks/cbn_training.py                     # 5 paired seeds, ResNet-8
 python benchmarks/cbn_training.py --seeds 0 --depths 8 --lrs
 
 Writes table.md, results.json and accuracy.png into --out. Every row is trained, and then read:
-accuracy with running and with batch statistics on the same test images (their difference is the
-gap), and the mutual information of pixels and components there in units of log M, the mean over the
-layers. "− BN" is paired; CBN + SBN + DPL's is to batch norm on the same strong views. "NaN" counts
-logged losses that were not finite. Killed, it goes on where it stopped.
+accuracy on the test images, and the mutual information of pixels and components there in units of
+log M, the mean over the layers. A gap is what running statistics lose against a batch's own, which
+is balanced, 250 test images, or as in training: 8 test images among 24 training images. "− BN" is
+paired; CBN + SBN + DPL's is to batch norm on the same strong views. "NaN" counts logged losses that
+were not finite. Killed, it goes on where it stopped.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from mmengine.runner import load_checkpoint
 from torch import Tensor, nn
@@ -40,7 +42,7 @@ from mmdet_ltnorm.sweep.runs import Run
 METHODS = {
     "bs": "batch norm",
     "cbn": "CBN, last norms, T = 1",
-    "cbn_all": "CBN, all norms, T = √C",
+    "cbn_all": "CBN, all norms, k = 1",
     "cbn_literal": "CBN, last norms, literal",
     "bs_strong": "batch norm, strong views",
     "cbn_dpl": "CBN + SBN + DPL",
@@ -67,13 +69,19 @@ def plan(args: argparse.Namespace) -> dict[tuple[str, int, float, str], list[Run
     return rows
 
 
-def test_batches(cfg: Config) -> list[dict[str, Any]]:
+def test_batches(cfg: Config, size: int = 250) -> list[dict[str, Any]]:
     """Return the test images in a fixed random order: batch statistics need mixed classes."""
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
     order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0)).tolist()
-    items = [dataset[index] for index in order]
-    chunks = [items[start : start + 250] for start in range(0, len(items), 250)]
-    return [{key: [item[key] for item in chunk] for key in chunk[0]} for chunk in chunks]
+    chunks = [order[start : start + size] for start in range(0, len(order), size)]
+    return [pseudo_collate([dataset[index] for index in chunk]) for chunk in chunks]
+
+
+def training_images(cfg: Config, model: nn.Module) -> Tensor:
+    """Return the training images, prepared as those of the test."""
+    pipeline = cfg.test_dataloader.dataset.pipeline
+    dataset = DATASETS.build({**cfg.train_dataloader.dataset, "pipeline": pipeline})
+    return model.data_preprocessor(pseudo_collate(list(dataset)))["inputs"]
 
 
 @torch.no_grad()
@@ -89,7 +97,10 @@ def read(run: Run) -> dict[str, float]:
     load_checkpoint(model, checkpoint, map_location="cpu")
     batches = test_batches(cfg)
     model.eval()
-    found = dict(running=accuracy(model, batches), batch=accuracy(in_training(model), batches))
+    training = copy.deepcopy(model).train()
+    found = dict(running=accuracy(model, batches), batch=accuracy(training, batches))
+    others = training_images(cfg, model)
+    found["training_batch"] = accuracy(training, test_batches(cfg, 8), others)
     found["few"] = run.result()["accuracy/few"]
     losses = [record["loss"] for record in read_scalars(run.work_dir) if "loss" in record]
     found["not_finite"] = sum(not math.isfinite(loss) for loss in losses)
@@ -102,23 +113,25 @@ def read(run: Run) -> dict[str, float]:
     return found
 
 
-def accuracy(model: nn.Module, batches: list[dict[str, Any]]) -> float:
-    """Return the top-1 accuracy in percent; statistics are as they were before each batch."""
+def accuracy(model: nn.Module, batches: list[dict], others: Tensor | None = None) -> float:
+    """Return the top-1 accuracy in percent; statistics are as they were before each batch.
+
+    With ``others``, 24 of those images, drawn anew, complete each batch and are not counted.
+    """
     correct = total = 0
-    before = copy.deepcopy(model.state_dict())
+    before, drawing = copy.deepcopy(model.state_dict()), torch.Generator().manual_seed(0)
     for batch in batches:
         data = model.data_preprocessor(batch)
         labels = torch.cat([sample.gt_label for sample in data["data_samples"]])
-        correct += (model(data["inputs"]).argmax(1) == labels).sum().item()
+        images = data["inputs"]
+        if others is not None:
+            drawn = torch.randperm(len(others), generator=drawing)[:24]
+            images = torch.cat([images, others[drawn]])
+        correct += (model(images)[: len(labels)].argmax(1) == labels).sum().item()
         total += len(labels)
         if model.training:
             model.load_state_dict(before)
     return 100 * correct / total
-
-
-def in_training(model: nn.Module) -> nn.Module:
-    """Return a copy that normalizes with each batch's own statistics."""
-    return copy.deepcopy(model).train()
 
 
 def component_reports(
@@ -142,28 +155,27 @@ def component_reports(
 
 def table(results: dict[tuple[str, int, float, str], dict[int, dict[str, float]]]) -> str:
     """Return one line for each row, with paired differences to its baseline."""
-    header = ["", "n", "all", "few", "− BN", "batch stats", "gap − BN's", "MI", "dist", "NaN"]
+    header = ["", "n", "all", "few", "− BN", "balanced batches", "gap − BN's"]
+    header += ["training batches", "gap − BN's", "MI", "dist", "NaN"]
     lines = []
     for (data, depth, lr, method), seeds in results.items():
         if not seeds:
             continue
         baseline = results.get((data, depth, lr, BASELINES.get(method, "")), {})
-        pairs = [seed for seed in seeds if seed in baseline]
-        gaps = [_gap(seeds[s]) - _gap(baseline[s]) for s in pairs]
-        gains = [seeds[s]["running"] - baseline[s]["running"] for s in pairs]
+        pairs = [(scores, baseline[seed]) for seed, scores in seeds.items() if seed in baseline]
         cells = [f"{DATA[data]}, ResNet-{depth}, lr {lr}, {METHODS[method]}", str(len(seeds))]
         cells += [_spread([s[key] for s in seeds.values()]) for key in ("running", "few")]
-        cells += [_error(gains), _spread([s["batch"] for s in seeds.values()]), _error(gaps)]
+        cells.append(_error([ours["running"] - theirs["running"] for ours, theirs in pairs]))
+        for key in ("batch", "training_batch"):
+            cells.append(_spread([s[key] for s in seeds.values()]))
+            gaps = [a[key] - a["running"] - (b[key] - b["running"]) for a, b in pairs]
+            cells.append(_error(gaps))
         for key in ("mutual_information", "distance"):
             values = [s[key] for s in seeds.values() if key in s]
             cells.append(f"{mean(values):.2f}" if values else "")
         cells.append(str(sum(s["not_finite"] for s in seeds.values())))
         lines.append(cells)
     return markdown_table(header, lines)
-
-
-def _gap(scores: dict[str, float]) -> float:
-    return scores["running"] - scores["batch"]
 
 
 def _spread(values: list[float]) -> str:

@@ -214,6 +214,23 @@ def test_a_component_without_pixels_is_never_divided_by():
         assert torch.isfinite(tensor).all()
 
 
+@pytest.mark.parametrize("shrinkage", [0.1, 1.0])
+def test_a_components_own_statistics_leave_k_over_tau_plus_k_of_what_sets_it_apart(shrinkage):
+    layer = CBN(8, num_components=2, shrinkage=shrinkage, dtype=torch.float64)
+    layer.running_mean.copy_(torch.tensor([[10.0], [-10.0]]).expand(-1, 8))
+    x = torch.randn(40, 8, dtype=torch.float64) + 10
+    x[30:] -= 20
+    mean = x.mean(0)
+    y = layer(x)
+    layer.momentum = 1.0  # stores the batch's statistics; the pixels keep their components
+    layer(x)
+    for component, rows in enumerate([slice(0, 30), slice(30, 40)]):
+        prior = layer.prior[component]
+        deviation = (layer.running_var[component] * 39 / 40 + layer.eps).sqrt()
+        kept = y[rows].mean(0) * deviation / (x[rows].mean(0) - mean)
+        torch.testing.assert_close(kept, (shrinkage / (prior + shrinkage)).expand(8))
+
+
 def test_shrinkage_brings_a_lost_component_back():
     layer = CBN(6, num_components=2)
     layer(two_clouds())

@@ -53,9 +53,10 @@ class CBN(MixtureOfBatchNorms):
     Args:
         momentum: weight of the batch in the stored statistics; with ``literal``, of the old ones.
         num_components: M.
-        temperature: T; 1 suits the last norms of residual blocks, ``'sqrt_channels'`` all layers.
+        temperature: T, a number or ``'sqrt_channels'``; above 1 it makes w softer.
         shrinkage: k. Every pixel counts k more for every component, so that none is empty. By
-            default 0.1, with ``literal`` 0.
+            default 0.1, which suits the last norms of residual blocks, with ``literal`` 0; in all
+            layers take 1.
         literal: normalize in training with the stored statistics after their update, of which they
             keep the share ``momentum`` (Eq. 13-15).
         responsibility_gradient: let gradients flow through w to x, too.
