@@ -40,6 +40,7 @@ setup(
     install_requires=[
         "numpy>=1.26",  # vernier's own bound
         "pycocotools>=2.0.6",  # masks of predictions and their areas
+        "scipy>=1.10",  # sparse sums of the paired bootstrap
         "tensorboard>=2.15",  # the configs log scalars to it; mmengine refuses to start without
         "vernier==0.5.4",  # the metric's engine; exact, for we call its private core
     ],

@@ -98,7 +98,7 @@ LEGEND = (
 def draw(growths: dict[str, Growth], path: Path) -> None:
     """Draw times against sizes with their fitted lines; of components, the time over BN."""
     with picture(path, 2.3, width=7) as figure:
-        first, *_ = grid = figure.subplots(1, len(growths))
+        grid = figure.subplots(1, len(growths))
         for axes, (name, growth) in zip(grid, growths.items(), strict=True):
             axes.set_xlabel(name)
             if name == "components":
@@ -109,7 +109,7 @@ def draw(growths: dict[str, Growth], path: Path) -> None:
                 curves = {key: [1e3 * median(s) for s in kind] for key, kind in both.items()}
                 axes.set_ylabel("forward + backward, ms")
             draw_panel(axes, growth.sizes, curves)
-        shared_legend(figure, first)
+        shared_legend(figure)
 
 
 def draw_panel(axes: Any, sizes: Sequence[int], curves: dict[str, list[float]]) -> None:

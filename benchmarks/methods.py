@@ -41,7 +41,7 @@ def draw(results: Results, out: Path) -> None:
                     axes.plot(x, mean, **look, ms=6, label=None if place else label)
             axes.set_xticks(range(len(METHODS)), METHODS.values(), rotation=25, ha="right")
             axes.set_ylabel(f"accuracy of {group} classes, %")
-        shared_legend(figure, axes)
+        shared_legend(figure)
 
 
 def main() -> int:

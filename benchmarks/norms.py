@@ -41,7 +41,7 @@ LAYERS: dict[str, Callable[[int], nn.Module]] = {
     "NBN": NBN,
     **{f"CBN M={m}": partial(CBN, num_components=m) for m in COMPONENTS},
 }
-CBN_EVERYWHERE = dict(type="CBN", num_components=4, temperature="sqrt_channels")
+CBN_EVERYWHERE = dict(type="CBN", num_components=4, shrinkage=1.0)
 BASELINE, WITH_NBN = "configs/lvis/seesaw_2x.py", "configs/lvis/seesaw_nbn_2x.py"
 LIVE_NORMS = {"backbone.norm_eval": False}
 MMDETS_LOSS = {"roi_head.bbox_head.loss_cls.type": "mmdet.SeesawLoss"}

@@ -2,7 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array  # mmdet needs SciPy, so it is always there
+from scipy.sparse import csr_array
 
 from mmdet_ltnorm.evaluation.lvis_matches import ClassMatches
 
