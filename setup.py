@@ -25,7 +25,7 @@ setup(
     ext_modules=[
         Extension(
             f"mmdet_ltnorm.norms.{name}",
-            ["mmdet_ltnorm/norms/cbn_cpu.cpp"],
+            ["mmdet_ltnorm/norms/cbn_cpu.cpp", "mmdet_ltnorm/norms/cbn_cpu_tables.cpp"],
             extra_compile_args=["-std=c++17", "-O3", "-fopenmp", "-Wno-psabi", *flags],
             language="c++",
             optional=True,

@@ -9,11 +9,12 @@ from unittest.mock import patch
 import pytest
 import torch
 from cbn_passes import assert_close, drawn, poisoned, results
+from cbn_tables import assert_tables_close, drawn_tables, table_results
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from mmdet_ltnorm.norms import CBN, native_cbn, passes, pixels
+from mmdet_ltnorm.norms import CBN, native_cbn, native_tables, passes, pixels, tables
 
 FOLDER = Path(native_cbn.__file__).parent
 FAST = torch.backends.cpu.get_cpu_capability() in native_cbn.WITH_AVX2
@@ -76,6 +77,17 @@ def test_any_sizes_and_threads_will_do(samples, channels, pixels, components, th
         assert_close(from_library(arguments), arguments)
 
 
+@pytest.mark.parametrize("components, channels", [(1, 3), (2, 5), (4, 256), (8, 700)])
+@pytest.mark.parametrize("pixels", [1.0, 2.0, 100.0])
+@pytest.mark.parametrize("kept", [0.0, 0.25])
+def test_the_arithmetic_on_tables_is_the_plain_codes(library, components, channels, pixels, kept):
+    torch.manual_seed(0)
+    arguments = drawn_tables(components, channels, torch.float32, pixels, kept)
+    with patch.object(torch, "empty_like", poisoned(torch.empty_like)):
+        ours = table_results(native_tables, arguments)
+    assert_tables_close(ours, table_results(tables, arguments))
+
+
 def test_responsibilities_are_the_softmax_over_its_whole_range(library):
     logits = torch.linspace(-200, 200, 4001)
     x, joint = (
@@ -113,6 +125,10 @@ def test_the_layer_takes_them_for_float32_images_on_a_cpu_and_else_the_matrix_pr
     for name, x in others.items():
         assert passes.passes_over(pixels.dense(x), 8) is pixels, name
     assert passes.passes_over(image, 9) is pixels
+    weight = torch.ones(2, 3)
+    assert passes.tables_beside(native_cbn, weight) is native_tables
+    assert passes.tables_beside(native_cbn, weight.bfloat16()) is tables
+    assert passes.tables_beside(pixels, weight) is tables
 
 
 @needs_library

@@ -57,7 +57,7 @@ class MixtureNorm(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         x, dtype = pixels.dense(x), torch.promote_types(x.dtype, torch.float32)
         passes, moments, split = passes_over(x, len(weight)), (), groups is not None
-        tables = tables_beside(passes)
+        tables = tables_beside(passes, weight)
         with torch.autocast(x.device.type, enabled=False):
             joint = tables.log_joint(stored, centre, rule, dtype)
             weights, sums = passes.expectation(x, joint, centre, groups, rule.training)
@@ -81,7 +81,7 @@ class MixtureNorm(torch.autograd.Function):
         x, weights, weight, centre, *rest = ctx.saved_tensors
         used, joint, moments = Affine(*rest[:4]), rest[4:7], rest[7:]
         gradient, passes = pixels.like(gradient, x), passes_over(x, len(weight))
-        tables = tables_beside(passes)
+        tables = tables_beside(passes, weight)
         with torch.autocast(x.device.type, enabled=False):
             plain, weighted = passes.gradient_sums(x, gradient, weights)
             to_weight, to_bias = tables.affine_gradient(plain, weighted, used)

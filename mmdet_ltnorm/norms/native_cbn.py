@@ -10,6 +10,7 @@ import functools
 from importlib.machinery import EXTENSION_SUFFIXES
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -90,7 +91,7 @@ def gradient_sums(x: Tensor, gradient: Tensor, weights: Tensor) -> tuple[Tensor,
     components = weights.shape[1]
     sums = x.new_zeros(_threads(x), x.shape[1], 2, components, dtype=torch.float64)
     _call("gradient_sums", x, gradient, weights, sums, components=components)
-    plain, weighted = sums.sum(0).permute(1, 2, 0).to(x.dtype)
+    plain, weighted = sums.sum(0).permute(1, 2, 0).to(x.dtype).contiguous()
     return plain, weighted
 
 
@@ -115,10 +116,20 @@ def _threads(x: Tensor) -> int:
     return max(1, min(torch.get_num_threads(), x.numel() // GRAIN))
 
 
-def _call(name: str, x: Tensor, *args: Tensor | ctypes.c_float | None, components: int) -> None:
-    """Call a function of the library with the tensors' addresses."""
+def _call(name: str, x: Tensor, *args: Any, components: int) -> None:
+    """Call a pass over the pixels of x."""
     sizes = (ctypes.c_int64 * 3)(len(x), x.shape[1], x[0, 0].numel())
-    pointers = [
-        ctypes.c_void_p(arg.data_ptr()) if isinstance(arg, Tensor) else arg for arg in (x, *args)
-    ]
-    getattr(library(), name)(*pointers, sizes, ctypes.c_int(components), ctypes.c_int(_threads(x)))
+    call(name, x, *args, sizes, ctypes.c_int(components), ctypes.c_int(_threads(x)))
+
+
+def call(name: str, *args: Any) -> None:
+    """Call a function of the library, with the addresses of contiguous tensors."""
+    getattr(library(), name)(*map(_as_c, args))
+
+
+def _as_c(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return ctypes.c_void_p(value.data_ptr())
+    if isinstance(value, bool):
+        return ctypes.c_bool(value)
+    return ctypes.c_double(value) if isinstance(value, float) else value

@@ -6,7 +6,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from mmdet_ltnorm.norms import native_cbn, pixels, tables
+from mmdet_ltnorm.norms import native_cbn, native_tables, pixels, tables
 
 # The first that takes a tuple as a kernel's argument.
 OLDEST_TRITON = (3, 3)
@@ -31,12 +31,15 @@ def passes_over(x: Tensor, components: int) -> ModuleType:
     return pixels
 
 
-def tables_beside(passes: ModuleType) -> ModuleType:
+def tables_beside(passes: ModuleType, weight: Tensor) -> ModuleType:
     """Return the module with the arithmetic on tables that goes with passes over pixels.
 
-    On a GPU :mod:`~mmdet_ltnorm.norms.triton_tables`, a launch for each function, else
+    A launch or call for each function on a GPU, :mod:`~mmdet_ltnorm.norms.triton_tables`, and
+    beside the C++ passes for a weight in float32, :mod:`~mmdet_ltnorm.norms.native_tables`, else
     :mod:`~mmdet_ltnorm.norms.tables`.
     """
+    if passes is native_cbn and weight.dtype == torch.float32 and weight.is_contiguous():
+        return native_tables
     if passes in (pixels, native_cbn):
         return tables
     from mmdet_ltnorm.norms import triton_tables

@@ -1,0 +1,78 @@
+"""The arithmetic of :mod:`mmdet_ltnorm.norms.tables` in C++, for float32 on a CPU.
+
+In torch it is a hundred operations a training step, which take longer than the numbers do.
+"""
+
+import ctypes
+
+import torch
+from torch import Tensor
+
+from mmdet_ltnorm.norms.native_cbn import call
+from mmdet_ltnorm.norms.tables import (
+    SMALLEST_PRIOR,
+    Affine,
+    Components,
+    Moments,
+    Rule,
+    affine,
+    affine_gradient,
+)
+
+__all__ = ["affine", "affine_gradient", "affine_of_batch", "log_joint", "move", "sums_gradient"]
+
+
+def log_joint(
+    stored: Components, centre: Tensor, rule: Rule, dtype: torch.dtype
+) -> tuple[Tensor, Tensor, Tensor]:
+    """See :func:`mmdet_ltnorm.norms.tables.log_joint`."""
+    const = stored.mean.new_empty(len(stored.mean), 1)
+    linear, square = torch.empty_like(stored.mean), torch.empty_like(stored.mean)
+    options = rule.eps, float(rule.temperature), SMALLEST_PRIOR
+    call("log_joint", *stored, centre, *options, const, linear, square, *_sizes(linear))
+    return const, linear, square
+
+
+def affine_of_batch(
+    weight: Tensor,
+    bias: Tensor,
+    sums: Tensor,
+    stored: Components,
+    rule: Rule,
+    split: bool,
+    dtype: torch.dtype,
+) -> tuple[Affine, Moments]:
+    """See :func:`mmdet_ltnorm.norms.tables.affine_of_batch`."""
+    components = len(weight)
+    tables, numbers = weight.new_empty(7, *weight.shape), weight.new_empty(2 * components + 1)
+    flags = weight.new_empty(components + 1, dtype=torch.bool)
+    inputs = sums, stored.mean, stored.var, weight, bias
+    options = rule.eps, float(rule.shrinkage), float(rule.kept), split
+    call("affine_of_batch", *inputs, *options, tables, numbers, flags, *_sizes(weight))
+    count, share, total = numbers.split([components, components, 1])
+    seen, enough = flags.split([components, 1])
+    moments = (*tables[4:], count[:, None], share, total[0], seen[:, None], enough[0])
+    return Affine(*tables[:4]), Moments(*moments)
+
+
+def sums_gradient(
+    to_weight: Tensor, to_bias: Tensor, used: Affine, moments: Moments, rule: Rule
+) -> Tensor:
+    """See :func:`mmdet_ltnorm.norms.tables.sums_gradient`."""
+    components, channels = to_weight.shape
+    output = to_weight.new_empty(components, 1 + 2 * channels)
+    tables = to_weight, to_bias, used.scale, used.inverse, moments.mean, moments.second
+    options = moments.count, moments.seen, float(rule.shrinkage), float(rule.kept)
+    call("sums_gradient", *tables, *options, output, *_sizes(to_weight))
+    return output
+
+
+def move(running: Components, batch: Moments, rate: float, unbiased: bool, split: bool) -> None:
+    """See :func:`mmdet_ltnorm.norms.tables.move`."""
+    moments = batch.mean, batch.var, batch.share, batch.total, batch.seen, batch.enough
+    call("move", *running, *moments, float(rate), unbiased, split, *_sizes(running.mean))
+
+
+def _sizes(table: Tensor) -> tuple[ctypes.c_int, ctypes.c_int64]:
+    components, channels = table.shape
+    return ctypes.c_int(components), ctypes.c_int64(channels)
