@@ -2,7 +2,7 @@
 
 python benchmarks/norms.py                      # the layers
 python benchmarks/norms.py --layers CBN --obvious   # CBN beside the code one would write first
-python benchmarks/norms.py --classifier --detector  # and training steps of networks
+python benchmarks/norms.py --classifier --detector  # and rectified logits, and training steps
 
 On a GPU also larger inputs, bfloat16 and channels-last, and how near the passes come to a copy:
 forward and backward have to read and write the input's size eight times (batch norm, too), and
@@ -22,6 +22,7 @@ from torch import nn
 import mmdet_ltnorm  # noqa: F401, registers the norms
 from mmdet_ltnorm.benchmark import keep_freed_memory, machine, peak_bytes, ratios, timed
 from mmdet_ltnorm.norms import CBN, NBN
+from mmdet_ltnorm.predictors import RectifiedLinear
 
 SHAPES = [
     (64, 64, 32, 32),
@@ -132,6 +133,16 @@ def benchmark_layers(
             print(f"{row} {ratios(ours, theirs):18} | {speed:18} | {memory:11.2f} |", flush=True)
 
 
+def benchmark_rectification(rounds: int, device: str) -> None:
+    """Compare logits rectification with the linear layer, for the 1,024 RoIs of two images."""
+    x = torch.randn(1024, 1024, device=device, requires_grad=True)
+    upstream = torch.randn(1024, 1204, device=device)
+    layers = nn.Linear(1024, 1204), RectifiedLinear(1024, 1204)
+    theirs, ours = timed([layer_step(layer.to(device), x, upstream) for layer in layers], rounds)
+    print(f"\n- A linear layer, 1204 logits of 1024 RoIs: {1e3 * median(theirs):.2f} ms")
+    print(f"  - logits rectification over it {ratios(ours, theirs)}")
+
+
 def classifier_step(norm_cfg: dict, device: str) -> Callable[[], None]:
     """Return a training step of ResNet-32 with 128 images of 32x32 pixels."""
     from mmengine.registry import MODELS
@@ -193,7 +204,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--detector", action="store_true", help="also training steps of Mask R-CNN")
-    parser.add_argument("--classifier", action="store_true", help="also one of ResNet-32")
+    parser.add_argument(
+        "--classifier", action="store_true", help="also one of ResNet-32, and logits"
+    )
     parser.add_argument("--layers", default="", help="only those whose names start like this")
     parser.add_argument(
         "--obvious", action="store_true", help="also the obvious code for CBN, seconds a step"
@@ -206,6 +219,7 @@ def main() -> None:
     layers = {name: build for name, build in LAYERS.items() if name.startswith(args.layers)}
     benchmark_layers(layers | (OBVIOUS if args.obvious else {}), args.rounds, device)
     if args.classifier:
+        benchmark_rectification(args.rounds, device)
         norms = {"NBN": dict(type="NBN"), "CBN": CBN_EVERYWHERE}
         steps = [classifier_step(cfg, device) for cfg in (dict(type="BN"), *norms.values())]
         theirs, *ours = timed(steps, args.rounds)
