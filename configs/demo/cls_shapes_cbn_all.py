@@ -2,8 +2,8 @@
 
     python tools/train.py configs/demo/cls_shapes_cbn_all.py
 
-No row in the papers. Measured, 5 seeds: 69.4 ± 2.1 (few 57.5 ± 2.8). Paired with cls_shapes_bs:
--0.9 ± 1.1. Mutual information of pixels and components: 0.38 log M.
+No row in the papers. Measured, 5 seeds: 69.4 ± 2.1 (few 57.5 ± 4.0). Paired with cls_shapes_bs:
+-0.9 ± 1.3. Mutual information of pixels and components: 0.38 log M.
 """
 
 _base_ = "../_base_/cls_demo_shapes.py"
