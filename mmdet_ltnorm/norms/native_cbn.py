@@ -27,7 +27,7 @@ __all__ = ["expectation", "gradient_sums", "input_gradient", "logit_gradient", "
 
 # Torch's names of the instruction sets that run the faster library.
 WITH_AVX2 = ("AVX2", "AVX512")
-# The kernels are compiled for up to so many.
+# Compiled kernels, here and on a GPU, unroll up to so many.
 MOST_COMPONENTS = 8
 NAMES = ("cbn_cpu_avx2", "cbn_cpu")
 # So many numbers are worth another thread.

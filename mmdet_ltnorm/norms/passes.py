@@ -10,8 +10,6 @@ from mmdet_ltnorm.norms import native_cbn, native_tables, pixels, tables
 
 # The first that takes a tuple as a kernel's argument.
 OLDEST_TRITON = (3, 3)
-# Kernels unroll the components.
-MOST_COMPONENTS = 8
 
 
 def passes_over(x: Tensor, components: int) -> ModuleType:
@@ -21,7 +19,7 @@ def passes_over(x: Tensor, components: int) -> ModuleType:
     :mod:`~mmdet_ltnorm.norms.native_cbn` for a CPU's if its library is there and takes the tensor,
     else :mod:`~mmdet_ltnorm.norms.pixels`.
     """
-    if x.numel() == 0 or components > MOST_COMPONENTS:
+    if x.numel() == 0 or components > native_cbn.MOST_COMPONENTS:
         return pixels
     if x.is_cuda:
         return _kernels() or pixels

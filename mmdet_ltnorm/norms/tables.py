@@ -111,6 +111,21 @@ def affine_of_batch(
     return affine(weight, bias, mean, var, rule, dtype), moments
 
 
+def unpacked(tables: Tensor, numbers: Tensor, flags: Tensor) -> tuple[Affine, Moments]:
+    """Return what compiled code for :func:`affine_of_batch` writes as its result.
+
+    Args:
+        tables: (7, M, C), the four of :class:`Affine`, then mean, second and var of the batch.
+        numbers: (2 M + 1,), the counts, the shares and the total.
+        flags: (M + 1,), which components were seen, and whether there are enough pixels.
+    """
+    components = tables.shape[1]
+    count, share, total = numbers.split([components, components, 1])
+    seen, enough = flags.split([components, 1])
+    moments = (*tables[4:], count[:, None], share, total[0], seen[:, None], enough[0])
+    return Affine(*tables[:4]), Moments(*moments)
+
+
 def moments_of_batch(sums: Tensor, shrinkage: float, split: bool, dtype: torch.dtype) -> Moments:
     """Return the moments from the sums S⁰, S¹, S² side by side, (M, 1 + 2C) in float64.
 

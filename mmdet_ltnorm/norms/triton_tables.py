@@ -18,6 +18,7 @@ from mmdet_ltnorm.norms.tables import (
     Rule,
     affine,
     affine_gradient,
+    unpacked,
 )
 
 __all__ = ["affine", "affine_gradient", "affine_of_batch", "log_joint", "move", "sums_gradient"]
@@ -80,10 +81,7 @@ def affine_of_batch(
             SPLIT=split,
             **_sizes(weight),
         )
-    count, share, total = numbers.split([components, components, 1])
-    seen, enough = flags.split([components, 1])
-    moments = (*tables[4:], count[:, None], share, total[0], seen[:, None], enough[0])
-    return Affine(*tables[:4]), Moments(*moments)
+    return unpacked(tables, numbers, flags)
 
 
 def sums_gradient(
