@@ -50,6 +50,13 @@ def test_the_passes_are_built_where_there_is_a_compiler():
     assert native_cbn.library(), "pip install --no-build-isolation -e . builds them"
 
 
+def test_a_library_from_before_an_update_is_left_alone(monkeypatch):
+    monkeypatch.setattr(native_cbn, "FUNCTIONS", ("expectation", "a_later_function"))
+    native_cbn.library.cache_clear()
+    assert native_cbn.library() is None
+    native_cbn.library.cache_clear()
+
+
 @pytest.mark.parametrize("components", [1, 2, 3, 4, 5, 6, 7, 8])
 @pytest.mark.parametrize("shape", [(3, 5, 4, 3), (2, 70, 65, 65), (1, 2, 2), (2, 1200, 7, 10)])
 def test_each_pass_computes_what_the_matrix_products_do(library, shape, components):

@@ -30,21 +30,25 @@ WITH_AVX2 = ("AVX2", "AVX512")
 # Compiled kernels, here and on a GPU, unroll up to so many.
 MOST_COMPONENTS = 8
 NAMES = ("cbn_cpu_avx2", "cbn_cpu")
+FUNCTIONS = ("expectation", "gradient_sums", "mix")
+FUNCTIONS += ("log_joint", "affine_of_batch", "sums_gradient", "move")
 # So many numbers are worth another thread.
 GRAIN = 2**15
 
 
 @functools.cache
 def library() -> ctypes.CDLL | None:
-    """Return the library for this machine, or None where none was built or none can be loaded."""
+    """Return the library for this machine, or None where no whole one was built or can be loaded."""
     fast = torch.backends.cpu.get_cpu_capability() in WITH_AVX2
     for name, suffix in product(NAMES[not fast :], EXTENSION_SUFFIXES):
         path = Path(__file__).with_name(name + suffix)
         if path.exists():
             try:
-                return ctypes.CDLL(str(path))
+                found = ctypes.CDLL(str(path))
             except OSError:  # built on another system, or torch brings no OpenMP runtime
                 continue
+            if all(hasattr(found, function) for function in FUNCTIONS):  # else an older one
+                return found
     return None
 
 
