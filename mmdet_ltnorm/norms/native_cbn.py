@@ -38,7 +38,7 @@ GRAIN = 2**15
 
 @functools.cache
 def library() -> ctypes.CDLL | None:
-    """Return the library for this machine, or None where no whole one was built or can be loaded."""
+    """Return the library for this machine, or None where none is whole and can be loaded."""
     fast = torch.backends.cpu.get_cpu_capability() in WITH_AVX2
     for name, suffix in product(NAMES[not fast :], EXTENSION_SUFFIXES):
         path = Path(__file__).with_name(name + suffix)
