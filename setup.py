@@ -2,19 +2,25 @@
 
 import platform
 import re
+import zlib
 from pathlib import Path
 
 from setuptools import Extension, find_packages, setup
 
-INIT = Path(__file__).with_name("mmdet_ltnorm") / "__init__.py"
-VERSION = re.search(r'^__version__ = "(.+)"$', INIT.read_text(encoding="utf-8"), re.MULTILINE)
+ROOT = Path(__file__).parent
+NORMS = ROOT / "mmdet_ltnorm" / "norms"
+INIT = (ROOT / "mmdet_ltnorm" / "__init__.py").read_text(encoding="utf-8")
+VERSION = re.search(r'^__version__ = "(.+)"$', INIT, re.MULTILINE)
 
-# CBN's C++ passes, once for each instruction set that pays (wider ones than AVX2 do not). Optional:
-# where they do not compile, the package installs and does without. OpenMP is compiled for, but not
-# linked: its runtime is the one that torch has loaded, so that there are no two sets of threads.
-CBN_CPU = {"cbn_cpu": []}
+# C++ code of the norms, once for each instruction set that pays (wider ones than AVX2 do not).
+# Optional: where it does not compile, the package installs and does without. OpenMP is compiled
+# for, but not linked: its runtime is the one that torch has loaded, so that there are no two sets
+# of threads. The checksum tells the package a library that is older than its sources.
+NORMS_CPU = {"norms_cpu": []}
 if platform.machine() in ("x86_64", "AMD64"):
-    CBN_CPU["cbn_cpu_avx2"] = ["-mavx2", "-mfma"]
+    NORMS_CPU["norms_cpu_avx2"] = ["-mavx2", "-mfma"]
+CPP = sorted(path for end in ("*.cpp", "*.h") for path in NORMS.glob(end))
+CHECKSUM = zlib.crc32(b"".join(path.read_bytes() for path in CPP))
 
 setup(
     name="mmdet_ltnorm",
@@ -25,12 +31,14 @@ setup(
     ext_modules=[
         Extension(
             f"mmdet_ltnorm.norms.{name}",
-            ["mmdet_ltnorm/norms/cbn_cpu.cpp", "mmdet_ltnorm/norms/cbn_cpu_tables.cpp"],
+            [str(path.relative_to(ROOT)) for path in CPP if path.suffix == ".cpp"],
+            depends=[str(path.relative_to(ROOT)) for path in CPP],
+            define_macros=[("SOURCES_CRC32", f"{CHECKSUM}u")],
             extra_compile_args=["-std=c++17", "-O3", "-fopenmp", "-Wno-psabi", *flags],
             language="c++",
             optional=True,
         )
-        for name, flags in CBN_CPU.items()
+        for name, flags in NORMS_CPU.items()
     ],
     python_requires=">=3.10",  # vernier's and the tested torch's own bound
     # torch, mmengine, mmcv and mmdet are extras on purpose: mmcv's ops fit only the torch they were

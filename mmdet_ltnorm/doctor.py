@@ -20,7 +20,7 @@ PROVIDERS = {
     "mmcv": ("mmcv", "onedl-mmcv", "mmcv-lite"),
     "mmdet": ("mmdet", "onedl-mmdetection"),
 }
-NATIVE = "mmdet_ltnorm.norms.native_cbn"
+NATIVE = "mmdet_ltnorm.norms.native"
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ def check_package(env: Environment) -> Iterator[Finding]:
             "pip install -e .  # at the root of the checkout",
         )
     elif NATIVE in env.errors:
-        problem = f"CBN's C++ passes are {env.errors[NATIVE]}: on a CPU it takes twice as long"
+        problem = f"the norms' C++ code is {env.errors[NATIVE]}: on a CPU CBN takes twice as long"
         yield Finding(problem, "pip install -e .  # again, with g++ there", is_fault=False)
 
 
@@ -227,7 +227,11 @@ def _import_error(module: str) -> str | None:
             config.fromstring("_base_ = 'mmdet::_base_/default_runtime.py'", ".py")
         else:
             imported = importlib.import_module(module)
-            return "not built" if module == NATIVE and not imported.library() else None
+            return (
+                "not built, or from other sources"
+                if module == NATIVE and not imported.library()
+                else None
+            )
     except Exception as error:  # a broken package raises anything
         return (str(error).splitlines() or [type(error).__name__])[0]
     return None

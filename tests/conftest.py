@@ -1,10 +1,16 @@
 """Fixtures that any test may ask for."""
 
+import ctypes
+from importlib.machinery import EXTENSION_SUFFIXES
+from unittest.mock import patch
+
 import pytest
+import torch
 from mmengine.registry import DefaultScope
 from mmengine.runner import set_random_seed
 
 from mmdet_ltnorm.data import make_mini_lvis
+from mmdet_ltnorm.norms import native
 
 
 @pytest.fixture(autouse=True)
@@ -26,3 +32,16 @@ def mini_lvis(tmp_path_factory):
     sizes = {"num_train": 24, "num_val": 8, "num_categories": 8, "image_size": 96}
     make_mini_lvis(root, **sizes, populate_groups=False)
     return root
+
+
+@pytest.fixture(
+    params=native.NAMES[torch.backends.cpu.get_cpu_capability() not in native.WITH_AVX2 :]
+)
+def library(request):
+    """Each of the C++ libraries that run on this machine, in place of the fastest."""
+    path = native.FOLDER / (request.param + EXTENSION_SUFFIXES[0])
+    if not path.exists():
+        pytest.skip(f"needs {path.name}")
+    found = ctypes.CDLL(str(path))
+    with patch.object(native, "library", lambda: found):
+        yield found

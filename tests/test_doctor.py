@@ -156,10 +156,10 @@ def test_a_torch_that_refuses_training_checkpoints_is_a_note_about_custom_import
     assert "custom_imports" in note.mend
 
 
-def test_cbn_without_its_compiled_passes_is_a_note():
+def test_norms_without_their_compiled_code_are_a_note():
     (note,) = diagnose(replace(HEALTHY, errors={NATIVE: "not built"}))
     assert not note.is_fault
-    assert "CBN's C++ passes are not built" in note.problem
+    assert "the norms' C++ code is not built" in note.problem
     assert "pip install -e ." in note.mend
 
 

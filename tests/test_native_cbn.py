@@ -1,9 +1,5 @@
 """The C++ passes compute what the matrix products do, and are used where they can be."""
 
-import ctypes
-import shutil
-from importlib.machinery import EXTENSION_SUFFIXES
-from pathlib import Path
 from unittest.mock import patch
 
 import pytest
@@ -14,24 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from mmdet_ltnorm.norms import CBN, native_cbn, native_tables, passes, pixels, tables
+from mmdet_ltnorm.norms import CBN, native, native_cbn, native_tables, passes, pixels, tables
 
-FOLDER = Path(native_cbn.__file__).parent
-FAST = torch.backends.cpu.get_cpu_capability() in native_cbn.WITH_AVX2
-RUNNABLE = native_cbn.NAMES[not FAST :]
-needs_library = pytest.mark.skipif(not native_cbn.library(), reason="needs the C++ passes")
+needs_library = pytest.mark.skipif(not native.library(), reason="needs the C++ code")
 SIZES = st.one_of(st.integers(2, 40), st.just(4200))
-
-
-@pytest.fixture(params=RUNNABLE)
-def library(request):
-    """One of the libraries that run here, in place of the fastest."""
-    path = FOLDER / (request.param + EXTENSION_SUFFIXES[0])
-    if not path.exists():
-        pytest.skip(f"needs {path.name}")
-    found = ctypes.CDLL(str(path))
-    with patch.object(native_cbn, "library", lambda: found):
-        yield found
 
 
 def from_library(arguments):
@@ -43,18 +25,6 @@ def from_library(arguments):
         found = results(native_cbn, arguments)
     del found["to_logits"]  # the matrix products' own
     return found
-
-
-@pytest.mark.skipif(not shutil.which("g++"), reason="needs the compiler that builds them")
-def test_the_passes_are_built_where_there_is_a_compiler():
-    assert native_cbn.library(), "pip install --no-build-isolation -e . builds them"
-
-
-def test_a_library_from_before_an_update_is_left_alone(monkeypatch):
-    monkeypatch.setattr(native_cbn, "FUNCTIONS", ("expectation", "a_later_function"))
-    native_cbn.library.cache_clear()
-    assert native_cbn.library() is None
-    native_cbn.library.cache_clear()
 
 
 @pytest.mark.parametrize("components", [1, 2, 3, 4, 5, 6, 7, 8])
@@ -79,7 +49,7 @@ def test_any_sizes_and_threads_will_do(samples, channels, pixels, components, th
     arguments = drawn((samples, channels, pixels), components, torch.float32, channels_last=False)
     with (
         patch.object(torch, "get_num_threads", lambda: threads),
-        patch.object(native_cbn, "GRAIN", 1),
+        patch.object(native, "GRAIN", 1),
     ):
         assert_close(from_library(arguments), arguments)
 
@@ -149,7 +119,7 @@ def test_a_layer_trains_the_same_without_them(gradient):
         return x.grad, layer.weight.grad, layer.bias.grad, layer.running_mean, layer.running_var
 
     ours = trained()
-    with patch.object(native_cbn, "library", lambda: None):
+    with patch.object(native, "library", lambda: None):
         theirs = trained()
     for one, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)

@@ -9,11 +9,12 @@ from unittest.mock import patch
 
 import pytest
 import torch
+from absent_gpu import compiling_for_an_absent_gpu
 from cbn_passes import assert_close, drawn, poisoned, results
 from cbn_reference import cbn_reference
 from cbn_tables import assert_tables_close, drawn_tables, table_results
 
-from mmdet_ltnorm.norms import CBN, cbn, mixture, passes, pixels, split_by, tables
+from mmdet_ltnorm.norms import CBN, cbn, fusing, mixture, passes, pixels, split_by, tables
 
 pytest.importorskip("triton", minversion="3.3")
 
@@ -141,34 +142,10 @@ def test_interpreted_kernels_compute_the_tables_of_the_plain_code(interpreted, n
     assert_tables_close(ours, theirs)
 
 
-class AbsentGPU:
-    """What Triton asks its driver to compile."""
-
-    def get_current_device(self):
-        return 0
-
-    def get_current_stream(self, device):
-        return 0
-
-    def get_current_target(self):
-        from triton.backends.compiler import GPUTarget
-
-        return GPUTarget("cuda", 90, 32)
-
-
 def compiled(_, path):
-    from triton.runtime import JITFunction, driver
-
     from mmdet_ltnorm.norms import triton_cbn, triton_tables
 
-    run, names = JITFunction.run, []
-
-    def compile_alone(kernel, *args, **kwargs):
-        assert run(kernel, *args, **kwargs | dict(warmup=True)).asm["ptx"]
-        names.append(kernel.fn.__name__)
-
-    driver.set_active(AbsentGPU())
-    with patch.object(JITFunction, "run", compile_alone):
+    with compiling_for_an_absent_gpu() as names:
         for name in ("several tiles", "eight components, channels last"):
             results(triton_cbn, drawn(*CASES[name][:-1]))
         for name in ("usual tables", "float32 tables"):
@@ -193,9 +170,9 @@ def test_matrix_products_are_for_the_cpu_for_many_components_and_without_triton(
         assert passes.passes_over(x, components) is pixels
     for module in (None, SimpleNamespace(__version__="3.2.0")):
         monkeypatch.setitem(os.sys.modules, "triton", module)
-        passes._kernels.cache_clear()
+        fusing.has_triton.cache_clear()
         assert passes.passes_over(on_gpu, 8) is pixels
-    passes._kernels.cache_clear()
+    fusing.has_triton.cache_clear()
 
 
 # On a GPU, compiled

@@ -4,7 +4,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mmdet_ltnorm.norms.functional import official_unit_vector, rescaled
+from mmdet_ltnorm.norms.functional import RawAffine, official_unit_vector, rescaled
+from mmdet_ltnorm.norms.fusing import has_triton, may_fuse
 from mmdet_ltnorm.norms.magnitude import calibrate, stored
 
 PRETRAINED = ("preserve", "mean", "one")
@@ -62,6 +63,23 @@ class NormalizedAffine(nn.Module):
         """Effective β, shape (..., C)."""
         magnitude = self.bias_magnitude if self.separate_magnitudes else self.magnitude
         return self._effective(stored(self, "bias"), magnitude, self.bias_gain)
+
+    def fusible(self, input: Tensor) -> RawAffine | None:
+        """Return what a fused function takes in place of the effective vectors, if one may."""
+        if not self.normalize or self.official:
+            return None
+        weight, bias = stored(self, "weight"), stored(self, "bias")
+        own = self.bias_magnitude if self.separate_magnitudes else None
+        raw = RawAffine(weight, bias, self.magnitude, own, self.weight_gain, self.bias_gain)
+        return raw if may_fuse(input, *raw) else None
+
+    def effective(self, raw: RawAffine | None) -> tuple[Tensor, Tensor]:
+        """Return ``weight`` and ``bias``, on a GPU from one kernel if it may be a fused one."""
+        if raw and raw.weight.is_cuda and _can_launch(raw) and has_triton():
+            from mmdet_ltnorm.norms.triton_affine import RescaledPair
+
+            return RescaledPair.apply(*raw)
+        return self.weight, self.bias
 
     @property
     def magnitude(self) -> Tensor:
@@ -141,3 +159,9 @@ class NormalizedAffine(nn.Module):
                 f"here, this model {sorted(expected) or 'none'}: build it with the checkpoint's "
                 "positions, share and separate_magnitudes"
             )
+
+
+def _can_launch(raw: RawAffine) -> bool:
+    """Tell whether vectors are dense, and on one GPU with the magnitude that they share."""
+    dense = raw.weight.is_contiguous() and raw.bias.is_contiguous()
+    return dense and raw.weight.device == raw.magnitude.device

@@ -1,92 +1,17 @@
 // The passes of pixels.py over a feature map (B, C, P) of float32 whose pixels are adjacent.
 //
 // A tile of some pixels of one sample, all channels, is what the second-level cache holds: the
-// expectation reads it twice. Sums over pixels are float32 within a tile, float64 beyond, one row
-// for each thread, which the caller adds; so results are the same in every run with as many threads.
-// What an inner loop reads again and again it holds by value: through a pointer, the compiler would
-// have to fear that the loop's own stores change it.
+// expectation reads it twice. The caller adds the threads' sums.
 
-#include <omp.h>
-
-#include <algorithm>
-#include <cstdint>
-#include <cstring>
+#include "cpu_tiles.h"
 
 namespace {
 
-#if defined(__AVX2__)
-constexpr int kLanes = 8;
-#else
-constexpr int kLanes = 4;
-#endif
 // A tile of all channels has so many numbers, or pixels.
 constexpr int64_t kTileNumbers = 1 << 16;
 constexpr int64_t kLeastPixels = 64;
 // So many channels share what is read and written of the logits.
 constexpr int kChannels = 4;
-
-template <int lanes>
-struct Vector {
-  typedef float type __attribute__((vector_size(lanes * sizeof(float))));
-};
-template <>
-struct Vector<1> {
-  typedef float type;
-};
-template <class T>
-constexpr int width = sizeof(T) / sizeof(float);
-
-template <class T>
-inline T load(const float* from) {
-  T value;
-  std::memcpy(&value, from, sizeof(T));
-  return value;
-}
-
-template <class T>
-inline void store(float* to, T value) {
-  std::memcpy(to, &value, sizeof(T));
-}
-
-template <class T>
-inline float total(T value) {
-  if constexpr (width<T> == 1) {
-    return value;
-  } else {
-    using Half = typename Vector<width<T> / 2>::type;
-    Half halves[2];
-    std::memcpy(halves, &value, sizeof(T));
-    return total<Half>(halves[0] + halves[1]);
-  }
-}
-
-// Calls step(pixel, a vector's zero) for all n pixels, with shorter vectors at the end.
-template <int lanes = kLanes, class Step>
-inline void along(int64_t n, const Step& step, int64_t start = 0) {
-  using T = typename Vector<lanes>::type;
-  for (; start + lanes <= n; start += lanes) step(start, T{});
-  if constexpr (lanes > 1) {
-    along<(lanes > 4 ? lanes / 2 : 1)>(n, step, start);
-  }
-}
-
-// Sums of one channel over the pixels of a tile.
-template <int M>
-struct Sums {
-  using T = typename Vector<kLanes>::type;
-  T wide[M] = {};
-  float narrow[M] = {};
-
-  template <class S>
-  inline void add(int j, S value) {
-    if constexpr (width<S> == kLanes) {
-      wide[j] += value;
-    } else {
-      narrow[j] += total(value);
-    }
-  }
-  inline double of(int j) const { return total(wide[j]) + narrow[j]; }
-};
 
 // exp(x) for x <= 0 to 1e-7, and 0 below what SMALLEST_RESPONSIBILITY cuts off anyway.
 template <class T>
@@ -120,37 +45,6 @@ inline T exponential(T x) {
     std::memcpy(&power, &bits, sizeof(T));
     return y * power;
   }
-}
-
-struct Shape {
-  int64_t samples, channels, pixels;
-};
-
-// A part of the feature map: channels and pixels of one sample.
-struct Tile {
-  int64_t sample, channel, channels, pixel, pixels;
-};
-
-// Calls work(tile) for tiles of at most so many channels and pixels, on so many threads.
-template <class Work>
-inline void over_tiles(const Shape& shape, int64_t channels, int64_t pixels, int threads,
-                       const Work& work) {
-  const int64_t rows = (shape.channels + channels - 1) / channels;
-  const int64_t most = (shape.pixels + pixels - 1) / pixels;
-  pixels = ((shape.pixels + most - 1) / most + 15) / 16 * 16;  // equal, and whole vectors
-  const int64_t columns = (shape.pixels + pixels - 1) / pixels;
-#pragma omp parallel for num_threads(threads) schedule(static)
-  for (int64_t index = 0; index < shape.samples * columns * rows; ++index) {
-    const int64_t channel = index % rows * channels, pixel = index / rows % columns * pixels;
-    work(Tile{index / rows / columns, channel, std::min(channels, shape.channels - channel), pixel,
-              std::min(pixels, shape.pixels - pixel)});
-  }
-}
-
-// Where the channels do not meet, tiles are long, for memory is fastest in a row.
-template <class Work>
-inline void over_rows(const Shape& shape, int threads, const Work& work) {
-  over_tiles(shape, 64, 4096, threads, work);
 }
 
 // A channel's numbers in a table (C, M).
@@ -335,20 +229,20 @@ extern "C" {
 
 void expectation(const float* x, const float* constant, const float* linear, const float* square,
                  const float* centre, float least, float* weights, double* counts, double* sums,
-                 const int64_t* sizes, int components, int threads) {
+                 int components, const int64_t* sizes, int threads) {
   dispatch<Expectation>(components, x, constant, linear, square, centre, least, weights, counts,
                         sums, Shape{sizes[0], sizes[1], sizes[2]}, threads);
 }
 
 void gradient_sums(const float* x, const float* gradient, const float* weights, double* sums,
-                   const int64_t* sizes, int components, int threads) {
+                   int components, const int64_t* sizes, int threads) {
   dispatch<GradientSums>(components, x, gradient, weights, sums,
                          Shape{sizes[0], sizes[1], sizes[2]}, threads);
 }
 
 void mix(const float* x, const float* gradient, const float* weights, const float* scale,
-         const float* first, const float* second, float* result, const int64_t* sizes,
-         int components, int threads) {
+         const float* first, const float* second, float* result, int components,
+         const int64_t* sizes, int threads) {
   dispatch<Mix>(components, x, gradient, weights, scale, first, second, result,
                 Shape{sizes[0], sizes[1], sizes[2]}, threads);
 }

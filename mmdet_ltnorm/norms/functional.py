@@ -1,5 +1,7 @@
 """Pure maths of the norms: float32 or better inside, the argument's dtype back."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -7,6 +9,17 @@ from torch import Tensor
 # linear there, so a zero vector gets a gradient of ordinary size. At 1e-6, as in the NBN authors'
 # code, the first gradient is a million times too large and freezes the direction for the run.
 DIRECTION_FLOOR = 1e-2
+
+
+class RawAffine(NamedTuple):
+    """The vectors and lengths that :func:`rescaled_pair` takes."""
+
+    weight: Tensor
+    bias: Tensor
+    magnitude: Tensor
+    bias_magnitude: Tensor | None
+    weight_gain: Tensor
+    bias_gain: Tensor
 
 
 def widened(tensor: Tensor) -> Tensor:
@@ -33,6 +46,19 @@ def rescaled(vector: Tensor, magnitude: Tensor, gain: Tensor) -> Tensor:
         scale = scale.unsqueeze(-1)
     product = wide * scale
     return product if wide is vector else product.to(vector.dtype)
+
+
+def rescaled_pair(
+    weight: Tensor,
+    bias: Tensor,
+    magnitude: Tensor,
+    bias_magnitude: Tensor | None,
+    weight_gain: Tensor,
+    bias_gain: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Return both vectors :func:`rescaled`, the bias by the same magnitude if it has none."""
+    own = magnitude if bias_magnitude is None else bias_magnitude
+    return rescaled(weight, magnitude, weight_gain), rescaled(bias, own, bias_gain)
 
 
 def official_unit_vector(vector: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import ctypes
 import torch
 from torch import Tensor
 
-from mmdet_ltnorm.norms.native_cbn import call
+from mmdet_ltnorm.norms.native import call
 from mmdet_ltnorm.norms.tables import (
     SMALLEST_PRIOR,
     Affine,

@@ -6,8 +6,10 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmdet_ltnorm.norms import native_nbn
 from mmdet_ltnorm.norms.affine import NormalizedAffine
 from mmdet_ltnorm.norms.magnitude import stored
+from mmdet_ltnorm.norms.native_nbn import Statistics
 
 
 @MODELS.register_module()
@@ -79,11 +81,27 @@ class NBN(NormalizedAffine, nn.BatchNorm2d):
     def forward(self, input: Tensor) -> Tensor:
         """Normalize (N, C, H, W)."""
         self._check_input_dim(input)
-        values_per_channel = input.numel() // self.num_features
-        if self.training and self.track_running_stats and values_per_channel < 2:
-            mean, var = self.running_mean, self.running_var
-            return F.batch_norm(input, mean, var, self.weight, self.bias, eps=self.eps)
-        return super().forward(input)
+        used, raw = self._statistics(input), self.fusible(input)
+        if raw and native_nbn.takes(input, raw):
+            return native_nbn.NormalizedBatchNorm.apply(input, *raw, used)
+        mean, var, from_batch, momentum, eps = used
+        affine = self.effective(raw)
+        return F.batch_norm(input, mean, var, *affine, from_batch, momentum, eps)
+
+    def _statistics(self, input: Tensor) -> Statistics:
+        """Return which statistics normalize, as batch norm chooses them, and count the batch."""
+        moves = self.training and self.track_running_stats
+        mean, var, momentum = self.running_mean, self.running_var, self.momentum
+        if moves and input.numel() // self.num_features < 2:
+            return Statistics(mean, var, from_batch=False, momentum=0.0, eps=self.eps)
+        if moves:
+            self.num_batches_tracked.add_(1)
+            if momentum is None:
+                momentum = 1 / float(self.num_batches_tracked)
+        elif self.training:
+            mean = var = None
+        from_batch = self.training or mean is None
+        return Statistics(mean, var, from_batch, momentum or 0.0, self.eps)
 
     def folded(self) -> nn.BatchNorm2d:
         """Return the plain batch norm layer that computes the same function."""

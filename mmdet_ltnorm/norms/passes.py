@@ -1,15 +1,12 @@
 """Which code passes over the pixels of a feature map: Triton, C++ or matrix products."""
 
-import functools
 from types import ModuleType
 
 import torch
 from torch import Tensor
 
-from mmdet_ltnorm.norms import native_cbn, native_tables, pixels, tables
-
-# The first that takes a tuple as a kernel's argument.
-OLDEST_TRITON = (3, 3)
+from mmdet_ltnorm.norms import native, native_cbn, native_tables, pixels, tables
+from mmdet_ltnorm.norms.fusing import has_triton
 
 
 def passes_over(x: Tensor, components: int) -> ModuleType:
@@ -21,10 +18,11 @@ def passes_over(x: Tensor, components: int) -> ModuleType:
     """
     if x.numel() == 0 or components > native_cbn.MOST_COMPONENTS:
         return pixels
-    if x.is_cuda:
-        return _kernels() or pixels
-    adjacent_channels = x.movedim(1, -1).is_contiguous()
-    if x.is_cpu and x.dtype == torch.float32 and not adjacent_channels and native_cbn.library():
+    if x.is_cuda and has_triton():
+        from mmdet_ltnorm.norms import triton_cbn
+
+        return triton_cbn
+    if native.takes(x) and native.library():
         return native_cbn
     return pixels
 
@@ -43,17 +41,3 @@ def tables_beside(passes: ModuleType, weight: Tensor) -> ModuleType:
     from mmdet_ltnorm.norms import triton_tables
 
     return triton_tables
-
-
-@functools.cache
-def _kernels() -> ModuleType | None:
-    """Return the module with the kernels, or None without a Triton that can compile them."""
-    try:
-        import triton
-    except ImportError:
-        return None
-    if tuple(map(int, triton.__version__.split(".")[:2])) < OLDEST_TRITON:
-        return None
-    from mmdet_ltnorm.norms import triton_cbn
-
-    return triton_cbn

@@ -151,7 +151,14 @@ def _lerp(at, towards, weight, mask):
     """Move numbers in place towards others, which get the weight."""
     old = tl.load(at, mask=mask, other=0).to(tl.float64)
     moved = old + weight * (towards.to(tl.float64) - old)
-    tl.store(at, moved.to(at.dtype.element_ty), mask=mask)
+    tl.store(at, narrowed(moved, at), mask=mask)
+
+
+@triton.jit
+def narrowed(value, at):
+    """Return float64 in the dtype of where it is stored; Triton has no way straight to bfloat16."""
+    dtype = at.dtype.element_ty
+    return value.to(tl.float32).to(dtype) if dtype == tl.bfloat16 else value.to(dtype)
 
 
 @triton.jit

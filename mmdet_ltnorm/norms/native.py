@@ -1,0 +1,86 @@
+"""The package's C++ code for float32 on a CPU.
+
+It is built when the package is installed, if there is a compiler, with AVX2 and without; it needs
+nothing but C++17 and the OpenMP runtime that torch brings.
+"""
+
+import ctypes
+import functools
+import warnings
+import zlib
+from importlib.machinery import EXTENSION_SUFFIXES
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+# Torch's names of the instruction sets that run the faster library.
+WITH_AVX2 = ("AVX2", "AVX512")
+NAMES = ("norms_cpu_avx2", "norms_cpu")
+FOLDER = Path(__file__).parent
+# So many numbers are worth another thread.
+GRAIN = 2**15
+
+
+@functools.cache
+def library() -> ctypes.CDLL | None:
+    """Return the library for this machine, or None where there is none.
+
+    In a checkout, one that was built from other sources than those there is left alone.
+    """
+    fast = torch.backends.cpu.get_cpu_capability() in WITH_AVX2
+    for name, suffix in product(NAMES[not fast :], EXTENSION_SUFFIXES):
+        path = FOLDER / (name + suffix)
+        if path.exists():
+            try:
+                found = ctypes.CDLL(str(path))
+            except OSError:  # built on another system, or torch brings no OpenMP runtime
+                continue
+            built_from = found.norms_cpu_sources() & 0xFFFFFFFF  # ctypes reads a signed number
+            if sources_crc32() in (None, built_from):
+                return found
+            warnings.warn(
+                f"{path.name} was built from other C++ sources than those beside it and is not "
+                "used: run `pip install -e .` again, norms are slower without it",
+                stacklevel=2,
+            )
+    return None
+
+
+def sources_crc32() -> int | None:
+    """Return a checksum of the C++ sources, as setup.py computes it, or None without them."""
+    sources = sorted([*FOLDER.glob("*.cpp"), *FOLDER.glob("*.h")])
+    return zlib.crc32(b"".join(source.read_bytes() for source in sources)) if sources else None
+
+
+def takes(x: Tensor) -> bool:
+    """Tell whether x is a feature map (B, C, ...) of float32 whose pixels are adjacent."""
+    adjacent_channels = x.movedim(1, -1).is_contiguous()
+    ours = x.is_cpu and x.dtype == torch.float32 and x.numel() > 0
+    return ours and x.is_contiguous() and not adjacent_channels
+
+
+def call_over(x: Tensor, name: str, *args: Any) -> None:
+    """Call a function that passes over the pixels of x (B, C, ...); see :func:`call`."""
+    sizes = (ctypes.c_int64 * 3)(len(x), x.shape[1], x[0, 0].numel())
+    call(name, x, *args, sizes, ctypes.c_int(threads(x)))
+
+
+def threads(x: Tensor) -> int:
+    """Return how many threads pass over the pixels of x."""
+    return max(1, min(torch.get_num_threads(), x.numel() // GRAIN))
+
+
+def call(name: str, *args: Any) -> None:
+    """Call a function of the library, with the addresses of contiguous tensors."""
+    getattr(library(), name)(*map(_as_c, args))
+
+
+def _as_c(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return ctypes.c_void_p(value.data_ptr())
+    if isinstance(value, bool):
+        return ctypes.c_bool(value)
+    return ctypes.c_double(value) if isinstance(value, float) else value

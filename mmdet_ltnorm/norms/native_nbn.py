@@ -1,0 +1,90 @@
+r"""NBN in C++, for float32 on a CPU: batch norm's passes over memory and nothing beside them.
+
+With :math:`s_\gamma = g\,c_\gamma / \max(\|\tilde\gamma\|, 10^{-2})`, and :math:`s_\beta` alike,
+forward is :math:`y = s_\gamma \tilde\gamma \circ \hat x + s_\beta \tilde\beta`. Backward, with
+:math:`G = \sum_i g_i` and :math:`D = \sum_i g_i \circ \hat x_i` over the n pixels:
+
+.. math:: \partial\tilde\gamma = s_\gamma \Big(D - \tilde\gamma
+              \frac{\tilde\gamma \cdot D}{\|\tilde\gamma\|^2}\Big), \qquad
+          \partial g = \frac{c_\gamma}{\|\tilde\gamma\|}\, \tilde\gamma \cdot D
+              + \frac{c_\beta}{\|\tilde\beta\|}\, \tilde\beta \cdot G
+
+(the second term in brackets is absent below a length of 0.01), :math:`\partial\tilde\beta` alike
+from G, and :math:`\partial x_i = s_\gamma \tilde\gamma / \sigma \circ (g_i - G/n - \hat x_i D/n)`,
+where stored statistics normalize without the last two terms.
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mmdet_ltnorm.norms import native
+from mmdet_ltnorm.norms.functional import DIRECTION_FLOOR, RawAffine, rescaled_pair
+from mmdet_ltnorm.norms.fusing import differentiable_gradients
+from mmdet_ltnorm.norms.native import call_over
+
+
+class Statistics(NamedTuple):
+    """What normalizes: the stored statistics or a batch's, towards which the stored ones move."""
+
+    mean: Tensor | None
+    var: Tensor | None
+    from_batch: bool
+    momentum: float
+    eps: float
+
+
+def takes(x: Tensor, raw: RawAffine) -> bool:
+    """Tell whether the C++ code is there for this input and these vectors."""
+    parameters = [tensor for tensor in raw if tensor is not None]
+    ours = all(p.is_cpu and p.dtype == torch.float32 and p.is_contiguous() for p in parameters)
+    return ours and native.takes(x) and native.library() is not None
+
+
+class NormalizedBatchNorm(torch.autograd.Function):
+    """Return (B, C, ...) batch-normalized, then scaled and shifted by the normalized vectors."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        magnitude: Tensor,
+        bias_magnitude: Tensor | None,
+        weight_gain: Tensor,
+        bias_gain: Tensor,
+        statistics: Statistics,
+    ) -> Tensor:
+        raw = weight, bias, magnitude, bias_magnitude, weight_gain, bias_gain
+        mean, var, from_batch, momentum, eps = statistics
+        y, used = torch.empty_like(x), x.new_empty(2, x.shape[1])
+        options = DIRECTION_FLOOR, eps, float(momentum), from_batch
+        call_over(x, "nbn_forward", *raw, *options, mean, var, y, used)
+        ctx.from_batch, ctx.eps = from_batch, eps
+        ctx.save_for_backward(x, *raw, used)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, *raw, used = ctx.saved_tensors
+        if torch.is_grad_enabled():
+
+            def plain(x: Tensor, *raw: Tensor) -> Tensor:
+                affine = rescaled_pair(*raw)
+                if ctx.from_batch:
+                    return F.batch_norm(x, None, None, *affine, True, 0.0, ctx.eps)
+                return F.batch_norm(x, used[0], used[1] ** -2, *affine, eps=0.0)
+
+            needed = ctx.needs_input_grad[:-1]
+            return *differentiable_gradients(plain, (x, *raw), needed, [gradient]), None
+        to_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
+        to_weight, to_bias = torch.empty_like(raw[0]), torch.empty_like(raw[1])
+        to_magnitudes = x.new_empty(2)
+        inputs = gradient.contiguous(), *raw, DIRECTION_FLOOR, ctx.from_batch, used
+        call_over(x, "nbn_backward", *inputs, to_x, to_weight, to_bias, to_magnitudes)
+        both = to_magnitudes.unbind()
+        to_magnitude, to_bias_magnitude = both if raw[3] is not None else (both[0], None)
+        return to_x, to_weight, to_bias, to_magnitude, to_bias_magnitude, None, None, None

@@ -1,0 +1,143 @@
+"""NBN's Triton kernels compute what torch's operations do: interpreted, and on a GPU compiled.
+
+Triton decides when it is imported whether to interpret, so another process does that.
+"""
+
+import os
+from unittest.mock import patch
+
+import pytest
+import torch
+from absent_gpu import compiling_for_an_absent_gpu
+from cbn_passes import poisoned
+
+from mmdet_ltnorm.norms import NBN, share_magnitude
+from mmdet_ltnorm.norms.functional import RawAffine, rescaled_pair
+
+pytest.importorskip("triton", minversion="3.3")
+
+# Channels, dtype, whether the bias has its own magnitude, and lengths of weight and bias.
+CASES = {
+    "usual": (70, torch.float32, False, (3, 0.5)),
+    "float64": (70, torch.float64, False, (3, 0.5)),
+    "two magnitudes": (5, torch.float64, True, (3, 0.5)),
+    "one channel": (1, torch.float32, True, (3, 0.5)),
+    "several blocks": (2100, torch.float64, False, (3, 0.5)),
+    "half precision": (64, torch.bfloat16, True, (3, 0.5)),
+    "short": (6, torch.float64, False, (0.009, 1e-7)),
+    "at the floor and zero": (6, torch.float64, True, (0.0100001, 0)),
+}
+TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5, torch.bfloat16: 1e-2}
+
+
+def raw_and_gradients(channels, dtype, separate, lengths, device="cpu"):
+    vectors = (torch.randn(channels, dtype=dtype) for _ in lengths)
+    weight, bias = (v * (length / v.norm()) for v, length in zip(vectors, lengths, strict=True))
+    numbers = (torch.tensor(value, dtype=dtype) for value in (1.7, 0.6, 1.3, 0.8))
+    magnitude, own, *gains = (tensor.to(device) for tensor in numbers)
+    weight, bias = weight.to(device), bias.to(device)
+    raw = RawAffine(weight, bias, magnitude, own if separate else None, *gains)
+    return raw, [torch.randn(channels, dtype=dtype, device=device) for _ in lengths]
+
+
+def computed(function, raw, gradients):
+    """Return both vectors and the gradients of all that may have one."""
+    inputs = [t if t is None else t.detach().clone() for t in raw]
+    wanted = [t.requires_grad_() for t in inputs[:4] if t is not None]
+    outputs = function(*inputs)
+    return *outputs, *torch.autograd.grad(outputs, wanted, gradients)
+
+
+def from_kernels(raw, gradients):
+    from mmdet_ltnorm.norms.triton_affine import RescaledPair
+
+    with patch.object(torch, "empty_like", poisoned(torch.empty_like)):
+        return computed(RescaledPair.apply, raw, gradients)
+
+
+def assert_right(ours, raw, gradients):
+    dtype = raw.weight.dtype
+    double = [None if tensor is None else tensor.double() for tensor in raw]
+    expected = computed(rescaled_pair, double, [gradient.double() for gradient in gradients])
+    for result, other in zip(ours, expected, strict=True):
+        assert result.dtype == dtype
+        error, largest = (result.double() - other).abs().max(), other.abs().max().clamp_min(1)
+        assert error <= TOLERANCE[dtype] * largest, error
+
+
+def in_the_interpreter(_, path):
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    cases = {name: raw_and_gradients(*case) for name, case in CASES.items()}
+    found = {name: (from_kernels(*case), case) for name, case in cases.items()}
+    torch.save({name: (ours, tuple(raw), g) for name, (ours, (raw, g)) in found.items()}, path)
+
+
+@pytest.fixture(scope="module")
+def interpreted(tmp_path_factory):
+    """What the interpreted kernels computed, by name of the case."""
+    path = tmp_path_factory.mktemp("interpreter") / "results.pt"
+    with patch.dict(os.environ, TRITON_INTERPRET="1"):
+        torch.multiprocessing.spawn(in_the_interpreter, (path,), nprocs=1)
+    return torch.load(path)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_interpreted_kernels_compute_what_torchs_operations_do(interpreted, name):
+    ours, raw, gradients = interpreted[name]
+    assert_right(ours, RawAffine(*raw), gradients)
+
+
+def compiled(_, path):
+    with compiling_for_an_absent_gpu() as names:
+        for name in ("usual", "two magnitudes", "half precision"):
+            from_kernels(*raw_and_gradients(*CASES[name]))
+    torch.save(names, path)
+
+
+@pytest.mark.slow
+def test_kernels_compile_for_a_gpu_that_is_not_there(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path / "cache"))
+    torch.multiprocessing.spawn(compiled, (tmp_path / "names.pt",), nprocs=1)
+    assert torch.load(tmp_path / "names.pt") == 3 * ["rescale", "rescale_backward"]
+
+
+# On a GPU, compiled
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", CASES)
+def test_compiled_kernels_compute_what_torchs_operations_do(name):
+    torch.seed()
+    raw, gradients = raw_and_gradients(*CASES[name], device="cuda")
+    assert_right(from_kernels(raw, gradients), raw, gradients)
+
+
+def network(device):
+    model = torch.nn.Sequential(NBN(6), torch.nn.Conv2d(6, 6, 3), NBN(6)).to(device)
+    share_magnitude([model[0], model[2]])
+    return model
+
+
+@pytest.mark.gpu
+def test_a_network_on_a_gpu_launches_two_kernels_more_a_layer_and_trains_as_on_a_cpu():
+    torch.seed()
+    model, x = network("cuda"), torch.randn(4, 6, 9, 9, device="cuda")
+    twin = network("cpu").double()
+    twin.load_state_dict(model.state_dict())
+    with torch.profiler.profile() as trace:
+        model(x).sin().sum().backward()
+    names = [event.name for event in trace.events()]
+    assert sum(name == "rescale" for name in names) == 2
+    assert sum(name == "rescale_backward" for name in names) == 2
+    twin(x.cpu().double()).sin().sum().backward()
+    for ours, other in zip(model.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad.cpu().double(), other.grad, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.gpu
+def test_gradients_on_a_gpu_can_be_differentiated_again():
+    model, x = network("cuda"), torch.randn(4, 6, 9, 9, device="cuda")
+    first = torch.autograd.grad(model(x).sin().sum(), [*model.parameters()], create_graph=True)
+    sum(gradient.square().sum() for gradient in first).backward()
+    assert all(p.grad.isfinite().all() for p in model.parameters())
