@@ -3,6 +3,7 @@
 import pytest
 from mmengine.registry import DefaultScope
 from mmengine.runner import set_random_seed
+from toy_runner import toy_runner
 
 from mmdet_ltnorm.data import make_mini_lvis
 
@@ -26,3 +27,11 @@ def mini_lvis(tmp_path_factory):
     sizes = {"num_train": 24, "num_val": 8, "num_categories": 8, "image_size": 96}
     make_mini_lvis(root, **sizes, populate_groups=False)
     return root
+
+
+@pytest.fixture(scope="session")
+def toy_run(tmp_path_factory):
+    """The work directory of a run of two epochs, with a checkpoint of each, for reading."""
+    work_dir = tmp_path_factory.mktemp("toy_run")
+    toy_runner(work_dir).train()
+    return work_dir
