@@ -1,7 +1,4 @@
-"""The classification configs with narrow networks, small images and two steps, for tests.
-
-Nothing else of a config is changed but its paths.
-"""
+"""The classification configs with narrow networks, small images, two steps and paths for tests."""
 
 import itertools
 from pathlib import Path

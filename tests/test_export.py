@@ -16,8 +16,7 @@ from torch import nn
 import mmdet_ltnorm.deployment.onnx_file as onnx_file
 from mmdet_ltnorm.deployment import export_onnx
 
-ROOT = Path(__file__).parents[1]
-TOOL = ROOT / "tools" / "export.py"
+TOOL = Path(__file__).parents[1] / "tools" / "export.py"
 CLASSES = [f"class {number}" for number in range(10)]
 PREPROCESSOR = dict(
     type="ClsDataPreprocessor", mean=[100, 120, 140], std=[50, 60, 70], bgr_to_rgb=True
