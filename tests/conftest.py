@@ -8,6 +8,7 @@ import pytest
 import torch
 from mmengine.registry import DefaultScope
 from mmengine.runner import set_random_seed
+from toy_runner import toy_runner
 
 from mmdet_ltnorm.data import make_mini_lvis
 from mmdet_ltnorm.norms import native
@@ -45,3 +46,11 @@ def library(request):
     found = ctypes.CDLL(str(path))
     with patch.object(native, "library", lambda: found):
         yield found
+
+
+@pytest.fixture(scope="session")
+def toy_run(tmp_path_factory):
+    """The work directory of a run of two epochs, with a checkpoint of each, for reading."""
+    work_dir = tmp_path_factory.mktemp("toy_run")
+    toy_runner(work_dir).train()
+    return work_dir

@@ -14,7 +14,6 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from toy_runner import toy_runner
 
 from mmdet_ltnorm.engine.checkpoint import weights_only
-from mmdet_ltnorm.engine.resume import latest_complete_checkpoint
 
 
 class RunsACommand:
@@ -35,13 +34,6 @@ class FetchesAnAttribute:
         return getattr, (self.owner, self.name)
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    work_dir = tmp_path_factory.mktemp("trained")
-    toy_runner(work_dir).train()
-    return work_dir
-
-
 def load(path):
     return CheckpointLoader.load_checkpoint(str(path))
 
@@ -53,8 +45,8 @@ def hostile_file(tmp_path):
     return path, sign
 
 
-def test_a_training_checkpoint_loads_whole(trained):
-    checkpoint = load(trained / "epoch_2.pth")
+def test_a_training_checkpoint_loads_whole(toy_run):
+    checkpoint = load(toy_run / "epoch_2.pth")
     assert {"meta", "state_dict", "message_hub", "optimizer", "param_schedulers"} <= set(checkpoint)
     history = checkpoint["message_hub"]["log_scalars"]["train/loss"]
     values, counts = history.data
@@ -63,11 +55,11 @@ def test_a_training_checkpoint_loads_whole(trained):
     assert checkpoint["message_hub"]["runtime_info"]["best_score"] == 0.5
 
 
-def test_a_resumed_run_ends_as_one_that_never_stopped(trained, tmp_path):
-    shutil.copy(trained / "epoch_1.pth", tmp_path)
+def test_a_resumed_run_ends_as_one_that_never_stopped(toy_run, tmp_path):
+    shutil.copy(toy_run / "epoch_1.pth", tmp_path)
     runner = toy_runner(tmp_path, load_from=str(tmp_path / "epoch_1.pth"), resume=True)
     runner.train()
-    whole, resumed = load(trained / "epoch_2.pth"), load(tmp_path / "epoch_2.pth")
+    whole, resumed = load(toy_run / "epoch_2.pth"), load(tmp_path / "epoch_2.pth")
     assert resumed["meta"]["iter"] == whole["meta"]["iter"] == 8
     for name, value in whole["state_dict"].items():
         torch.testing.assert_close(resumed["state_dict"][name], value, rtol=0, atol=0)
@@ -130,11 +122,11 @@ def test_text_that_the_host_would_run_on_resume_is_dropped(tmp_path):
     assert load(tmp_path / "a.pth")["meta"] == {"epoch": 3}
 
 
-def test_the_allow_list_does_not_outlive_a_load(trained):
-    load(trained / "epoch_1.pth")
+def test_the_allow_list_does_not_outlive_a_load(toy_run):
+    load(toy_run / "epoch_1.pth")
     assert HistoryBuffer not in torch.serialization.get_safe_globals()
     with pytest.raises(pickle.UnpicklingError, match="HistoryBuffer|scalar"):
-        torch.load(trained / "epoch_1.pth", weights_only=True)
+        torch.load(toy_run / "epoch_1.pth", weights_only=True)
 
 
 def test_arrays_from_before_and_after_numpy_2_load(tmp_path):
@@ -155,8 +147,8 @@ def test_arrays_from_before_and_after_numpy_2_load(tmp_path):
 
 
 @pytest.mark.parametrize("length", [0, 1, 100, 2000, -1])
-def test_a_file_that_was_cut_short_is_named(length, trained, tmp_path):
-    whole = (trained / "epoch_1.pth").read_bytes()
+def test_a_file_that_was_cut_short_is_named(length, toy_run, tmp_path):
+    whole = (toy_run / "epoch_1.pth").read_bytes()
     (tmp_path / "cut.pth").write_bytes(whole[:length])
     with pytest.raises(ValueError, match=r"cut\.pth is not a (complete )?checkpoint"):
         load(tmp_path / "cut.pth")
@@ -212,55 +204,3 @@ def test_the_environment_is_restored_after_an_error():
     with pytest.raises(KeyError), weights_only():
         raise KeyError
     assert "TORCH_FORCE_WEIGHTS_ONLY_LOAD" not in os.environ
-
-
-# Which checkpoint a killed run resumes from
-
-
-def work_dir_with(trained, tmp_path, *names):
-    for age, name in enumerate(names):
-        shutil.copy(trained / "epoch_2.pth", tmp_path / name)
-        os.utime(tmp_path / name, (age, age))
-    return tmp_path
-
-
-def cut(path):
-    path.write_bytes(path.read_bytes()[:-100])
-    os.utime(path, (1e6, 1e6))
-
-
-def test_the_newest_checkpoint_is_resumed_from(trained, tmp_path):
-    work_dir = work_dir_with(trained, tmp_path, "epoch_9.pth", "epoch_10.pth")
-    assert latest_complete_checkpoint(work_dir) == str(work_dir / "epoch_10.pth")
-
-
-def test_checkpoints_of_the_same_moment_go_by_number(trained, tmp_path):
-    work_dir = work_dir_with(trained, tmp_path, "iter_9.pth", "iter_10.pth")
-    os.utime(work_dir / "iter_10.pth", (0, 0))
-    assert latest_complete_checkpoint(work_dir) == str(work_dir / "iter_10.pth")
-
-
-def test_a_newest_checkpoint_that_was_cut_short_is_passed_over(trained, tmp_path):
-    work_dir = work_dir_with(trained, tmp_path, "iter_10.pth", "iter_20.pth", "iter_30.pth")
-    (work_dir / "last_checkpoint").write_text(str(work_dir / "iter_30.pth"))
-    cut(work_dir / "iter_30.pth")
-    assert latest_complete_checkpoint(work_dir) == str(work_dir / "iter_20.pth")
-
-
-def test_the_best_checkpoint_is_not_resumed_from(trained, tmp_path):
-    work_dir = work_dir_with(trained, tmp_path, "epoch_1.pth", "best_toy_acc_epoch_2.pth")
-    assert latest_complete_checkpoint(work_dir) == str(work_dir / "epoch_1.pth")
-
-
-def test_checkpoints_in_an_out_dir_are_found_through_the_hosts_pointer(trained, tmp_path):
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    work_dir_with(trained, elsewhere, "epoch_3.pth")
-    (tmp_path / "last_checkpoint").write_text(str(elsewhere / "epoch_3.pth"))
-    assert latest_complete_checkpoint(tmp_path) == str(elsewhere / "epoch_3.pth")
-
-
-def test_a_run_without_a_whole_checkpoint_starts_afresh(trained, tmp_path):
-    assert latest_complete_checkpoint(tmp_path / "new") is None
-    (tmp_path / "last_checkpoint").write_text("")  # killed between opening and writing it
-    assert latest_complete_checkpoint(work_dir_with(trained, tmp_path)) is None

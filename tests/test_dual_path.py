@@ -5,64 +5,11 @@ import math
 
 import pytest
 import torch
-from mmengine.model import BaseModule, MMDistributedDataParallel
-from mmengine.optim import OptimWrapper
-from mmengine.registry import MODELS, init_default_scope
-from torch import distributed as dist
+from dual_path_cases import COUNTS, LABELS, classifier, samples, state, views
 from torch import nn
 
-import mmdet_ltnorm.classification  # noqa: F401
-import mmdet_ltnorm.losses  # noqa: F401
 from mmdet_ltnorm.classification.dual_path import similarity_loss
-from mmdet_ltnorm.data.cls_data_sample import ClsDataSample
-from mmdet_ltnorm.engine.mixed_precision import BFloat16OptimWrapper
 from mmdet_ltnorm.norms import CBN, shared_num_components, split_by
-
-COUNTS = [100, 70, 50, 30, 20, 10]
-LABELS = [0, 1, 2, 5, 3, 4, 0, 0]
-CBN_CFG = dict(type="CBN", num_components=3)
-
-
-@pytest.fixture(autouse=True)
-def _quiet(monkeypatch):
-    # mmengine logs each initialized parameter.
-    monkeypatch.setattr(BaseModule, "_dump_init_info", lambda self: None)
-
-
-def classifier(kind="DualPathClassifier", norm_cfg=CBN_CFG, **options):
-    model = MODELS.build(
-        dict(
-            type=kind,
-            backbone=dict(type="ResNetCIFAR", depth=8, norm_cfg=norm_cfg),
-            head=dict(
-                type="ClsHead",
-                num_classes=len(COUNTS),
-                loss=dict(type="BalancedSoftmaxLoss", num_classes=len(COUNTS)),
-            ),
-            **options,
-        )
-    )
-    model.init_weights()
-    for module in (model, model.head.loss_cls):
-        if hasattr(module, "set_class_counts"):
-            module.set_class_counts(COUNTS)
-    return model
-
-
-def samples(labels=LABELS):
-    made = [ClsDataSample() for _ in labels]
-    for sample, label in zip(made, labels, strict=True):
-        sample.gt_label = torch.tensor([label])
-    return made
-
-
-def views(count=2):
-    generator = torch.Generator().manual_seed(1)
-    return [torch.randn(len(LABELS), 3, 16, 16, generator=generator) for _ in range(count)]
-
-
-def state(model):
-    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
 
 def written_out(model, weak, strong):
@@ -205,52 +152,6 @@ def test_the_split_path_separates_components_that_are_equal():
             model(images, samples(), mode="loss")
         distances[kind] = layers[0].diagnostics()["distance"].item()
     assert distances["ImageClassifier"] < 1e-3 < 0.1 < distances["CompoundSplitClassifier"]
-
-
-def batch():
-    return dict(inputs=[list(view) for view in views()], data_samples=samples())
-
-
-@pytest.mark.parametrize("wrap", [OptimWrapper, BFloat16OptimWrapper])
-def test_trains_under_mixed_precision_and_gradient_accumulation(wrap):
-    model = classifier()
-    optimizer = wrap(optimizer=torch.optim.SGD(model.parameters(), 0.05), accumulative_counts=2)
-    before = state(model.head)
-    optimizer.initialize_count_status(model, 0, 4)
-    first = model.train_step(batch(), optimizer)
-    assert all(torch.equal(before[k], v) for k, v in model.head.state_dict().items())
-    model.train_step(batch(), optimizer)
-    assert not torch.equal(before["predictor.weight"], model.head.predictor.weight)
-    assert torch.isfinite(first["loss"]) and "loss_similarity" in first
-
-
-def on_a_rank(rank, folder):
-    dist.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=2)
-    torch.set_num_threads(1)
-    init_default_scope("mmdet")
-    torch.manual_seed(0)  # as in the test's own process
-    model = classifier()
-    wrapped = MMDistributedDataParallel(model, broadcast_buffers=False)
-    optimizer = OptimWrapper(torch.optim.SGD(model.parameters(), 0.05))
-    for _ in range(2):
-        mine = dict(
-            inputs=[list(view[rank::2]) for view in views()], data_samples=samples(LABELS[rank::2])
-        )
-        wrapped.train_step(mine, optimizer)
-    torch.save(model.state_dict(), folder / f"{rank}.pt")
-    dist.destroy_process_group()
-
-
-def test_two_ranks_equal_one_process_with_the_whole_batch(tmp_path):
-    torch.multiprocessing.spawn(on_a_rank, (tmp_path,), nprocs=2)
-    ranks = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
-    model = classifier()
-    optimizer = OptimWrapper(torch.optim.SGD(model.parameters(), 0.05))
-    for _ in range(2):
-        model.train_step(batch(), optimizer)
-    for name, tensor in model.state_dict().items():
-        assert torch.equal(ranks[0][name], ranks[1][name]), name
-        torch.testing.assert_close(ranks[0][name], tensor, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize(("inputs", "got"), [(views(3), "3"), (views(1)[0], "one")])

@@ -7,7 +7,6 @@ import pytest
 import torch
 from mmdet.models.losses import SeesawLoss
 from mmdet.registry import MODELS
-from torch import distributed as dist
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmdet_ltnorm.losses.seesaw import LTSeesawLoss
@@ -31,10 +30,7 @@ OPTIONS = {
 
 def pair(**options):
     """Return mmdet's loss and ours after the same samples."""
-    losses = (
-        SeesawLoss(num_classes=CLASSES, **options),
-        LTSeesawLoss(num_classes=CLASSES, **options),
-    )
+    losses = [kind(num_classes=CLASSES, **options) for kind in (SeesawLoss, LTSeesawLoss)]
     for loss in losses:
         loss.cum_samples.copy_(torch.tensor([900.0, 400, 80, 30, 5, 1, 0, 2000]))
     return losses
@@ -244,38 +240,3 @@ def test_cuda_sees_nothing_waiting():
             train(theirs, cls_score, labels)
     finally:
         torch.cuda.set_sync_debug_mode("default")
-
-
-# Ranks
-
-
-def shared_batch():
-    torch.manual_seed(0)
-    return torch.randn(12, CLASSES + 2, dtype=torch.float64), torch.randint(0, CLASSES + 1, (12,))
-
-
-def two_steps(loss, cls_score, labels):
-    for _ in range(2):
-        found = loss(cls_score, labels, reduction_override="none")
-    return found["loss_cls_classes"], loss.cum_samples
-
-
-def on_a_rank(rank, folder):
-    dist.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=2)
-    shares = [tensor.split([5, 7])[rank] for tensor in shared_batch()]
-    results = {
-        sync: two_steps(LTSeesawLoss(sync_counts=sync, num_classes=CLASSES), *shares)
-        for sync in (True, False)
-    }
-    torch.save(results, folder / f"{rank}.pt")
-    dist.destroy_process_group()
-
-
-def test_ranks_that_share_their_counts_equal_one_with_all_samples(tmp_path):
-    torch.multiprocessing.spawn(on_a_rank, (tmp_path,), nprocs=2)
-    ranks = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
-    losses, counts = two_steps(LTSeesawLoss(num_classes=CLASSES), *shared_batch())
-    torch.testing.assert_close(torch.cat([rank[True][0] for rank in ranks]), losses)
-    for rank in ranks:
-        assert torch.equal(rank[True][1], counts)
-        assert not torch.equal(rank[False][1], counts)

@@ -1,0 +1,94 @@
+"""tools/export.py writes checkpoints with which plain mmdet predicts the same."""
+
+import runpy
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from torch import nn
+
+from mmdet_ltnorm.deployment import export_plain
+from mmdet_ltnorm.norms import NBN
+from mmdet_ltnorm.surgery import plain_config
+
+ROOT = Path(__file__).parents[1]
+TOOL = ROOT / "tools" / "export.py"
+PLAIN_MMDET = """
+import sys, torch
+from mmdet.apis import inference_detector, init_detector
+model = init_detector(sys.argv[1], sys.argv[2], device="cpu")
+found = inference_detector(model, sys.argv[3]).pred_instances
+assert not any(name.startswith("mmdet_ltnorm") for name in sys.modules)
+torch.save(dict(found.items()), sys.argv[4])
+"""
+
+
+def test_plain_config_names_none_of_our_layers():
+    cfg = dict(
+        type="Detector",
+        backbone=dict(
+            type="LTNormBackbone", backbone=dict(type="ResNet"), norm_cfg=dict(type="NBN")
+        ),
+        neck=[dict(norm_cfg=dict(type="NBN", eps=1e-3, official=True, requires_grad=False))],
+        cls_predictor_cfg=dict(type="RectifiedLinear", momentum=0.5),
+        loss_cls=dict(type="LTSeesawLoss", p=0.8, sync_counts=True),
+    )
+    assert plain_config(cfg) == dict(
+        type="Detector",
+        backbone=dict(type="ResNet"),
+        neck=[dict(norm_cfg=dict(type="BN", eps=1e-3, requires_grad=False))],
+        cls_predictor_cfg=dict(type="Linear"),
+        loss_cls=dict(type="SeesawLoss", p=0.8),
+    )
+
+
+@pytest.fixture(scope="module")
+def detector(tmp_path_factory):
+    """The demo's config, and a checkpoint with statistics and NBN vectors that are not fresh."""
+    init_default_scope("mmdet")
+    config = ROOT / "configs/demo/seesaw_nbn.py"
+    model = MODELS.build(Config.fromfile(config).model)
+    for module in model.modules():
+        if isinstance(module, NBN):
+            nn.init.uniform_(module._parameters["weight"], 0.5, 2)
+    for _ in range(3):
+        model.backbone(torch.randn(2, 3, 64, 64))
+    # A fresh head finds every class in every proposal; this one finds some of some.
+    nn.init.normal_(model.roi_head.bbox_head.fc_cls.weight)
+    checkpoint = tmp_path_factory.mktemp("detector") / "trained.pth"
+    torch.save({"state_dict": model.state_dict()}, checkpoint)
+    return config, checkpoint
+
+
+def test_a_detector_goes_to_mmdeploy(detector, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", [str(TOOL), *map(str, detector), f"{tmp_path}/model.onnx"])
+    with pytest.raises(SystemExit, match="MaskRCNN is not an image classifier .*MMDeploy"):
+        runpy.run_path(str(TOOL), run_name="__main__")
+
+
+def test_a_mask_rcnn_predicts_the_same_in_plain_mmdet(detector, tmp_path):
+    from mmdet.apis import inference_detector, init_detector
+
+    image = tmp_path / "image.png"
+    cv2.imwrite(str(image), np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that there are no names of classes
+        model = init_detector(str(detector[0]), str(detector[1]), device="cpu")
+    ours = inference_detector(model, str(image)).pred_instances
+    assert len(ours) > 5
+    out = tmp_path / "folded.pth"
+    assert export_plain(*detector, out) == out.with_suffix(".py")
+    files = [out.with_suffix(".py"), out, image, tmp_path / "found.pth"]
+    subprocess.run([sys.executable, "-c", PLAIN_MMDET, *map(str, files)], cwd=tmp_path, check=True)
+    found = torch.load(files[-1])
+    torch.testing.assert_close(found["labels"], ours.labels)
+    torch.testing.assert_close(found["scores"], ours.scores, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found["bboxes"], ours.bboxes, rtol=1e-4, atol=1e-2)
+    assert (found["masks"] != ours.masks).float().mean() < 1e-3
