@@ -160,4 +160,4 @@ def test_onnx_export_agrees_with_onnxruntime(tmp_path):
     torch.onnx.export(model, (images(),), path, dynamo=False, input_names=["image"])
     outputs = onnxruntime.InferenceSession(path).run(None, {"image": images().numpy()})
     for ours, theirs in zip(outputs, model(images()), strict=True):
-        np.testing.assert_allclose(ours, theirs.detach().numpy(), rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(ours, theirs.detach().numpy(), rtol=1e-4, atol=1e-4)

@@ -2,6 +2,7 @@
 
 import copy
 from collections import Counter
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from mmengine.registry import MODELS
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mmdet_ltnorm.norms import NBN, share_magnitude
+from mmdet_ltnorm.norms import NBN, native, share_magnitude
 from mmdet_ltnorm.norms.magnitude import stored
 
 
@@ -36,7 +37,8 @@ def operations(layer, x):
 @pytest.mark.parametrize("training", [True, False])
 def test_a_layer_adds_few_operations_to_batch_norm_and_none_that_waits_for_the_device(training):
     x = torch.randn(2, 4, 3, 3)
-    counts = [operations(build(4).train(training), x) for build in (nn.BatchNorm2d, NBN)]
+    with patch.object(native, "library", lambda: None):
+        counts = [operations(build(4).train(training), x) for build in (nn.BatchNorm2d, NBN)]
     (their_forward, their_backward), (forward, backward) = counts
     # For each vector: its norm, the floor, g times the gain, the quotient and the product; and a
     # detach of what backward reuses.
@@ -44,6 +46,14 @@ def test_a_layer_adds_few_operations_to_batch_norm_and_none_that_waits_for_the_d
     assert (backward - their_backward).total() <= 42, backward
     # A copy to the host would end a CUDA graph.
     assert not {"_local_scalar_dense", "_to_copy", "nonzero"} & (forward | backward).keys()
+
+
+@pytest.mark.skipif(not native.library(), reason="needs the C++ code")
+def test_the_fused_layer_only_makes_its_results():
+    forward, backward = operations(NBN(4), torch.randn(2, 4, 3, 3))
+    assert forward.keys() - {"detach"} == {"add_", "empty_like", "new_empty"}
+    # One of the two magnitudes' gradients is a view of both.
+    assert backward.keys() - {"detach"} <= {"empty_like", "new_empty", "ones_like", "unbind"}
 
 
 def network():

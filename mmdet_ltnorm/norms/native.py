@@ -57,15 +57,20 @@ def sources_crc32() -> int | None:
 
 def takes(x: Tensor) -> bool:
     """Tell whether x is a feature map (B, C, ...) of float32 whose pixels are adjacent."""
-    adjacent_channels = x.movedim(1, -1).is_contiguous()
-    ours = x.is_cpu and x.dtype == torch.float32 and x.numel() > 0
-    return ours and x.is_contiguous() and not adjacent_channels
+    if not (x.is_cpu and x.dtype == torch.float32 and x.is_contiguous() and x.numel()):
+        return False
+    _, channels, pixels = _sizes(x)
+    return channels > 1 and pixels > 1  # else the channels are adjacent, too
+
+
+def _sizes(x: Tensor) -> tuple[int, int, int]:
+    samples, channels = x.shape[:2]
+    return samples, channels, x.numel() // (samples * channels)
 
 
 def call_over(x: Tensor, name: str, *args: Any) -> None:
     """Call a function that passes over the pixels of x (B, C, ...); see :func:`call`."""
-    sizes = (ctypes.c_int64 * 3)(len(x), x.shape[1], x[0, 0].numel())
-    call(name, x, *args, sizes, ctypes.c_int(threads(x)))
+    call(name, x, *args, (ctypes.c_int64 * 3)(*_sizes(x)), threads(x))
 
 
 def threads(x: Tensor) -> int:

@@ -18,13 +18,13 @@ def passes_over(x: Tensor, components: int) -> ModuleType:
     """
     if x.numel() == 0 or components > native_cbn.MOST_COMPONENTS:
         return pixels
-    if x.is_cuda and has_triton():
-        from mmdet_ltnorm.norms import triton_cbn
+    if not x.is_cuda:
+        return native_cbn if native.takes(x) and native.library() else pixels
+    if not has_triton():
+        return pixels
+    from mmdet_ltnorm.norms import triton_cbn
 
-        return triton_cbn
-    if native.takes(x) and native.library():
-        return native_cbn
-    return pixels
+    return triton_cbn
 
 
 def tables_beside(passes: ModuleType, weight: Tensor) -> ModuleType:
