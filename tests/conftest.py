@@ -1,6 +1,5 @@
 """Fixtures that any test may ask for."""
 
-import ctypes
 from importlib.machinery import EXTENSION_SUFFIXES
 from unittest.mock import patch
 
@@ -43,7 +42,7 @@ def library(request):
     path = native.FOLDER / (request.param + EXTENSION_SUFFIXES[0])
     if not path.exists():
         pytest.skip(f"needs {path.name}")
-    found = ctypes.CDLL(str(path))
+    found = native.load(path)
     with patch.object(native, "library", lambda: found):
         yield found
 

@@ -34,6 +34,6 @@ def test_it_is_used_where_only_packages_are_installed_and_no_sources(monkeypatch
 
 
 def test_none_is_used_where_none_can_be_loaded(monkeypatch, forgotten, tmp_path):
-    (tmp_path / f"{native.NAMES[-1]}{native.EXTENSION_SUFFIXES[0]}").write_bytes(b"no library")
+    (tmp_path / f"{native.NAMES[-1]}{native.ENDINGS[0]}").write_bytes(b"no library")
     monkeypatch.setattr(native, "FOLDER", tmp_path)
     assert native.library() is None

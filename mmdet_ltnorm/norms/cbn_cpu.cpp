@@ -229,21 +229,21 @@ extern "C" {
 
 void expectation(const float* x, const float* constant, const float* linear, const float* square,
                  const float* centre, float least, float* weights, double* counts, double* sums,
-                 int components, const int64_t* sizes, int threads) {
+                 int components, int64_t samples, int64_t channels, int64_t pixels, int threads) {
   dispatch<Expectation>(components, x, constant, linear, square, centre, least, weights, counts,
-                        sums, Shape{sizes[0], sizes[1], sizes[2]}, threads);
+                        sums, Shape{samples, channels, pixels}, threads);
 }
 
 void gradient_sums(const float* x, const float* gradient, const float* weights, double* sums,
-                   int components, const int64_t* sizes, int threads) {
+                   int components, int64_t samples, int64_t channels, int64_t pixels, int threads) {
   dispatch<GradientSums>(components, x, gradient, weights, sums,
-                         Shape{sizes[0], sizes[1], sizes[2]}, threads);
+                         Shape{samples, channels, pixels}, threads);
 }
 
 void mix(const float* x, const float* gradient, const float* weights, const float* scale,
          const float* first, const float* second, float* result, int components,
-         const int64_t* sizes, int threads) {
+         int64_t samples, int64_t channels, int64_t pixels, int threads) {
   dispatch<Mix>(components, x, gradient, weights, scale, first, second, result,
-                Shape{sizes[0], sizes[1], sizes[2]}, threads);
+                Shape{samples, channels, pixels}, threads);
 }
 }

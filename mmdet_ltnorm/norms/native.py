@@ -8,7 +8,7 @@ import ctypes
 import functools
 import warnings
 import zlib
-from importlib.machinery import EXTENSION_SUFFIXES
+from importlib.machinery import EXTENSION_SUFFIXES as ENDINGS
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,28 @@ from torch import Tensor
 # Torch's names of the instruction sets that run the faster library.
 WITH_AVX2 = ("AVX2", "AVX512")
 NAMES = ("norms_cpu_avx2", "norms_cpu")
+# Each function's arguments: pointers, doubles, floats, bools, ints and long ones. The last of those
+# that pass over pixels are samples, channels, pixels and threads, of the others components and
+# channels.
+ARGUMENTS = {
+    "expectation": "pppppfpppillli",
+    "gradient_sums": "ppppillli",
+    "mix": "pppppppillli",
+    "log_joint": "ppppdddpppil",
+    "affine_of_batch": "pppppdddbpppil",
+    "sums_gradient": "ppppppppddpil",
+    "move": "pppppppppdbbil",
+    "nbn_forward": "pppppppdddbppppllli",
+    "nbn_backward": "ppppppppdbpppppllli",
+}
+TYPES = dict(
+    p=ctypes.c_void_p,
+    d=ctypes.c_double,
+    f=ctypes.c_float,
+    b=ctypes.c_bool,
+    i=ctypes.c_int,
+    l=ctypes.c_int64,
+)
 FOLDER = Path(__file__).parent
 # So many numbers are worth another thread.
 GRAIN = 2**15
@@ -31,22 +53,27 @@ def library() -> ctypes.CDLL | None:
     In a checkout, one that was built from other sources than those there is left alone.
     """
     fast = torch.backends.cpu.get_cpu_capability() in WITH_AVX2
-    for name, suffix in product(NAMES[not fast :], EXTENSION_SUFFIXES):
-        path = FOLDER / (name + suffix)
-        if path.exists():
-            try:
-                found = ctypes.CDLL(str(path))
-            except OSError:  # built on another system, or torch brings no OpenMP runtime
-                continue
-            built_from = found.norms_cpu_sources() & 0xFFFFFFFF  # ctypes reads a signed number
-            if sources_crc32() in (None, built_from):
-                return found
-            warnings.warn(
-                f"{path.name} was built from other C++ sources than those beside it and is not "
-                "used: run `pip install -e .` again, norms are slower without it",
-                stacklevel=2,
-            )
-    return None
+    files = (FOLDER / (name + suffix) for name, suffix in product(NAMES[not fast :], ENDINGS))
+    return next(filter(None, map(load, filter(Path.exists, files))), None)
+
+
+def load(path: Path) -> ctypes.CDLL | None:
+    """Return the library of a file, or None if it does not fit this system or the sources."""
+    try:
+        found = ctypes.CDLL(str(path))
+    except OSError:  # built on another system, or torch brings no OpenMP runtime
+        return None
+    built_from = found.norms_cpu_sources() & 0xFFFFFFFF  # ctypes reads a signed number
+    if sources_crc32() not in (None, built_from):
+        warnings.warn(
+            f"{path.name} was built from other C++ sources than those beside it and is not used: "
+            "run `pip install -e .` again, norms are slower without it",
+            stacklevel=2,
+        )
+        return None
+    for name, arguments in ARGUMENTS.items():
+        getattr(found, name).argtypes = [TYPES[letter] for letter in arguments]
+    return found
 
 
 def sources_crc32() -> int | None:
@@ -70,7 +97,7 @@ def _sizes(x: Tensor) -> tuple[int, int, int]:
 
 def call_over(x: Tensor, name: str, *args: Any) -> None:
     """Call a function that passes over the pixels of x (B, C, ...); see :func:`call`."""
-    call(name, x, *args, (ctypes.c_int64 * 3)(*_sizes(x)), threads(x))
+    call(name, x, *args, *_sizes(x), threads(x))
 
 
 def threads(x: Tensor) -> int:
@@ -80,12 +107,5 @@ def threads(x: Tensor) -> int:
 
 def call(name: str, *args: Any) -> None:
     """Call a function of the library, with the addresses of contiguous tensors."""
-    getattr(library(), name)(*map(_as_c, args))
-
-
-def _as_c(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        return ctypes.c_void_p(value.data_ptr())
-    if isinstance(value, bool):
-        return ctypes.c_bool(value)
-    return ctypes.c_double(value) if isinstance(value, float) else value
+    addresses = [arg.data_ptr() if isinstance(arg, Tensor) else arg for arg in args]
+    getattr(library(), name)(*addresses)

@@ -3,8 +3,6 @@
 They read and write a feature map as often as batch norm does.
 """
 
-import ctypes
-
 import torch
 from torch import Tensor
 
@@ -44,8 +42,8 @@ def expectation(
         zeroth = centre.new_zeros(rows, components)
         sums = centre.new_zeros(rows, len(centre), 2, components)
     tables = (const, *_tables(linear, square), centre.to(x.dtype))
-    least = ctypes.c_float(SMALLEST_RESPONSIBILITY)
-    call_over(x, "expectation", *tables, least, weights, zeroth, sums, components)
+    outputs = weights, zeroth, sums
+    call_over(x, "expectation", *tables, SMALLEST_RESPONSIBILITY, *outputs, components)
     if not summed:
         return weights, None
     zeroth, (first, second) = zeroth.sum(0)[:, None], sums.sum(0).permute(1, 2, 0)

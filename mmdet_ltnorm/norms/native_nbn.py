@@ -43,27 +43,30 @@ def takes(x: Tensor, raw: RawAffine) -> bool:
     return ours and native.takes(x) and native.library() is not None
 
 
-class NormalizedBatchNorm(torch.autograd.Function):
+def normalized(x: Tensor, raw: RawAffine, statistics: Statistics) -> Tensor:
     """Return (B, C, ...) batch-normalized, then scaled and shifted by the normalized vectors."""
+    if torch.is_grad_enabled():
+        return NormalizedBatchNorm.apply(x, *raw, statistics)
+    return _forward(x, raw, statistics)[0]
+
+
+def _forward(x: Tensor, raw: tuple[Tensor, ...], statistics: Statistics) -> tuple[Tensor, Tensor]:
+    """Return the output, and the mean and inverse deviation (2, C) that normalized."""
+    mean, var, from_batch, momentum, eps = statistics
+    y, used = torch.empty_like(x), x.new_empty(2, x.shape[1])
+    options = DIRECTION_FLOOR, eps, momentum, from_batch
+    call_over(x, "nbn_forward", *raw, *options, mean, var, y, used)
+    return y, used
+
+
+class NormalizedBatchNorm(torch.autograd.Function):
+    """:func:`normalized`, with gradients."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        weight: Tensor,
-        bias: Tensor,
-        magnitude: Tensor,
-        bias_magnitude: Tensor | None,
-        weight_gain: Tensor,
-        bias_gain: Tensor,
-        statistics: Statistics,
-    ) -> Tensor:
-        raw = weight, bias, magnitude, bias_magnitude, weight_gain, bias_gain
-        mean, var, from_batch, momentum, eps = statistics
-        y, used = torch.empty_like(x), x.new_empty(2, x.shape[1])
-        options = DIRECTION_FLOOR, eps, float(momentum), from_batch
-        call_over(x, "nbn_forward", *raw, *options, mean, var, y, used)
-        ctx.from_batch, ctx.eps = from_batch, eps
+    def forward(ctx: Any, x: Tensor, *args: Any) -> Tensor:
+        *raw, statistics = args
+        y, used = _forward(x, raw, statistics)
+        ctx.from_batch, ctx.eps = statistics.from_batch, statistics.eps
         ctx.save_for_backward(x, *raw, used)
         return y
 

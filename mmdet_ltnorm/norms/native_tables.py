@@ -3,8 +3,6 @@
 In torch it is a hundred operations a training step, which take longer than the numbers do.
 """
 
-import ctypes
-
 import torch
 from torch import Tensor
 
@@ -29,8 +27,8 @@ def log_joint(
     """See :func:`mmdet_ltnorm.norms.tables.log_joint`."""
     const = stored.mean.new_empty(len(stored.mean), 1)
     linear, square = torch.empty_like(stored.mean), torch.empty_like(stored.mean)
-    options = rule.eps, float(rule.temperature), SMALLEST_PRIOR
-    call("log_joint", *stored, centre, *options, const, linear, square, *_sizes(linear))
+    options = rule.eps, rule.temperature, SMALLEST_PRIOR
+    call("log_joint", *stored, centre, *options, const, linear, square, *linear.shape)
     return const, linear, square
 
 
@@ -48,8 +46,8 @@ def affine_of_batch(
     tables, numbers = weight.new_empty(7, *weight.shape), weight.new_empty(2 * components + 1)
     flags = weight.new_empty(components + 1, dtype=torch.bool)
     inputs = sums, stored.mean, stored.var, weight, bias
-    options = rule.eps, float(rule.shrinkage), float(rule.kept), split
-    call("affine_of_batch", *inputs, *options, tables, numbers, flags, *_sizes(weight))
+    options = rule.eps, rule.shrinkage, rule.kept, split
+    call("affine_of_batch", *inputs, *options, tables, numbers, flags, *weight.shape)
     return unpacked(tables, numbers, flags)
 
 
@@ -60,17 +58,12 @@ def sums_gradient(
     components, channels = to_weight.shape
     output = to_weight.new_empty(components, 1 + 2 * channels)
     tables = to_weight, to_bias, used.scale, used.inverse, moments.mean, moments.second
-    options = moments.count, moments.seen, float(rule.shrinkage), float(rule.kept)
-    call("sums_gradient", *tables, *options, output, *_sizes(to_weight))
+    options = moments.count, moments.seen, rule.shrinkage, rule.kept
+    call("sums_gradient", *tables, *options, output, *to_weight.shape)
     return output
 
 
 def move(running: Components, batch: Moments, rate: float, unbiased: bool, split: bool) -> None:
     """See :func:`mmdet_ltnorm.norms.tables.move`."""
     moments = batch.mean, batch.var, batch.share, batch.total, batch.seen, batch.enough
-    call("move", *running, *moments, float(rate), unbiased, split, *_sizes(running.mean))
-
-
-def _sizes(table: Tensor) -> tuple[ctypes.c_int, ctypes.c_int64]:
-    components, channels = table.shape
-    return ctypes.c_int(components), ctypes.c_int64(channels)
+    call("move", *running, *moments, rate, unbiased, split, *running.mean.shape)

@@ -83,7 +83,7 @@ class NBN(NormalizedAffine, nn.BatchNorm2d):
         self._check_input_dim(input)
         used, raw = self._statistics(input), self.fusible(input)
         if raw and native_nbn.takes(input, raw):
-            return native_nbn.NormalizedBatchNorm.apply(input, *raw, used)
+            return native_nbn.normalized(input, raw, used)
         mean, var, from_batch, momentum, eps = used
         affine = self.effective(raw)
         return F.batch_norm(input, mean, var, *affine, from_batch, momentum, eps)

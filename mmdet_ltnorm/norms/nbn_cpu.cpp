@@ -106,9 +106,8 @@ extern "C" {
 void nbn_forward(const float* x, const float* weight, const float* bias, const float* magnitude,
                  const float* bias_magnitude, const float* weight_gain, const float* bias_gain,
                  double floor, double eps, double momentum, bool from_batch, float* running_mean,
-                 float* running_var, float* y, float* statistics, const int64_t* sizes,
-                 int threads) {
-  const Shape shape{sizes[0], sizes[1], sizes[2]};
+                 float* running_var, float* y, float* statistics, int64_t samples, int64_t channels, int64_t pixels, int threads) {
+  const Shape shape{samples, channels, pixels};
   float *mean = statistics, *inverse = statistics + shape.channels;
   if (from_batch) {
     batch_statistics(x, shape, threads, eps, momentum, running_mean, running_var, mean, inverse);
@@ -138,8 +137,8 @@ void nbn_backward(const float* x, const float* gradient, const float* weight, co
                   const float* magnitude, const float* bias_magnitude, const float* weight_gain,
                   const float* bias_gain, double floor, bool from_batch, const float* statistics,
                   float* to_x, float* to_weight, float* to_bias, float* to_magnitudes,
-                  const int64_t* sizes, int threads) {
-  const Shape shape{sizes[0], sizes[1], sizes[2]};
+                  int64_t samples, int64_t channels, int64_t pixels, int threads) {
+  const Shape shape{samples, channels, pixels};
   const float *mean = statistics, *inverse = statistics + shape.channels;
   const auto sums =
       channel_sums(shape, threads, [=](auto& own, int64_t at, int64_t c, auto zero) {
