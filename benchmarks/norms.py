@@ -20,7 +20,16 @@ from mmengine.config import Config
 from torch import nn
 
 import mmdet_ltnorm  # noqa: F401, registers the norms
-from mmdet_ltnorm.benchmark import keep_freed_memory, machine, peak_bytes, ratios, timed
+from mmdet_ltnorm.benchmark import (
+    Spans,
+    interleaved,
+    keep_freed_memory,
+    machine,
+    module_spans,
+    peak_bytes,
+    ratios,
+    timed,
+)
 from mmdet_ltnorm.norms import CBN, NBN
 from mmdet_ltnorm.predictors import RectifiedLinear
 
@@ -165,8 +174,11 @@ def classifier_step(norm_cfg: dict, device: str) -> Callable[[], None]:
 
 def detector_steps(
     configs: tuple[tuple[str, dict], ...], size: int, device: str
-) -> list[Callable[[], None]]:
-    """Return a training step of each model; all start as the same function, so work is equal."""
+) -> list[Callable[[], tuple[float, float]]]:
+    """Return a training step of each model; all start as the same function, so work is equal.
+
+    A step returns its seconds, and those of the classification loss in it.
+    """
     from mmdet.registry import MODELS
     from mmdet.testing import demo_mm_inputs
     from mmengine.registry import init_default_scope
@@ -183,17 +195,23 @@ def detector_steps(
     shapes = [[3, size, size]] * 2
     inputs = demo_mm_inputs(2, shapes, num_items=[5, 5], num_classes=1203, with_mask=True)
 
-    def step_of(model: nn.Module) -> Callable[[], None]:
+    def step_of(model: nn.Module) -> Callable[[], tuple[float, float]]:
         trained = [p for p in model.parameters() if p.requires_grad]
         optimizer = torch.optim.SGD(trained, lr=1e-6)
 
-        def step() -> None:
+        def train() -> None:
             torch.manual_seed(0)  # for the samplers
             optimizer.zero_grad()
             data = model.data_preprocessor(inputs, True)
             losses = model.loss(data["inputs"], data["data_samples"])
             model.parse_losses(losses)[0].backward()
             optimizer.step()
+
+        def step() -> tuple[float, float]:
+            whole = Spans()
+            with module_spans([model.roi_head.bbox_head.loss_cls]) as loss:
+                whole.around(train)()
+            return whole.take(), loss.take()
 
         return step
 
@@ -227,9 +245,12 @@ def main() -> None:
         for name, seconds in zip(norms, ours, strict=True):
             print(f"  - {name} in all norms over it {ratios(seconds, theirs)}")
     for name, pair in DETECTORS.items() if args.detector else ():
-        theirs, mine = timed(detector_steps(pair, args.size, device), args.rounds)
+        times = interleaved(detector_steps(pair, args.size, device), args.rounds)
+        (theirs, their_loss), (mine, my_loss) = (zip(*each, strict=True) for each in times)
         print(f"\n- Training step of Mask R-CNN R50 at {args.size}x{args.size}, batch 2:")
         print(f"  - batch norm {median(theirs):.2f} s, {name} over it {ratios(mine, theirs)}")
+        losses = (f"{1e3 * median(seconds):.1f}" for seconds in (their_loss, my_loss))
+        print(f"  - in it the classification loss: {' and '.join(losses)} ms")
 
 
 if __name__ == "__main__":

@@ -10,10 +10,11 @@ from mmengine.config import Config
 from torch import nn
 
 from mmdet_ltnorm.benchmark import benchmark_table, spread
-from mmdet_ltnorm.benchmark.spans import norm_spans
+from mmdet_ltnorm.benchmark.spans import module_spans
 from mmdet_ltnorm.benchmark.timing import interleaved, ratios, timed
 from mmdet_ltnorm.benchmark.training import TrainingStep, training_config
 from mmdet_ltnorm.data import make_mini_lvis, make_shapes_lt
+from mmdet_ltnorm.losses.seesaw import LTSeesawLoss
 from mmdet_ltnorm.norms import CBN, NBN
 
 ROOT = Path(__file__).parents[1]
@@ -84,7 +85,7 @@ def test_a_missing_config_is_named():
 def test_norms_are_timed_forward_and_backward_and_left_alone_afterwards(build):
     model = nn.Sequential(nn.Conv2d(3, 4, 1), build(4), nn.ReLU(inplace=True), nn.Conv2d(4, 2, 1))
     x = torch.randn(2, 3, 5, 5)
-    with norm_spans(model) as spans:
+    with module_spans([model[1]]) as spans:
         y = model(x)
         assert len(spans._spans) == 1
         y.sum().backward()
@@ -92,6 +93,16 @@ def test_norms_are_timed_forward_and_backward_and_left_alone_afterwards(build):
         assert spans.take() > 0 and spans.take() == 0
     model(x).sum().backward()
     assert spans.take() == 0
+
+
+def test_a_loss_that_returns_a_dictionary_is_timed_forward_and_backward_too():
+    loss = LTSeesawLoss(num_classes=3)
+    scores = torch.randn(6, 5, requires_grad=True)
+    with module_spans([loss]) as spans:
+        losses = loss(scores * 2, torch.tensor([0, 1, 2, 3, 3, 3]))
+        forward = len(spans._spans)
+        sum(losses.values()).backward()
+    assert forward == 1 and len(spans._spans) > 10 and not spans._started
 
 
 def test_evaluation_and_writing_are_left_out(shapes, tmp_path):

@@ -1,13 +1,12 @@
 """Stretches of time: on a GPU its own, taken without waiting for it, else the clock's."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from time import perf_counter
 from typing import Any
 
 import torch
-from mmcv.cnn import is_norm
 from torch import Tensor, nn
 from torch.autograd.graph import Node
 
@@ -64,18 +63,24 @@ def _seconds(start: Mark, end: Mark) -> float:
 
 
 @contextmanager
-def norm_spans(model: nn.Module) -> Iterator[Spans]:
-    """Collect the spans of the model's norm layers, forward and backward, while inside."""
+def module_spans(modules: Iterable[nn.Module]) -> Iterator[Spans]:
+    """Collect the modules' spans, forward and backward, while inside.
+
+    They return a tensor or a dictionary of tensors; their input is the first argument.
+    """
     spans = Spans()
 
-    def after_forward(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    def after_forward(
+        _: nn.Module, inputs: tuple[Tensor, ...], output: Tensor | dict[str, Tensor]
+    ) -> None:
         spans.stop()
-        for node in _nodes_between(output, inputs[0]):
+        outputs = output.values() if isinstance(output, dict) else [output]
+        for node in _nodes_between(outputs, inputs[0]):
             node.register_prehook(spans.start)
             node.register_hook(spans.stop)
 
     handles = []
-    for module in filter(is_norm, model.modules()):
+    for module in modules:
         handles.append(module.register_forward_pre_hook(spans.start))
         handles.append(module.register_forward_hook(after_forward))
     try:
@@ -85,12 +90,12 @@ def norm_spans(model: nn.Module) -> Iterator[Spans]:
             handle.remove()
 
 
-def _nodes_between(output: Tensor, input: Tensor) -> list[Node]:
-    """Return the nodes of the autograd graph that made the output of the input and of leaves.
+def _nodes_between(outputs: Iterable[Tensor], input: Tensor) -> list[Node]:
+    """Return the nodes of the autograd graph that made the outputs of the input and of leaves.
 
     Hooks on modules would not do: their backward hooks forbid the in-place ReLU after a norm.
     """
-    found, waiting = [], [output.grad_fn]
+    found, waiting = [], [output.grad_fn for output in outputs]
     while waiting:
         node = waiting.pop()
         if node is None or node is input.grad_fn or node in found or hasattr(node, "variable"):

@@ -7,10 +7,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+from mmcv.cnn import is_norm
 from mmengine.config import Config
 
 from mmdet_ltnorm.analysis.tables import markdown_table
-from mmdet_ltnorm.benchmark.spans import Spans, norm_spans
+from mmdet_ltnorm.benchmark.spans import Spans, module_spans
 from mmdet_ltnorm.benchmark.timing import interleaved, peak_bytes, ratios, spread
 from mmdet_ltnorm.engine.checks import check_data_files
 from mmdet_ltnorm.engine.launch import build_runner
@@ -74,7 +75,7 @@ class TrainingStep:
 
     def norm_share(self) -> float:
         """Take a step, and return the share of the norm layers in it."""
-        with norm_spans(self.model) as spans:
+        with module_spans(filter(is_norm, self.model.modules())) as spans:
             step = self().step
             return spans.take() / step
 
