@@ -52,6 +52,12 @@ LAYERS: dict[str, Callable[[int], nn.Module]] = {
     **{f"CBN M={m}": partial(CBN, num_components=m) for m in COMPONENTS},
 }
 CBN_EVERYWHERE = dict(type="CBN", num_components=4, shrinkage=1.0)
+# Backbone, images and their size.
+CLASSIFIERS = {
+    "ResNet-32, batch 128 of 32x32": (dict(type="ResNetCIFAR", depth=32), 128, 32),
+    "ResNet-50, batch 64 of 224x224": (dict(type="ResNet", depth=50, norm_eval=False), 64, 224),
+}
+ON_A_CPU = ["ResNet-32, batch 128 of 32x32"]
 BASELINE, WITH_NBN = "configs/lvis/seesaw_2x.py", "configs/lvis/seesaw_nbn_2x.py"
 LIVE_NORMS = {"backbone.norm_eval": False}
 MMDETS_LOSS = {"roi_head.bbox_head.loss_cls.type": "mmdet.SeesawLoss"}
@@ -152,24 +158,43 @@ def benchmark_rectification(rounds: int, device: str) -> None:
     print(f"  - logits rectification over it {ratios(ours, theirs)}")
 
 
-def classifier_step(norm_cfg: dict, device: str) -> Callable[[], None]:
-    """Return a training step of ResNet-32 with 128 images of 32x32 pixels."""
-    from mmengine.registry import MODELS
+def classifier_step(
+    backbone: dict, images: int, size: int, norm_cfg: dict, device: str
+) -> Callable[[], None]:
+    """Return a training step of a classifier of 100 classes."""
+    from mmdet.registry import MODELS
 
     torch.manual_seed(0)
-    backbone = MODELS.build(dict(type="ResNetCIFAR", depth=32, norm_cfg=norm_cfg))
-    model = nn.ModuleList([backbone, nn.Linear(64, 100)]).to(device)
+    layers = MODELS.build(backbone | {"norm_cfg": norm_cfg}), nn.LazyLinear(100)
+    model = nn.ModuleList(layers).to(device).train()
+    x = torch.randn(images, 3, size, size, device=device)
+    labels = torch.randint(100, (images,), device=device)
+
+    def loss() -> torch.Tensor:
+        logits = model[1](model[0](x)[-1].mean((2, 3)))
+        return nn.functional.cross_entropy(logits, labels)
+
+    loss()  # tells the linear layer its width
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
-    images = torch.randn(128, 3, 32, 32, device=device)
-    labels = torch.randint(100, (128,), device=device)
 
     def step() -> None:
         optimizer.zero_grad()
-        logits = model[1](model[0](images)[-1].mean((2, 3)))
-        nn.functional.cross_entropy(logits, labels).backward()
+        loss().backward()
         optimizer.step()
 
     return step
+
+
+def benchmark_classifiers(rounds: int, device: str) -> None:
+    norms = {"NBN": dict(type="NBN"), "CBN": CBN_EVERYWHERE}
+    for name, case in CLASSIFIERS.items():
+        if device == "cpu" and name not in ON_A_CPU:
+            continue
+        steps = [classifier_step(*case, cfg, device) for cfg in (dict(type="BN"), *norms.values())]
+        theirs, *ours = timed(steps, rounds)
+        print(f"\n- Training step of {name}: {median(theirs):.2f} s with BN")
+        for norm, seconds in zip(norms, ours, strict=True):
+            print(f"  - {norm} in all norms over it {ratios(seconds, theirs)}")
 
 
 def detector_steps(
@@ -223,7 +248,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--detector", action="store_true", help="also training steps of Mask R-CNN")
     parser.add_argument(
-        "--classifier", action="store_true", help="also one of ResNet-32, and logits"
+        "--classifier",
+        action="store_true",
+        help="also one of ResNet-32, on a GPU of ResNet-50, too, and logits",
     )
     parser.add_argument("--layers", default="", help="only those whose names start like this")
     parser.add_argument(
@@ -238,12 +265,7 @@ def main() -> None:
     benchmark_layers(layers | (OBVIOUS if args.obvious else {}), args.rounds, device)
     if args.classifier:
         benchmark_rectification(args.rounds, device)
-        norms = {"NBN": dict(type="NBN"), "CBN": CBN_EVERYWHERE}
-        steps = [classifier_step(cfg, device) for cfg in (dict(type="BN"), *norms.values())]
-        theirs, *ours = timed(steps, args.rounds)
-        print(f"\n- Training step of ResNet-32, batch 128 of 32x32: {median(theirs):.2f} s with BN")
-        for name, seconds in zip(norms, ours, strict=True):
-            print(f"  - {name} in all norms over it {ratios(seconds, theirs)}")
+        benchmark_classifiers(args.rounds, device)
     for name, pair in DETECTORS.items() if args.detector else ():
         times = interleaved(detector_steps(pair, args.size, device), args.rounds)
         (theirs, their_loss), (mine, my_loss) = (zip(*each, strict=True) for each in times)

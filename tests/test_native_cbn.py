@@ -1,5 +1,6 @@
 """The C++ passes compute what the matrix products do, and are used where they can be."""
 
+import copy
 from unittest.mock import patch
 
 import pytest
@@ -105,7 +106,20 @@ def test_the_layer_takes_them_for_float32_images_on_a_cpu_and_else_the_matrix_pr
     weight = torch.ones(2, 3)
     assert passes.tables_beside(native_cbn, weight) is native_tables
     assert passes.tables_beside(native_cbn, weight.bfloat16()) is tables
+    assert passes.tables_beside(native_cbn, weight, weight.double()) is tables
     assert passes.tables_beside(pixels, weight) is tables
+
+
+@needs_library
+def test_stored_statistics_of_another_type_train_as_those_in_float32():
+    layer = CBN(5, num_components=3)
+    twin = copy.deepcopy(layer)
+    for name in ("running_mean", "running_var", "prior"):
+        setattr(twin, name, getattr(twin, name).double())
+    for _ in range(2):
+        x = torch.randn(4, 5, 6, 6)
+        torch.testing.assert_close(layer(x), twin(x), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(layer.running_var.double(), twin.running_var, rtol=1e-4, atol=1e-4)
 
 
 @needs_library

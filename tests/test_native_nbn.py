@@ -178,8 +178,19 @@ def test_it_is_taken_for_float32_images_on_a_cpu_and_else_torchs_operations_are(
     assert not takes(image[:, :1])
     assert not takes(image[:, :, :1, :1])
     assert not takes(image[:0])
+    with patch.object(native, "library", lambda: None):
+        assert not takes(image)
     assert not takes(image, official=True)
     assert not takes(image, normalize=False)
+
+
+@needs_library
+def test_stored_statistics_of_another_type_are_left_to_batch_norm_which_refuses_them():
+    layer = NBN(3).bfloat16()
+    for name, parameter in layer._parameters.items():
+        layer._parameters[name] = nn.Parameter(parameter.float())
+    with pytest.raises(RuntimeError, match="Float"):
+        layer.eval()(torch.randn(2, 3, 4, 4))
 
 
 def squared(layer):

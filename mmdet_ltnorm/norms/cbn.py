@@ -135,7 +135,8 @@ class CBN(MixtureOfBatchNorms):
     @torch.no_grad()
     def _move(self, x: Tensor, batch: Moments, split: bool) -> None:
         """Move the stored statistics towards a batch's."""
-        tables = tables_beside(passes_over(x, self.num_components), self.weight)
+        passes = passes_over(x, self.num_components)
+        tables = tables_beside(passes, self.weight, self.bias, *self.running())
         rate = 1 - self.momentum if self.literal else self.momentum
         tables.move(self.running(), batch, rate, unbiased=not self.literal, split=split)
         self.num_batches_tracked.add_(batch.enough)

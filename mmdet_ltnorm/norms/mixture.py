@@ -57,7 +57,7 @@ class MixtureNorm(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         x, dtype = pixels.dense(x), torch.promote_types(x.dtype, torch.float32)
         passes, moments, split = passes_over(x, len(weight)), (), groups is not None
-        tables = tables_beside(passes, weight)
+        tables = tables_beside(passes, weight, bias, *stored)
         with torch.autocast(x.device.type, enabled=False):
             joint = tables.log_joint(stored, centre, rule, dtype)
             weights, sums = passes.expectation(x, joint, centre, groups, rule.training)
@@ -67,7 +67,7 @@ class MixtureNorm(torch.autograd.Function):
             else:
                 used = tables.affine(weight, bias, stored.mean, stored.var, rule, dtype)
             y = passes.mixed_affine(x, weights, used.scale, used.shift)
-        ctx.rule, ctx.split = rule, split
+        ctx.rule, ctx.split, ctx.passes, ctx.tables = rule, split, passes, tables
         ctx.save_for_backward(x, weights, weight, centre, *used, *joint, *moments)
         ctx.mark_non_differentiable(weights, *moments)
         ctx.set_materialize_grads(False)  # of the moments: zeros that nobody reads
@@ -80,8 +80,7 @@ class MixtureNorm(torch.autograd.Function):
             return (None,) * 7
         x, weights, weight, centre, *rest = ctx.saved_tensors
         used, joint, moments = Affine(*rest[:4]), rest[4:7], rest[7:]
-        gradient, passes = pixels.like(gradient, x), passes_over(x, len(weight))
-        tables = tables_beside(passes, weight)
+        gradient, passes, tables = pixels.like(gradient, x), ctx.passes, ctx.tables
         with torch.autocast(x.device.type, enabled=False):
             plain, weighted = passes.gradient_sums(x, gradient, weights)
             to_weight, to_bias = tables.affine_gradient(plain, weighted, used)

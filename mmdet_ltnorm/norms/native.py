@@ -82,9 +82,14 @@ def sources_crc32() -> int | None:
     return zlib.crc32(b"".join(source.read_bytes() for source in sources)) if sources else None
 
 
+def reads(tensor: Tensor) -> bool:
+    """Tell whether a tensor is as the C++ code reads it."""
+    return tensor.is_cpu and tensor.dtype == torch.float32 and tensor.is_contiguous()
+
+
 def takes(x: Tensor) -> bool:
-    """Tell whether x is a feature map (B, C, ...) of float32 whose pixels are adjacent."""
-    if not (x.is_cpu and x.dtype == torch.float32 and x.is_contiguous() and x.numel()):
+    """Tell whether the C++ code is there, and x a feature map whose pixels are adjacent."""
+    if not reads(x) or x.numel() == 0 or library() is None:
         return False
     _, channels, pixels = _sizes(x)
     return channels > 1 and pixels > 1  # else the channels are adjacent, too

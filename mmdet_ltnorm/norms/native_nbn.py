@@ -36,11 +36,10 @@ class Statistics(NamedTuple):
     eps: float
 
 
-def takes(x: Tensor, raw: RawAffine) -> bool:
-    """Tell whether the C++ code is there for this input and these vectors."""
-    parameters = [tensor for tensor in raw if tensor is not None]
-    ours = all(p.is_cpu and p.dtype == torch.float32 and p.is_contiguous() for p in parameters)
-    return ours and native.takes(x) and native.library() is not None
+def takes(x: Tensor, raw: RawAffine, statistics: Statistics) -> bool:
+    """Tell whether the C++ code is there for this input, these vectors and stored statistics."""
+    tensors = *raw, statistics.mean, statistics.var
+    return native.takes(x) and all(t is None or native.reads(t) for t in tensors)
 
 
 def normalized(x: Tensor, raw: RawAffine, statistics: Statistics) -> Tensor:

@@ -82,7 +82,7 @@ class NBN(NormalizedAffine, nn.BatchNorm2d):
         """Normalize (N, C, H, W)."""
         self._check_input_dim(input)
         used, raw = self._statistics(input), self.fusible(input)
-        if raw and native_nbn.takes(input, raw):
+        if raw and native_nbn.takes(input, raw, used):
             return native_nbn.normalized(input, raw, used)
         mean, var, from_batch, momentum, eps = used
         affine = self.effective(raw)

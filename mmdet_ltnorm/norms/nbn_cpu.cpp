@@ -9,7 +9,7 @@
 namespace {
 
 // So many pixels give a point near a channel's mean, from which squares can be summed in float32.
-constexpr int64_t kPilot = 256;
+constexpr int64_t kPilot = 64;
 
 // A vector v that is used as scale * v = magnitude * gain * v / max(|v|, floor).
 struct Rescaled {
@@ -29,7 +29,8 @@ struct Rescaled {
 
   // Writes the gradient of v, from what gradient(channel) is of scale * v, and of the magnitude.
   template <class Gradient>
-  void backward(const Gradient& gradient, int64_t channels, float* to_v, float* to_magnitude) const {
+  void backward(const Gradient& gradient, int64_t channels, float* to_v,
+                float* to_magnitude) const {
     double along_v = 0;
     for (int64_t c = 0; c < channels; ++c) along_v += v[c] * gradient(c);
     *to_magnitude = static_cast<float>(unit * along_v);
@@ -63,9 +64,9 @@ std::vector<double> channel_sums(const Shape& shape, int threads, const Add& add
 }
 
 float pilot(const float* x, int64_t pixels) {
-  double sum = 0;
-  for (int64_t p = 0; p < pixels; ++p) sum += x[p];
-  return static_cast<float>(sum / pixels);
+  Sums<1> sum;
+  along(pixels, [&](int64_t p, auto zero) { sum.add(0, load<decltype(zero)>(x + p)); });
+  return static_cast<float>(sum.of(0) / pixels);
 }
 
 // Writes a batch's mean and inverse deviation, and moves the stored statistics, if there are any.
@@ -101,12 +102,13 @@ struct Channel {
 
 extern "C" {
 
-// Without a bias_magnitude the magnitude is the bias's, too. statistics (2, C): the mean and inverse
-// deviation that normalize.
+// Without a bias_magnitude the magnitude is the bias's, too. statistics (2, C): the mean and the
+// inverse deviation that normalize.
 void nbn_forward(const float* x, const float* weight, const float* bias, const float* magnitude,
                  const float* bias_magnitude, const float* weight_gain, const float* bias_gain,
                  double floor, double eps, double momentum, bool from_batch, float* running_mean,
-                 float* running_var, float* y, float* statistics, int64_t samples, int64_t channels, int64_t pixels, int threads) {
+                 float* running_var, float* y, float* statistics, int64_t samples,
+                 int64_t channels, int64_t pixels, int threads) {
   const Shape shape{samples, channels, pixels};
   float *mean = statistics, *inverse = statistics + shape.channels;
   if (from_batch) {

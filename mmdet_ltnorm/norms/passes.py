@@ -2,7 +2,6 @@
 
 from types import ModuleType
 
-import torch
 from torch import Tensor
 
 from mmdet_ltnorm.norms import native, native_cbn, native_tables, pixels, tables
@@ -19,7 +18,7 @@ def passes_over(x: Tensor, components: int) -> ModuleType:
     if x.numel() == 0 or components > native_cbn.MOST_COMPONENTS:
         return pixels
     if not x.is_cuda:
-        return native_cbn if native.takes(x) and native.library() else pixels
+        return native_cbn if native.takes(x) else pixels
     if not has_triton():
         return pixels
     from mmdet_ltnorm.norms import triton_cbn
@@ -27,14 +26,14 @@ def passes_over(x: Tensor, components: int) -> ModuleType:
     return triton_cbn
 
 
-def tables_beside(passes: ModuleType, weight: Tensor) -> ModuleType:
+def tables_beside(passes: ModuleType, *parameters: Tensor) -> ModuleType:
     """Return the module with the arithmetic on tables that goes with passes over pixels.
 
     A launch or call for each function on a GPU, :mod:`~mmdet_ltnorm.norms.triton_tables`, and
-    beside the C++ passes for a weight in float32, :mod:`~mmdet_ltnorm.norms.native_tables`, else
-    :mod:`~mmdet_ltnorm.norms.tables`.
+    beside the C++ passes for parameters and statistics that C++ can read,
+    :mod:`~mmdet_ltnorm.norms.native_tables`, else :mod:`~mmdet_ltnorm.norms.tables`.
     """
-    if passes is native_cbn and weight.dtype == torch.float32 and weight.is_contiguous():
+    if passes is native_cbn and all(map(native.reads, parameters)):
         return native_tables
     if passes in (pixels, native_cbn):
         return tables
