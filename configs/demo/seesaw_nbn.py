@@ -3,7 +3,7 @@
     make demo        # this and seesaw.py, side by side
 
 No row in the papers.
-Measured, 1 run: box AP 36.5 (r 24.0, c 40.7, f 46.2), mask AP 34.4 (r 14.9, c 41.9, f 47.7).
+Measured, 1 run: box AP 35.5 (r 21.8, c 40.1, f 46.0), mask AP 33.2 (r 12.6, c 41.2, f 47.3).
 """
 
 _base_ = "../_base_/demo_mini_lvis.py"
