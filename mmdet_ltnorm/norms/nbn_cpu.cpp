@@ -48,14 +48,15 @@ void over_channels(const Shape& shape, int threads, const Work& work) {
   });
 }
 
-// Returns two sums for each channel, of what add(sums, number, channel, zero) adds.
-template <class Add>
-std::vector<double> channel_sums(const Shape& shape, int threads, const Add& add) {
+// Returns two sums for each channel, of what add_of(channel)(sums, number, zero) adds.
+template <class AddOf>
+std::vector<double> channel_sums(const Shape& shape, int threads, const AddOf& add_of) {
   const int64_t row = 2 * shape.channels;
   std::vector<double> sums(threads * row);
   over_channels(shape, threads, [&](int64_t start, int64_t n, int64_t channel) {
     Sums<2> own;
-    along(n, [&](int64_t p, auto zero) { add(own, start + p, channel, zero); });
+    const auto add = add_of(channel);
+    along(n, [&](int64_t p, auto zero) { add(own, start + p, zero); });
     double* sum = sums.data() + omp_get_thread_num() * row + 2 * channel;
     for (int k = 0; k < 2; ++k) sum[k] += own.of(k);
   });
@@ -74,13 +75,14 @@ void batch_statistics(const float* x, const Shape& shape, int threads, double ep
                       float* running_mean, float* running_var, float* mean, float* inverse) {
   for (int64_t c = 0; c < shape.channels; ++c)
     mean[c] = pilot(x + c * shape.pixels, std::min(kPilot, shape.pixels));
-  const auto sums =
-      channel_sums(shape, threads, [=](auto& own, int64_t at, int64_t c, auto zero) {
-        using T = decltype(zero);
-        const T offset = load<T>(x + at) - mean[c];
-        own.add(0, offset);
-        own.add(1, T(offset * offset));
-      });
+  const auto sums = channel_sums(shape, threads, [=](int64_t c) {
+    return [x, middle = mean[c]](auto& own, int64_t at, auto zero) {
+      using T = decltype(zero);
+      const T offset = load<T>(x + at) - middle;
+      own.add(0, offset);
+      own.add(1, T(offset * offset));
+    };
+  });
   const double n = static_cast<double>(shape.samples * shape.pixels);
   for (int64_t c = 0; c < shape.channels; ++c) {
     const double offset = sums[2 * c] / n, mu = mean[c] + offset;
@@ -93,10 +95,24 @@ void batch_statistics(const float* x, const Shape& shape, int threads, double ep
   }
 }
 
-// What the gradients of a channel's pixels are made of.
-struct Channel {
-  float mean, slope, to_var, to_mean;
-};
+// Returns each channel's sums of the gradient and of the gradient times the deviation from the mean.
+// Where the pixels' gradients do not depend on these, the same pass can write them: they are the
+// gradient times slope(channel).
+template <bool writes, class Slope>
+std::vector<double> gradient_sums(const float* x, const float* gradient, const float* mean,
+                                  const Slope& slope, float* to_x, const Shape& shape,
+                                  int threads) {
+  return channel_sums(shape, threads, [&](int64_t c) {
+    const float middle = mean[c], to_gradient = static_cast<float>(slope(c));
+    return [=](auto& own, int64_t at, auto zero) {
+      using T = decltype(zero);
+      const T g = load<T>(gradient + at);
+      own.add(0, g);
+      own.add(1, T(g * (load<T>(x + at) - middle)));
+      if constexpr (writes) store(to_x + at, T(g * to_gradient));
+    };
+  });
+}
 
 }  // namespace
 
@@ -142,35 +158,31 @@ void nbn_backward(const float* x, const float* gradient, const float* weight, co
                   int64_t samples, int64_t channels, int64_t pixels, int threads) {
   const Shape shape{samples, channels, pixels};
   const float *mean = statistics, *inverse = statistics + shape.channels;
-  const auto sums =
-      channel_sums(shape, threads, [=](auto& own, int64_t at, int64_t c, auto zero) {
-        using T = decltype(zero);
-        const T g = load<T>(gradient + at);
-        own.add(0, g);
-        own.add(1, T(g * (load<T>(x + at) - mean[c])));
-      });
-  const auto to_beta = [&](int64_t c) { return sums[2 * c]; };
-  const auto to_gamma = [&](int64_t c) { return sums[2 * c + 1] * inverse[c]; };
   const float own = bias_magnitude ? *bias_magnitude : *magnitude;
   const Rescaled gamma(weight, *magnitude, *weight_gain, floor, shape.channels);
   const Rescaled beta(bias, own, *bias_gain, floor, shape.channels);
+  const auto slope = [&](int64_t c) { return gamma.at(c) * inverse[c]; };
+  const bool at_once = to_x && !from_batch;
+  const auto sums =
+      (at_once ? gradient_sums<true, decltype(slope)> : gradient_sums<false, decltype(slope)>)(
+          x, gradient, mean, slope, to_x, shape, threads);
+  const auto to_beta = [&](int64_t c) { return sums[2 * c]; };
+  const auto to_gamma = [&](int64_t c) { return sums[2 * c + 1] * inverse[c]; };
   gamma.backward(to_gamma, shape.channels, to_weight, to_magnitudes);
   beta.backward(to_beta, shape.channels, to_bias, to_magnitudes + 1);
   if (!bias_magnitude) to_magnitudes[0] += to_magnitudes[1];
-  if (!to_x) return;
+  if (!to_x || at_once) return;
   const double n = static_cast<double>(shape.samples * shape.pixels);
-  over_channels(shape, threads, [&](int64_t start, int64_t pixels, int64_t c) {
-    const double slope = gamma.at(c) * inverse[c];
-    const double to_var = from_batch ? -slope * to_gamma(c) * inverse[c] / n : 0;
-    const double to_mean = from_batch ? -slope * to_beta(c) / n : 0;
-    const Channel k{mean[c], static_cast<float>(slope), static_cast<float>(to_var),
-                      static_cast<float>(to_mean)};
+  over_channels(shape, threads, [&](int64_t start, int64_t row, int64_t c) {
+    const float middle = mean[c], to_gradient = static_cast<float>(slope(c));
+    const float to_mean = static_cast<float>(-slope(c) * to_beta(c) / n);
+    const float to_deviation = static_cast<float>(-slope(c) * to_gamma(c) * inverse[c] / n);
     const float *g = gradient + start, *from = x + start;
     float* to = to_x + start;
-    along(pixels, [=](int64_t p, auto zero) {
+    along(row, [=](int64_t p, auto zero) {
       using T = decltype(zero);
-      const T through_batch = (load<T>(from + p) - k.mean) * k.to_var + k.to_mean;
-      store(to + p, T(load<T>(g + p) * k.slope + through_batch));
+      const T through_batch = (load<T>(from + p) - middle) * to_deviation + to_mean;
+      store(to + p, T(load<T>(g + p) * to_gradient + through_batch));
     });
   });
 }
