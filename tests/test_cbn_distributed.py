@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from ranks import on_two_ranks
 from torch import distributed as dist
 
 from mmdet_ltnorm.norms import CBN, split_by
@@ -67,7 +68,7 @@ def on_a_rank(rank, folder):
 def ranks(tmp_path_factory):
     """What each of two ranks has computed."""
     folder = tmp_path_factory.mktemp("ranks")
-    torch.multiprocessing.spawn(on_a_rank, (folder,), nprocs=2)
+    on_two_ranks(on_a_rank, folder)
     return [torch.load(folder / f"{rank}.pt") for rank in range(2)]
 
 

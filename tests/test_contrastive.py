@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from mmengine.registry import MODELS, TRANSFORMS, DefaultScope
 from PIL import Image
+from ranks import on_two_ranks
 from torch import distributed as dist
 from torch import nn
 
@@ -190,7 +191,7 @@ def on_a_rank(rank, folder):
 
 
 def test_the_loss_of_two_ranks_is_that_of_one_big_batch(tmp_path):
-    torch.multiprocessing.spawn(on_a_rank, (tmp_path,), nprocs=2)
+    on_two_ranks(on_a_rank, tmp_path)
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
     loss, by_features, others = gradients(*head_and_batch())
     torch.testing.assert_close(first[0], loss)

@@ -6,6 +6,7 @@ from dual_path_cases import LABELS, classifier, samples, state, views
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
 from mmengine.registry import init_default_scope
+from ranks import on_two_ranks
 from torch import distributed as dist
 
 from mmdet_ltnorm.engine.mixed_precision import BFloat16OptimWrapper
@@ -46,7 +47,7 @@ def on_a_rank(rank, folder):
 
 
 def test_two_ranks_equal_one_process_with_the_whole_batch(tmp_path):
-    torch.multiprocessing.spawn(on_a_rank, (tmp_path,), nprocs=2)
+    on_two_ranks(on_a_rank, tmp_path)
     ranks = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
     model = classifier()
     optimizer = OptimWrapper(torch.optim.SGD(model.parameters(), 0.05))

@@ -8,8 +8,8 @@ import pytest
 import torch
 from equalization_cases import LOG_2, batch, cross_entropies
 from mmdet.registry import MODELS
+from ranks import on_two_ranks
 from torch import distributed as dist
-from torch.multiprocessing import start_processes
 
 from mmdet_ltnorm.losses import EqualizationLossV2, eqlv2_weights
 from mmdet_ltnorm.losses.sigmoid import PRIOR
@@ -110,7 +110,7 @@ def on_a_rank(rank, folder):
 
 
 def test_eqlv2_adds_the_gradients_of_all_ranks(tmp_path):
-    start_processes(on_a_rank, (tmp_path,), nprocs=2, start_method="fork")
+    on_two_ranks(on_a_rank, tmp_path)
     loss = EqualizationLossV2(5).double()
     for step in (0, 2):
         shares = [batch(6, size=10 + 5 * rank, seed=step + rank) for rank in range(2)]

@@ -6,6 +6,7 @@ import torch
 from analysis_cases import CHANNELS, GROUPS, classifier, loader, reference_features
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ranks import on_two_ranks
 from torch import distributed as dist
 from torch import nn
 
@@ -88,7 +89,7 @@ def on_a_rank(rank, folder):
 
 
 def test_two_ranks_equal_one_process(tmp_path):
-    torch.multiprocessing.spawn(on_a_rank, (tmp_path,), nprocs=2)
+    on_two_ranks(on_a_rank, tmp_path)
     alone = feature_statistics(PooledPixels(), loader(6), GROUPS)
     for rank in range(2):
         together = torch.load(tmp_path / f"{rank}.pt")

@@ -11,6 +11,7 @@ import pytest
 import torch
 from group_accuracy_cases import COUNTS, evaluate, random_samples
 from mmengine.dataset import DefaultSampler
+from ranks import on_two_ranks
 from toy_runner import ToyModel, toy_runner
 
 from mmdet_ltnorm.evaluation import GroupAccuracy, group_accuracy
@@ -66,7 +67,7 @@ def _evaluate_on_a_rank(rank, folder):
 
 
 def test_two_processes_score_as_one_does_with_and_without_padding(tmp_path):
-    torch.multiprocessing.spawn(_evaluate_on_a_rank, (tmp_path,), nprocs=2)
+    on_two_ranks(_evaluate_on_a_rank, tmp_path)
     expected = evaluate(random_samples(17))
     # One sample is repeated; then the second rank has a sample, and a batch, less.
     for rank, shares in enumerate([(9, 9), (9, 8)]):

@@ -16,6 +16,7 @@ from lvis_random_sets import evaluate, random_set, write
 from mmdet.structures import DetDataSample
 from mmengine.dataset import DefaultSampler
 from mmengine.structures import InstanceData
+from ranks import on_two_ranks
 
 from mmdet_ltnorm.evaluation import LTLVISMetric, lvis, lvis_engines
 from mmdet_ltnorm.evaluation.detections import image_detections
@@ -99,7 +100,7 @@ def _evaluate_on_a_rank(rank, folder):
 
 
 def test_two_processes_score_as_one_does(tmp_path):
-    torch.multiprocessing.spawn(_evaluate_on_a_rank, args=(tmp_path,), nprocs=2)
+    on_two_ranks(_evaluate_on_a_rank, tmp_path)
     shares, scores = zip(
         *(json.loads((tmp_path / f"scores_{rank}.json").read_text()) for rank in range(2)),
         strict=True,

@@ -1,6 +1,7 @@
 """LTSeesawLoss on two ranks that share their counts."""
 
 import torch
+from ranks import on_two_ranks
 from torch import distributed as dist
 
 from mmdet_ltnorm.losses.seesaw import LTSeesawLoss
@@ -31,7 +32,7 @@ def on_a_rank(rank, folder):
 
 
 def test_ranks_that_share_their_counts_equal_one_with_all_samples(tmp_path):
-    torch.multiprocessing.spawn(on_a_rank, (tmp_path,), nprocs=2)
+    on_two_ranks(on_a_rank, tmp_path)
     ranks = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
     losses, counts = two_steps(LTSeesawLoss(num_classes=CLASSES), *shared_batch())
     torch.testing.assert_close(torch.cat([rank[True][0] for rank in ranks]), losses)
