@@ -8,6 +8,7 @@ fixed order and in float64; so results are the same in every run.
 
 from collections.abc import Callable
 from functools import wraps
+from math import gcd
 from typing import Any
 
 import torch
@@ -26,8 +27,6 @@ from mmdet_ltnorm.norms.pixels import (
 WARPS = 8
 # Sixteen numbers for each thread: enough loads under way, and registers left for the sums.
 TILE = WARPS * 32 * 16
-# What the threads of a warp read at once where numbers are adjacent, 16 bytes each.
-RUN_BYTES = 32 * 16
 # Two for each multiprocessor of an H100; fewer would leave some idle.
 PROGRAMS = 256
 
@@ -68,7 +67,7 @@ def expectation(
             middle,
             _geometry(matrices),
             SMALLEST_RESPONSIBILITY,
-            **_options(matrices, weights, share),
+            **_options(matrices, weights, share, summed=True),
             **_block(matrices, share),
         )
     else:
@@ -162,7 +161,7 @@ def _partial_sums(
 ) -> Tensor:
     """Return some programs' Σ w x and Σ w (x - middle)², or Σ w g and Σ w g · x, (any, 2, M, C)."""
     total, channels, components = weights[:, 0].numel(), matrices.shape[1], weights.shape[1]
-    options = _options(matrices, weights, total)
+    options = _options(matrices, weights, total, summed=True)
     blocks = triton.cdiv(channels, options["CHANNELS"])
     programs = min(triton.cdiv(4 * PROGRAMS, blocks), triton.cdiv(total, options["PIXELS"]))
     partial = weights.new_empty(programs, 2, components, channels)
@@ -180,32 +179,40 @@ def _share(total: int) -> int:
 def _block(matrices: Tensor, share: int) -> dict[str, int]:
     """Return the sizes of the tiles in which a program goes through all channels of its pixels."""
     channels = triton.next_power_of_2(matrices.shape[1])
-    return dict(SHARE=share, BLOCK=min(channels, TILE // share))
+    return dict(SHARE=share, BLOCK=min(channels, TILE // 2 // share))
 
 
-def _geometry(matrices: Tensor) -> tuple[int, ...]:
-    """Return the numbers of all pixels, of a sample's, of channels, and the strides of the three.
+def _geometry(matrices: Tensor) -> tuple[int, int, int]:
+    """Return the numbers of all pixels, of a sample's and of channels.
 
     Kernels count pixels through, over the samples.
     """
     samples, channels, pixels = matrices.shape
-    sample_stride, channel_stride, pixel_stride = matrices.stride()
-    return samples * pixels, pixels, channels, sample_stride, pixel_stride, channel_stride
+    return samples * pixels, pixels, channels
 
 
-def _options(matrices: Tensor, weights: Tensor, pixels: int) -> dict[str, Any]:
+def _options(
+    matrices: Tensor, weights: Tensor, pixels: int, summed: bool = False
+) -> dict[str, Any]:
     """Return the sizes that kernels are compiled for: components, and a tile of at most ``pixels``.
 
-    A tile is as long as a warp reads at once in the direction in which numbers are adjacent.
+    Numbers are adjacent in rows, of channels if these are ``LAST`` in memory, else of pixels. ROW
+    of them, 16 bytes or what divides a row, are read at once, and a warp reads a run of 32 times as
+    many. A tile to be summed is smaller, for its sums are as large. Where few are read at once, a
+    thread that mixes takes several pixels nevertheless: it reads tables for each of its channels.
     """
     components, channels = weights.shape[1], triton.next_power_of_2(matrices.shape[1])
-    run = RUN_BYTES // matrices.element_size()
-    pixels = min(triton.next_power_of_2(pixels), TILE)
-    if matrices.stride(1) == 1:
+    last, tile = matrices.stride(1) == 1, TILE // 2 if summed else TILE
+    most = 16 // matrices.element_size()
+    row = gcd(matrices.shape[1 if last else 2], most)
+    run = 32 * row if summed or row > 2 or last else tile // 4
+    pixels = min(triton.next_power_of_2(pixels), tile)
+    if last:
         channels = min(channels, run)
-        pixels = min(pixels, TILE // channels)
+        pixels = min(pixels, tile // channels)
     else:
         pixels = min(pixels, run)
-        channels = min(channels, TILE // pixels)
+        channels = min(channels, tile // pixels)
     rows = triton.next_power_of_2(components)
-    return dict(M=components, ROWS=rows, PIXELS=pixels, CHANNELS=channels, num_warps=WARPS)
+    sizes = dict(M=components, ROWS=rows, PIXELS=pixels, CHANNELS=channels)
+    return dict(**sizes, ROW=row, LAST=last, num_warps=WARPS)

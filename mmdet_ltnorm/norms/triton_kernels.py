@@ -2,10 +2,10 @@
 
 A tile has channels as rows and pixels as columns, in whichever order they are in memory; a table
 has components as rows and pixels or channels as columns. Pixels are counted through, over the
-samples. A ``geometry`` is the numbers of all pixels, of a sample's and of channels, and the strides
-of samples, pixels and channels. ``M`` components are unrolled, and rows of tables go up to the
-power of two ``ROWS``; tiles with components as a third dimension would compile to five times the
-shuffles, and spill.
+samples. A ``geometry`` is the numbers of all pixels, of a sample's and of channels; ``ROW`` divides
+the length of the rows in memory, of pixels or of channels, and lets the compiler read as many
+numbers at once. Sums over tiles add up tile by tile in a tuple with an entry for each of the ``M``
+components, and across threads once, at the end. Rows of tables go up to the power of two ``ROWS``.
 """
 
 import triton
@@ -16,28 +16,28 @@ import triton.language as tl
 def expectation(
     x, weights, partial, const, linear, square, centre, geometry, smallest,
     SHARE: tl.constexpr, BLOCK: tl.constexpr, M: tl.constexpr, ROWS: tl.constexpr,
-    PIXELS: tl.constexpr, CHANNELS: tl.constexpr,
+    PIXELS: tl.constexpr, CHANNELS: tl.constexpr, ROW: tl.constexpr, LAST: tl.constexpr,
 ):  # fmt: skip
     """Write the responsibilities of SHARE pixels, and any sums of :func:`sums` over them."""
     dtype = weights.dtype.element_ty
     total, channels = geometry[0], geometry[2]
     begin = tl.program_id(0) * SHARE
     n = begin + tl.arange(0, SHARE)
+    terms = (tl.zeros((BLOCK, SHARE), dtype),) * M
+    for start in range(0, channels, BLOCK):
+        c = start + tl.arange(0, BLOCK)
+        where, real = _tile_at(c, n, geometry, ROW, LAST)
+        values = tl.load(x + where, mask=real, other=0).to(dtype)
+        offsets = values - _column(centre, 0, c, geometry)
+        terms = _with_products(terms, values, offsets * offsets, linear, square, c, geometry, M)
     j = tl.arange(0, ROWS)
     logits = tl.zeros((ROWS, SHARE), dtype)
     logits += tl.load(const + j, mask=j < M, other=-float("inf"))[:, None]
-    for start in range(0, channels, BLOCK):
-        c = start + tl.arange(0, BLOCK)
-        where, real = _tile_at(c, n, geometry)
-        values = tl.load(x + where, mask=real, other=0).to(dtype)
-        offsets = values - _column(centre, 0, c, geometry)
-        for i in tl.static_range(M):
-            terms = _column(linear, i, c, geometry) * values
-            terms += _column(square, i, c, geometry) * offsets * offsets
-            logits = _with_row(logits, i, tl.sum(terms, axis=0))
+    for i in tl.static_range(M):
+        logits = _with_row(logits, i, tl.sum(terms[i], axis=0))
     w = tl.exp(logits - tl.max(logits, axis=0)[None, :])
     w = w / tl.sum(w, axis=0)[None, :]
-    at = _weights_at(weights, j[:, None], n[None, :], geometry, M)
+    at = _weights_at(weights, j[:, None], n[None, :], geometry, M, ROW, LAST)
     tl.store(at, tl.where(w > smallest, w, 0), mask=(j < M)[:, None] & (n < total)[None, :])
     if partial is not None:
         tl.debug_barrier()  # other threads of the program read them
@@ -45,7 +45,7 @@ def expectation(
             c = start + tl.arange(0, CHANNELS)
             _write_sums(
                 x, None, weights, partial, centre, c, begin, begin + SHARE, PIXELS, geometry,
-                M, ROWS, PIXELS, CHANNELS,
+                M, PIXELS, CHANNELS, ROW, LAST,
             )  # fmt: skip
 
 
@@ -53,13 +53,14 @@ def expectation(
 def sums(
     x, gradient, weights, partial, centre, geometry,
     M: tl.constexpr, ROWS: tl.constexpr, PIXELS: tl.constexpr, CHANNELS: tl.constexpr,
+    ROW: tl.constexpr, LAST: tl.constexpr,
 ):  # fmt: skip
     """Write Σ w g and Σ w g · x over some pixels; without a gradient Σ w x, Σ w (x - centre)²."""
     c = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
     begin, step = tl.program_id(0) * PIXELS, tl.num_programs(0) * PIXELS
     _write_sums(
         x, gradient, weights, partial, centre, c, begin, geometry[0], step, geometry,
-        M, ROWS, PIXELS, CHANNELS,
+        M, PIXELS, CHANNELS, ROW, LAST,
     )  # fmt: skip
 
 
@@ -67,17 +68,18 @@ def sums(
 def mix(
     x, gradient, result, weights, scale, first, second, geometry,
     M: tl.constexpr, ROWS: tl.constexpr, PIXELS: tl.constexpr, CHANNELS: tl.constexpr,
+    ROW: tl.constexpr, LAST: tl.constexpr,
 ):  # fmt: skip
     """Write g · Σ w scale + Σ w first + x · Σ w second, without a gradient the latter two."""
     dtype = weights.dtype.element_ty
     n = tl.program_id(0) * PIXELS + tl.arange(0, PIXELS)
     c = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
-    where, real = _tile_at(c, n, geometry)
+    where, real = _tile_at(c, n, geometry, ROW, LAST)
     constant = tl.zeros((CHANNELS, PIXELS), dtype)
     to_x = tl.zeros((CHANNELS, PIXELS), dtype)
     to_gradient = tl.zeros((CHANNELS, PIXELS), dtype)
     for i in tl.static_range(M):
-        w = _row_of_weights(weights, i, n, geometry, M)
+        w = _row_of_weights(weights, i, n, geometry, M, ROW, LAST)
         constant += _column(first, i, c, geometry) * w
         to_x += _column(second, i, c, geometry) * w
         if gradient is not None:
@@ -92,44 +94,46 @@ def mix(
 def logit_gradient(
     x, gradient, weights, output, centre, scale, shift, zeroth, first, second, geometry,
     SHARE: tl.constexpr, BLOCK: tl.constexpr, M: tl.constexpr, ROWS: tl.constexpr,
-    PIXELS: tl.constexpr, CHANNELS: tl.constexpr,
+    PIXELS: tl.constexpr, CHANNELS: tl.constexpr, ROW: tl.constexpr, LAST: tl.constexpr,
 ):  # fmt: skip
     """Write the gradient of the logits of SHARE pixels, with polynomials in x - centre."""
     dtype = weights.dtype.element_ty
     total, channels = geometry[0], geometry[2]
     n = tl.program_id(0) * SHARE + tl.arange(0, SHARE)
-    j = tl.arange(0, ROWS)
-    through = tl.zeros((ROWS, SHARE), dtype)
-    through += tl.load(zeroth + j, mask=j < M, other=0)[:, None]
+    terms = (tl.zeros((BLOCK, SHARE), dtype),) * M
     for start in range(0, channels, BLOCK):
         c = start + tl.arange(0, BLOCK)
-        where, real = _tile_at(c, n, geometry)
+        where, real = _tile_at(c, n, geometry, ROW, LAST)
         offsets = tl.load(x + where, mask=real, other=0).to(dtype)
         offsets -= _column(centre, 0, c, geometry)
         g = tl.load(gradient + where, mask=real, other=0).to(dtype)
-        for i in tl.static_range(M):
-            affine = _column(scale, i, c, geometry) * offsets + _column(shift, i, c, geometry)
-            slope = _column(second, i, c, geometry) * offsets + _column(first, i, c, geometry)
-            through = _with_row(through, i, tl.sum(affine * g + slope * offsets, axis=0))
+        terms = _with_products(terms, g, g * offsets, shift, scale, c, geometry, M)
+        terms = _with_products(terms, offsets, offsets * offsets, first, second, c, geometry, M)
+    j = tl.arange(0, ROWS)
+    through = tl.zeros((ROWS, SHARE), dtype)
+    through += tl.load(zeroth + j, mask=j < M, other=0)[:, None]
+    for i in tl.static_range(M):
+        through = _with_row(through, i, tl.sum(terms[i], axis=0))
     known = (j < M)[:, None] & (n < total)[None, :]
-    at = _weights_at(weights, j[:, None], n[None, :], geometry, M)
+    at = _weights_at(weights, j[:, None], n[None, :], geometry, M, ROW, LAST)
     w = tl.load(at, mask=known, other=0)
-    at = _weights_at(output, j[:, None], n[None, :], geometry, M)
+    at = _weights_at(output, j[:, None], n[None, :], geometry, M, ROW, LAST)
     tl.store(at, w * (through - tl.sum(w * through, axis=0)[None, :]), mask=known)
 
 
 @triton.jit
 def _write_sums(
     x, gradient, weights, partial, centre, c, begin, end, step, geometry,
-    M: tl.constexpr, ROWS: tl.constexpr, PIXELS: tl.constexpr, CHANNELS: tl.constexpr,
+    M: tl.constexpr, PIXELS: tl.constexpr, CHANNELS: tl.constexpr,
+    ROW: tl.constexpr, LAST: tl.constexpr,
 ):  # fmt: skip
     """Write two sums over the pixels from begin to end, for channels c, to the program's rows."""
     dtype = weights.dtype.element_ty
-    first = tl.zeros((ROWS, CHANNELS), dtype)
-    second = tl.zeros((ROWS, CHANNELS), dtype)
+    first = (tl.zeros((CHANNELS, PIXELS), dtype),) * M
+    second = (tl.zeros((CHANNELS, PIXELS), dtype),) * M
     for start in range(begin, end, step):
         n = start + tl.arange(0, PIXELS)
-        where, real = _tile_at(c, n, geometry)
+        where, real = _tile_at(c, n, geometry, ROW, LAST)
         values = tl.load(x + where, mask=real, other=0).to(dtype)
         if gradient is None:
             offsets = values - _column(centre, 0, c, geometry)
@@ -138,42 +142,73 @@ def _write_sums(
             g = tl.load(gradient + where, mask=real, other=0).to(dtype)
             products = g * values
             values = g
-        for i in tl.static_range(M):
-            w = _row_of_weights(weights, i, n, geometry, M)
-            first = _with_row(first, i, tl.sum(w * values, axis=1))
-            second = _with_row(second, i, tl.sum(w * products, axis=1))
+        first, second = _with_weighted(
+            first, second, values, products, weights, n, geometry, M, ROW, LAST
+        )
     channels = geometry[2]
-    j = tl.arange(0, ROWS)[:, None]
-    known = (j < M) & (c < channels)[None, :]
-    own = partial + tl.program_id(0).to(tl.int64) * (2 * M * channels) + j * channels + c[None, :]
-    tl.store(own, first, mask=known)
-    tl.store(own + M * channels, second, mask=known)
+    own = partial + tl.program_id(0).to(tl.int64) * (2 * M * channels) + c
+    for i in tl.static_range(M):
+        tl.store(own + i * channels, tl.sum(first[i], axis=1), mask=c < channels)
+        tl.store(own + (M + i) * channels, tl.sum(second[i], axis=1), mask=c < channels)
 
 
 @triton.jit
-def _tile_at(c, n, geometry):
+def _with_products(tiles, a, b, first, second, c, geometry, M: tl.constexpr):
+    """Return the components' tiles with a · first + b · second added, of tables (M, C)."""
+    added = ()
+    for i in tl.static_range(M):
+        terms = a * _column(first, i, c, geometry) + b * _column(second, i, c, geometry)
+        added = added + (tiles[i] + terms,)
+    return added
+
+
+@triton.jit
+def _with_weighted(
+    first, second, a, b, weights, n, geometry,
+    M: tl.constexpr, ROW: tl.constexpr, LAST: tl.constexpr,
+):  # fmt: skip
+    """Return the components' tiles with w a added to the first and w b to the second ones."""
+    firsts, seconds = (), ()
+    for i in tl.static_range(M):
+        w = _row_of_weights(weights, i, n, geometry, M, ROW, LAST)
+        firsts = firsts + (first[i] + w * a,)
+        seconds = seconds + (second[i] + w * b,)
+    return firsts, seconds
+
+
+@triton.jit
+def _tile_at(c, n, geometry, ROW: tl.constexpr, LAST: tl.constexpr):
     """Return how far from the first number those of channels c and pixels n are, and which exist.
 
     Pixels' numbers are divided as 32 bits, which takes a fraction of the time that 64 take.
     """
-    total, pixels, channels, sample_stride, pixel_stride, channel_stride = geometry
-    offset = (n // pixels).to(tl.int64) * sample_stride + (n % pixels).to(tl.int64) * pixel_stride
-    where = c[:, None].to(tl.int64) * channel_stride + offset[None, :]
+    total, pixels, channels = geometry
+    if LAST:
+        row = channels // ROW * ROW
+        where = c[:, None] + n[None, :].to(tl.int64) * row
+    else:
+        row = pixels // ROW * ROW
+        start = (n // row).to(tl.int64) * channels
+        where = (start[None, :] + c[:, None]) * row + (n % row)[None, :]
     return where, (c < channels)[:, None] & (n < total)[None, :]
 
 
 @triton.jit
-def _weights_at(weights, j, n, geometry, M: tl.constexpr):
+def _weights_at(weights, j, n, geometry, M: tl.constexpr, ROW: tl.constexpr, LAST: tl.constexpr):
     """Return where the responsibilities of components j for pixels n are."""
-    pixels = geometry[1]
-    return weights + (n // pixels).to(tl.int64) * (M * pixels) + n % pixels + j * pixels
+    row = geometry[1]
+    if not LAST:
+        row = row // ROW * ROW
+    return weights + (n // row).to(tl.int64) * (M * row) + n % row + j * row
 
 
 @triton.jit
-def _row_of_weights(weights, i, n, geometry, M: tl.constexpr):
+def _row_of_weights(
+    weights, i, n, geometry, M: tl.constexpr, ROW: tl.constexpr, LAST: tl.constexpr
+):
     """Return the responsibilities of component i as a row, with 0 beyond the pixels."""
-    total = geometry[0]
-    return tl.load(_weights_at(weights, i, n, geometry, M), mask=n < total, other=0)[None, :]
+    at = _weights_at(weights, i, n, geometry, M, ROW, LAST)
+    return tl.load(at, mask=n < geometry[0], other=0)[None, :]
 
 
 @triton.jit
