@@ -65,7 +65,7 @@ def test_a_table_compares_with_the_first_config(shapes):
 
 @pytest.mark.slow
 def test_a_table_has_the_demos_detectors(tmp_path):
-    make_mini_lvis(tmp_path / "lvis", num_train=24, num_val=4)
+    make_mini_lvis(tmp_path / "lvis", num_train=24, num_val=9, populate_groups=False)
     options = {"train_dataloader.dataset.data_root": f"{tmp_path}/lvis/"}
     table = benchmark_table([DEMO / "seesaw.py", DEMO / "seesaw_nbn.py"], 2, options)
     assert "seesaw_nbn" in table

@@ -146,10 +146,11 @@ def compiled(_, path):
     from mmdet_ltnorm.norms import triton_cbn, triton_tables
 
     with compiling_for_an_absent_gpu() as names:
-        for name in ("several tiles", "eight components, channels last"):
-            results(triton_cbn, drawn(*CASES[name][:-1]))
-        for name in ("usual tables", "float32 tables"):
-            table_results(triton_tables, drawn_tables(*TABLES[name]))
+        for *case, sizes in CASES.values():
+            with patch.multiple(triton_cbn, **sizes):
+                results(triton_cbn, drawn(*case))
+        for case in TABLES.values():
+            table_results(triton_tables, drawn_tables(*case))
     torch.save(names, path)
 
 
@@ -160,7 +161,7 @@ def test_kernels_compile_for_a_gpu_that_is_not_there(tmp_path, monkeypatch):
     names = torch.load(tmp_path / "names.pt")
     over_pixels = ["expectation", "sums", "expectation", "sums", "mix", "mix", "logit_gradient"]
     on_tables = ["log_joint", *2 * ["affine_of_batch", "move", "sums_gradient"]]
-    assert names == 2 * over_pixels + 2 * on_tables
+    assert names == len(CASES) * over_pixels + len(TABLES) * on_tables
 
 
 def test_matrix_products_are_for_the_cpu_for_many_components_and_without_triton(monkeypatch):
