@@ -68,7 +68,7 @@ def expectation(
             _geometry(matrices),
             SMALLEST_RESPONSIBILITY,
             **_options(matrices, weights, share, summed=True),
-            **_block(matrices, share),
+            **_block(matrices, weights, share),
         )
     else:
         weights = one_hot(x, groups, components, dtype)
@@ -124,7 +124,7 @@ def logit_gradient(
         *(table.contiguous() for table in about_centre(middle, affine, sums)),
         _geometry(matrices),
         **_options(matrices, weights, share),
-        **_block(matrices, share),
+        **_block(matrices, weights, share),
     )
     return output
 
@@ -176,10 +176,15 @@ def _share(total: int) -> int:
     return max(16, min(128, triton.next_power_of_2(total // PROGRAMS)))
 
 
-def _block(matrices: Tensor, share: int) -> dict[str, int]:
+def _block(matrices: Tensor, weights: Tensor, share: int) -> dict[str, int]:
     """Return the sizes of the tiles in which a program goes through all channels of its pixels."""
     channels = triton.next_power_of_2(matrices.shape[1])
-    return dict(SHARE=share, BLOCK=min(channels, TILE // 2 // share))
+    return dict(SHARE=share, BLOCK=min(channels, _summed_tile(weights) // share))
+
+
+def _summed_tile(weights: Tensor) -> int:
+    """Return the numbers of a tile whose sums, one or two for each component, stay in registers."""
+    return TILE // (2 if weights.shape[1] <= 4 else 4)
 
 
 def _geometry(matrices: Tensor) -> tuple[int, int, int]:
@@ -198,11 +203,11 @@ def _options(
 
     Numbers are adjacent in rows, of channels if these are ``LAST`` in memory, else of pixels. ROW
     of them, 16 bytes or what divides a row, are read at once, and a warp reads a run of 32 times as
-    many. A tile to be summed is smaller, for its sums are as large. Where few are read at once, a
-    thread that mixes takes several pixels nevertheless: it reads tables for each of its channels.
+    many. Where few are read at once, a thread that mixes takes several pixels nevertheless: it
+    reads tables for each of its channels.
     """
     components, channels = weights.shape[1], triton.next_power_of_2(matrices.shape[1])
-    last, tile = matrices.stride(1) == 1, TILE // 2 if summed else TILE
+    last, tile = matrices.stride(1) == 1, _summed_tile(weights) if summed else TILE
     most = 16 // matrices.element_size()
     row = gcd(matrices.shape[1 if last else 2], most)
     run = 32 * row if summed or row > 2 or last else tile // 4
