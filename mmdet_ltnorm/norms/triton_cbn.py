@@ -99,7 +99,7 @@ def input_gradient(
     x: Tensor, gradient: Tensor, weights: Tensor, scale: Tensor, first: Tensor, second: Tensor
 ) -> Tensor:
     """See :func:`mmdet_ltnorm.norms.pixels.input_gradient`."""
-    return _mixed(x, gradient, weights, scale, first, 2 * second)
+    return _mixed(x, gradient, weights, scale, first, second)
 
 
 @_on_its_device
@@ -137,8 +137,10 @@ def _mixed(
     first: Tensor,
     second: Tensor,
 ) -> Tensor:
-    """Return g · Σ w scale + Σ w first + x · Σ w second, without a gradient the latter two."""
+    """Return what :func:`~mmdet_ltnorm.norms.triton_kernels.mix` writes."""
     matrices, result = as_matrices(x), torch.empty_like(x)
+    if first.stride(1) != 1 or first.stride() != second.stride():
+        first, second = first.contiguous(), second.contiguous()
     total, channels = weights[:, 0].numel(), x.shape[1]
     options = _options(matrices, weights, total)
     grid = (triton.cdiv(total, options["PIXELS"]), triton.cdiv(channels, options["CHANNELS"]))
@@ -148,8 +150,9 @@ def _mixed(
         as_matrices(result),
         weights,
         None if scale is None else scale.contiguous(),
-        first.contiguous(),
-        second.contiguous(),
+        first,
+        second,
+        first.stride(0),
         _geometry(matrices),
         **options,
     )

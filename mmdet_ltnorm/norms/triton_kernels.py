@@ -66,11 +66,14 @@ def sums(
 
 @triton.jit
 def mix(
-    x, gradient, result, weights, scale, first, second, geometry,
+    x, gradient, result, weights, scale, first, second, apart, geometry,
     M: tl.constexpr, ROWS: tl.constexpr, PIXELS: tl.constexpr, CHANNELS: tl.constexpr,
     ROW: tl.constexpr, LAST: tl.constexpr,
 ):  # fmt: skip
-    """Write g · Σ w scale + Σ w first + x · Σ w second, without a gradient the latter two."""
+    """Write Σ w first + x · Σ w second; with a gradient 2 x in place of x, and g · Σ w scale more.
+
+    Rows of the tables first and second lie ``apart`` by so many numbers.
+    """
     dtype = weights.dtype.element_ty
     n = tl.program_id(0) * PIXELS + tl.arange(0, PIXELS)
     c = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
@@ -80,10 +83,12 @@ def mix(
     to_gradient = tl.zeros((CHANNELS, PIXELS), dtype)
     for i in tl.static_range(M):
         w = _row_of_weights(weights, i, n, geometry, M, ROW, LAST)
-        constant += _column(first, i, c, geometry) * w
-        to_x += _column(second, i, c, geometry) * w
+        constant += _column(first, i, c, geometry, apart) * w
+        to_x += _column(second, i, c, geometry, apart) * w
         if gradient is not None:
             to_gradient += _column(scale, i, c, geometry) * w
+    if gradient is not None:
+        to_x *= 2
     mixed = tl.load(x + where, mask=real, other=0).to(dtype) * to_x + constant
     if gradient is not None:
         mixed += tl.load(gradient + where, mask=real, other=0).to(dtype) * to_gradient
@@ -212,10 +217,11 @@ def _row_of_weights(
 
 
 @triton.jit
-def _column(table, i, c, geometry):
+def _column(table, i, c, geometry, apart=None):
     """Return the numbers of component i as a column, with 0 beyond the channels."""
     channels = geometry[2]
-    return tl.load(table + i * channels + c, mask=c < channels, other=0)[:, None]
+    start = i * channels if apart is None else i * apart
+    return tl.load(table + start + c, mask=c < channels, other=0)[:, None]
 
 
 @triton.jit
