@@ -189,12 +189,10 @@ def check_package(env: Environment) -> Iterator[Finding]:
         mend = f"{_install(env, 'mmdet')} --force-reinstall --no-deps"
         yield Finding(f"mmdet's own configs cannot be inherited ({env.errors['mmdet::']})", mend)
     if "mmdet_ltnorm" in env.errors:
-        yield Finding(
-            f"mmdet_ltnorm does not import ({env.errors['mmdet_ltnorm']})",
-            "pip install -e .  # at the root of the checkout",
-        )
+        problem = f"mmdet_ltnorm does not import ({env.errors['mmdet_ltnorm']})"
+        yield Finding(problem, "pip install -e .  # at the root of the checkout")
     elif NATIVE in env.errors:
-        problem = f"the norms' C++ code is {env.errors[NATIVE]}: on a CPU CBN takes twice as long"
+        problem = f"the norms' C++ code is {env.errors[NATIVE]}: on a CPU they take twice as long"
         yield Finding(problem, "pip install -e .  # again, with g++ there", is_fault=False)
 
 
@@ -227,11 +225,8 @@ def _import_error(module: str) -> str | None:
             config.fromstring("_base_ = 'mmdet::_base_/default_runtime.py'", ".py")
         else:
             imported = importlib.import_module(module)
-            return (
-                "not built, or from other sources"
-                if module == NATIVE and not imported.library()
-                else None
-            )
+            if module == NATIVE and not imported.library():
+                return "not built, or from other sources"
     except Exception as error:  # a broken package raises anything
         return (str(error).splitlines() or [type(error).__name__])[0]
     return None
