@@ -1,15 +1,11 @@
-"""NBN's Triton kernels compute what torch's operations do: interpreted, and on a GPU compiled.
+"""NBN's Triton kernels compute what torch's operations do: interpreted, and on a GPU compiled."""
 
-Triton decides when it is imported whether to interpret, so another process does that.
-"""
-
-import os
 from unittest.mock import patch
 
 import pytest
 import torch
-from absent_gpu import compiling_for_an_absent_gpu
 from cbn_passes import poisoned
+from triton_processes import compiling_for_an_absent_gpu, interpreted_results
 
 from mmdet_ltnorm.norms import NBN, share_magnitude
 from mmdet_ltnorm.norms.functional import RawAffine, rescaled_pair
@@ -76,10 +72,7 @@ def in_the_interpreter(_, path):
 @pytest.fixture(scope="module")
 def interpreted(tmp_path_factory):
     """What the interpreted kernels computed, by name of the case."""
-    path = tmp_path_factory.mktemp("interpreter") / "results.pt"
-    with patch.dict(os.environ, TRITON_INTERPRET="1"):
-        torch.multiprocessing.spawn(in_the_interpreter, (path,), nprocs=1)
-    return torch.load(path)
+    return interpreted_results(in_the_interpreter, tmp_path_factory.mktemp("interpreter"))
 
 
 @pytest.mark.parametrize("name", CASES)

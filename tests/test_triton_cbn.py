@@ -1,7 +1,4 @@
-"""The Triton kernels compute what the matrix products do: interpreted, and on a GPU compiled.
-
-Triton decides when it is imported whether to interpret, so another process does that.
-"""
+"""The Triton kernels compute what the matrix products do: interpreted, and on a GPU compiled."""
 
 import os
 from types import SimpleNamespace
@@ -9,10 +6,10 @@ from unittest.mock import patch
 
 import pytest
 import torch
-from absent_gpu import compiling_for_an_absent_gpu
 from cbn_passes import assert_close, drawn, poisoned, results
 from cbn_reference import cbn_reference
 from cbn_tables import assert_tables_close, drawn_tables, table_results
+from triton_processes import compiling_for_an_absent_gpu, interpreted_results
 
 from mmdet_ltnorm.norms import CBN, cbn, fusing, mixture, passes, pixels, split_by, tables
 
@@ -117,10 +114,7 @@ def in_the_interpreter(_, path):
 @pytest.fixture(scope="module")
 def interpreted(tmp_path_factory):
     """What the interpreted kernels computed, by name of the case."""
-    path = tmp_path_factory.mktemp("interpreter") / "results.pt"
-    with patch.dict(os.environ, TRITON_INTERPRET="1"):
-        torch.multiprocessing.spawn(in_the_interpreter, (path,), nprocs=1)
-    return torch.load(path)
+    return interpreted_results(in_the_interpreter, tmp_path_factory.mktemp("interpreter"))
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -24,21 +24,14 @@ class RescaledPair(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        weight: Tensor,
-        bias: Tensor,
-        magnitude: Tensor,
-        bias_magnitude: Tensor | None,
-        weight_gain: Tensor,
-        bias_gain: Tensor,
-    ) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, *raw: Tensor | None) -> tuple[Tensor, Tensor]:
+        weight, bias, magnitude, bias_magnitude, *gains = raw
         own = magnitude if bias_magnitude is None else bias_magnitude
-        pairs = (weight, bias), (magnitude, own), (weight_gain, bias_gain)
         outputs = torch.empty_like(weight), torch.empty_like(bias)
+        inputs = weight, bias, magnitude, own, *gains, len(weight), DIRECTION_FLOOR
         with torch.cuda.device_of(weight):
-            rescale[(2,)](*outputs, *sum(pairs, ()), len(weight), DIRECTION_FLOOR, BLOCK=BLOCK)
-        ctx.save_for_backward(weight, bias, magnitude, bias_magnitude, weight_gain, bias_gain)
+            rescale[(2,)](*outputs, *inputs, BLOCK=BLOCK)
+        ctx.save_for_backward(*raw)
         return outputs
 
     @staticmethod

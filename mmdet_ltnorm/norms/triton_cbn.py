@@ -67,8 +67,9 @@ def expectation(
             middle,
             _geometry(matrices),
             SMALLEST_RESPONSIBILITY,
-            **_options(matrices, weights, share, summed=True),
+            **_layout(matrices, weights),
             **_block(matrices, weights, share),
+            **_tile(matrices, share, _summed_tile(weights)),
         )
     else:
         weights = one_hot(x, groups, components, dtype)
@@ -123,7 +124,7 @@ def logit_gradient(
         middle,
         *(table.contiguous() for table in about_centre(middle, affine, sums)),
         _geometry(matrices),
-        **_options(matrices, weights, share),
+        **_layout(matrices, weights),
         **_block(matrices, weights, share),
     )
     return output
@@ -142,8 +143,8 @@ def _mixed(
     if first.stride(1) != 1 or first.stride() != second.stride():
         first, second = first.contiguous(), second.contiguous()
     total, channels = weights[:, 0].numel(), x.shape[1]
-    options = _options(matrices, weights, total)
-    grid = (triton.cdiv(total, options["PIXELS"]), triton.cdiv(channels, options["CHANNELS"]))
+    tile = _tile(matrices, total, TILE, least_pixels=4)
+    grid = (triton.cdiv(total, tile["PIXELS"]), triton.cdiv(channels, tile["CHANNELS"]))
     kernels.mix[grid](
         matrices,
         None if gradient is None else as_matrices(gradient),
@@ -154,7 +155,8 @@ def _mixed(
         second,
         first.stride(0),
         _geometry(matrices),
-        **options,
+        **_layout(matrices, weights),
+        **tile,
     )
     return result
 
@@ -164,12 +166,19 @@ def _partial_sums(
 ) -> Tensor:
     """Return some programs' Σ w x and Σ w (x - middle)², or Σ w g and Σ w g · x, (any, 2, M, C)."""
     total, channels, components = weights[:, 0].numel(), matrices.shape[1], weights.shape[1]
-    options = _options(matrices, weights, total, summed=True)
-    blocks = triton.cdiv(channels, options["CHANNELS"])
-    programs = min(triton.cdiv(4 * PROGRAMS, blocks), triton.cdiv(total, options["PIXELS"]))
+    tile = _tile(matrices, total, _summed_tile(weights))
+    blocks = triton.cdiv(channels, tile["CHANNELS"])
+    programs = min(triton.cdiv(4 * PROGRAMS, blocks), triton.cdiv(total, tile["PIXELS"]))
     partial = weights.new_empty(programs, 2, components, channels)
     kernels.sums[(programs, blocks)](
-        matrices, gradient, weights, partial, middle, _geometry(matrices), **options
+        matrices,
+        gradient,
+        weights,
+        partial,
+        middle,
+        _geometry(matrices),
+        **_layout(matrices, weights),
+        **tile,
     )
     return partial
 
@@ -182,7 +191,8 @@ def _share(total: int) -> int:
 def _block(matrices: Tensor, weights: Tensor, share: int) -> dict[str, int]:
     """Return the sizes of the tiles in which a program goes through all channels of its pixels."""
     channels = triton.next_power_of_2(matrices.shape[1])
-    return dict(SHARE=share, BLOCK=min(channels, _summed_tile(weights) // share))
+    block = min(channels, _summed_tile(weights) // share)
+    return dict(SHARE=share, BLOCK=block, ROWS=triton.next_power_of_2(weights.shape[1]))
 
 
 def _summed_tile(weights: Tensor) -> int:
@@ -199,28 +209,35 @@ def _geometry(matrices: Tensor) -> tuple[int, int, int]:
     return samples * pixels, pixels, channels
 
 
-def _options(
-    matrices: Tensor, weights: Tensor, pixels: int, summed: bool = False
-) -> dict[str, Any]:
-    """Return the sizes that kernels are compiled for: components, and a tile of at most ``pixels``.
+def _layout(matrices: Tensor, weights: Tensor) -> dict[str, Any]:
+    """Return the number of components, and how numbers lie in memory.
 
-    Numbers are adjacent in rows, of channels if these are ``LAST`` in memory, else of pixels. ROW
-    of them, 16 bytes or what divides a row, are read at once, and a warp reads a run of 32 times as
-    many. Where few are read at once, a thread that mixes takes several pixels nevertheless: it
-    reads tables for each of its channels.
+    They are adjacent in rows, of channels if these are ``LAST`` in memory, else of pixels; ``ROW``
+    of them are read at once.
     """
-    components, channels = weights.shape[1], triton.next_power_of_2(matrices.shape[1])
-    last, tile = matrices.stride(1) == 1, _summed_tile(weights) if summed else TILE
-    most = 16 // matrices.element_size()
-    row = gcd(matrices.shape[1 if last else 2], most)
-    run = 32 * row if summed or row > 2 or last else tile // 4
-    pixels = min(triton.next_power_of_2(pixels), tile)
-    if last:
+    last = matrices.stride(1) == 1
+    return dict(M=weights.shape[1], ROW=_at_once(matrices), LAST=last, num_warps=WARPS)
+
+
+def _at_once(matrices: Tensor) -> int:
+    """Return how many adjacent numbers are read at once: 16 bytes, or what divides a row."""
+    row = matrices.shape[1 if matrices.stride(1) == 1 else 2]
+    return gcd(row, 16 // matrices.element_size())
+
+
+def _tile(matrices: Tensor, pixels: int, numbers: int, least_pixels: int = 1) -> dict[str, int]:
+    """Return the sizes of a tile of at most so many pixels and numbers.
+
+    Each warp reads a run of adjacent numbers. Where a thread would have fewer pixels of a channel
+    than it should, all warps read one run: a kernel reads tables for each channel of a thread.
+    """
+    channels = triton.next_power_of_2(matrices.shape[1])
+    run = 32 * _at_once(matrices)
+    pixels = min(triton.next_power_of_2(pixels), numbers)
+    if matrices.stride(1) == 1:
         channels = min(channels, run)
-        pixels = min(pixels, tile // channels)
-    else:
-        pixels = min(pixels, run)
-        channels = min(channels, tile // pixels)
-    rows = triton.next_power_of_2(components)
-    sizes = dict(M=components, ROWS=rows, PIXELS=pixels, CHANNELS=channels)
-    return dict(**sizes, ROW=row, LAST=last, num_warps=WARPS)
+        return dict(PIXELS=min(pixels, numbers // channels), CHANNELS=channels)
+    if _at_once(matrices) < least_pixels:
+        run = numbers // least_pixels
+    pixels = min(pixels, run)
+    return dict(PIXELS=pixels, CHANNELS=min(channels, numbers // pixels))

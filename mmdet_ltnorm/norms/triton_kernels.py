@@ -52,7 +52,7 @@ def expectation(
 @triton.jit
 def sums(
     x, gradient, weights, partial, centre, geometry,
-    M: tl.constexpr, ROWS: tl.constexpr, PIXELS: tl.constexpr, CHANNELS: tl.constexpr,
+    M: tl.constexpr, PIXELS: tl.constexpr, CHANNELS: tl.constexpr,
     ROW: tl.constexpr, LAST: tl.constexpr,
 ):  # fmt: skip
     """Write Σ w g and Σ w g · x over some pixels; without a gradient Σ w x, Σ w (x - centre)²."""
@@ -67,7 +67,7 @@ def sums(
 @triton.jit
 def mix(
     x, gradient, result, weights, scale, first, second, apart, geometry,
-    M: tl.constexpr, ROWS: tl.constexpr, PIXELS: tl.constexpr, CHANNELS: tl.constexpr,
+    M: tl.constexpr, PIXELS: tl.constexpr, CHANNELS: tl.constexpr,
     ROW: tl.constexpr, LAST: tl.constexpr,
 ):  # fmt: skip
     """Write Σ w first + x · Σ w second; with a gradient 2 x in place of x, and g · Σ w scale more.
@@ -99,7 +99,7 @@ def mix(
 def logit_gradient(
     x, gradient, weights, output, centre, scale, shift, zeroth, first, second, geometry,
     SHARE: tl.constexpr, BLOCK: tl.constexpr, M: tl.constexpr, ROWS: tl.constexpr,
-    PIXELS: tl.constexpr, CHANNELS: tl.constexpr, ROW: tl.constexpr, LAST: tl.constexpr,
+    ROW: tl.constexpr, LAST: tl.constexpr,
 ):  # fmt: skip
     """Write the gradient of the logits of SHARE pixels, with polynomials in x - centre."""
     dtype = weights.dtype.element_ty

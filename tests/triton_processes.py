@@ -1,7 +1,24 @@
-"""Compiling Triton's kernels for a GPU that is not there."""
+"""Triton's kernels without a GPU: interpreted, or compiled for one that is not there.
 
+Triton decides when it is imported whether to interpret, so another process does that.
+"""
+
+import os
 from contextlib import contextmanager
 from unittest.mock import patch
+
+import torch
+
+
+def interpreted_results(function, folder):
+    """Return what a function of a test module saves, run with interpreted kernels.
+
+    It is called as function(0, path).
+    """
+    path = folder / "results.pt"
+    with patch.dict(os.environ, TRITON_INTERPRET="1"):
+        torch.multiprocessing.spawn(function, (path,), nprocs=1)
+    return torch.load(path)
 
 
 class AbsentGPU:
