@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mmdet_ltnorm.analysis.config_table import configs_table, with_table
 from mmdet_ltnorm.analysis.model_index import model_index
+from mmdet_ltnorm.writing import write_text
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
@@ -38,7 +39,7 @@ def main() -> None:
     except (FileNotFoundError, ValueError) as error:
         sys.exit(f"{parser.prog}: {error}")
     if args.write:
-        file.write_text(new, encoding="utf-8")
+        write_text(file, new)
     elif new != old:
         sys.exit(f"{file} is out of date: run python tools/configs_table.py --write {file}")
 

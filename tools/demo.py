@@ -14,6 +14,7 @@ from mmengine.config import Config
 
 from mmdet_ltnorm.analysis import Progress, draw_predictions, lvis_table, plot_curves
 from mmdet_ltnorm.data import make_mini_lvis
+from mmdet_ltnorm.writing import write_text
 
 OUT = Path("work_dirs/demo")
 RUNS = {"Seesaw": OUT / "seesaw", "Seesaw + NBN": OUT / "seesaw_nbn"}
@@ -75,7 +76,7 @@ def main() -> None:
     print("training two models, about 8 minutes on 2 cores", flush=True)
     train()
     table = lvis_table({title: Progress.of(run).metrics for title, run in RUNS.items()})
-    (OUT / "table.md").write_text(table + "\n")
+    write_text(OUT / "table.md", table + "\n")
     draw()
     print(f"\n{table}\n\nOne run of each on 120 small images: no evidence for or against NBN.")
     print(f"See {OUT}/table.md, {OUT}/curves.png and {OUT}/predictions.png")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mmdet_ltnorm.data import make_shapes_lt
 from mmdet_ltnorm.sweep import plan_runs, plot_sweeps, sweep_table, train_runs, write_report
+from mmdet_ltnorm.writing import write_text
 
 OUT = Path("work_dirs/demo_cls")
 SETS = {"Digits-LT": "digits", "Shapes-LT": "shapes"}
@@ -40,7 +41,7 @@ def main() -> int:
         pairs = [(METHODS[key], METHODS[baseline]) for key, baseline in PAIRS]
         tables.append(f"{title}\n\n{sweep_table(results, METRICS, pairs)}\n")
         sweeps[title] = results
-    (OUT / "table.md").write_text("\n".join([*tables, NOTES, ""]))
+    write_text(OUT / "table.md", "\n".join([*tables, NOTES, ""]))
     plot_sweeps(sweeps, METRICS, OUT / "comparison.png")
     print("", *tables, NOTES, f"\nSee {OUT}/table.md and {OUT}/comparison.png", sep="\n")
     return int(any(len(by_seed) < 3 for by_seed in scores.values()))

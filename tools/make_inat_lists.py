@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from mmdet_ltnorm.data.image_list import inat_lines
+from mmdet_ltnorm.writing import write_text
 
 
 def main() -> None:
@@ -23,7 +24,7 @@ def main() -> None:
             lines = inat_lines(source)
         except (FileNotFoundError, KeyError, ValueError) as error:
             sys.exit(f"{parser.prog}: {source}: {error!r}")
-        target.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        write_text(target, "\n".join(lines) + "\n")
         print(f"{target}: {len(lines)} images")
 
 

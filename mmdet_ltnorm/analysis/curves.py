@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mmdet_ltnorm.analysis.pictures import line_looks
 from mmdet_ltnorm.analysis.runs import read_scalars
+from mmdet_ltnorm.writing import replacing
 
 
 def plot_curves(runs: Mapping[str, str | Path], out: str | Path) -> None:
@@ -41,4 +42,5 @@ def plot_curves(runs: Mapping[str, str | Path], out: str | Path) -> None:
         if axes.lines:
             axes.legend(fontsize=8)
     score_axes.set_ylim(bottom=0)
-    figure.savefig(out, dpi=150)
+    with replacing(out) as partial:
+        figure.savefig(partial, dpi=150)

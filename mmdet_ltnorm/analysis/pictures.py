@@ -1,6 +1,5 @@
 """How every picture looks, and the file of numbers beside it."""
 
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -9,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from mmdet_ltnorm.writing import replacing, write_json
 
 # Okabe and Ito's colours, told apart by colour-blind eyes; with line styles for greyscale.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -44,7 +45,8 @@ def picture(path: str | Path, height: float, width: float = COLUMN) -> Iterator[
         # A Figure of its own, without pyplot: no window system and no global state is touched.
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure
-        figure.savefig(path, dpi=DPI)
+        with replacing(path) as partial:
+            figure.savefig(partial, dpi=DPI)
 
 
 def line_looks(labels: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -81,13 +83,7 @@ def save_numbers(numbers: Mapping[str, Mapping[str, Any]], stem: str | Path) -> 
             else:
                 rest.setdefault(label, {})[name] = value
     if arrays:
-        np.savez_compressed(f"{stem}.npz", **arrays)
+        with replacing(f"{stem}.npz") as partial:
+            np.savez_compressed(partial, **arrays)
     if rest:
-        Path(f"{stem}.json").write_text(json.dumps(null_for_nan(rest), indent=1) + "\n")
-
-
-def null_for_nan(value: object) -> object:
-    """Return nested mappings with None where a number is NaN, which JSON does not have."""
-    if isinstance(value, Mapping):
-        return {key: null_for_nan(inner) for key, inner in value.items()}
-    return None if isinstance(value, float) and math.isnan(value) else value
+        write_json(f"{stem}.json", rest)

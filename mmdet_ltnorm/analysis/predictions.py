@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from mmdet_ltnorm.analysis.pictures import COLOURS
+from mmdet_ltnorm.writing import replacing
 
 FREQUENCY_COLOURS = dict(zip("fcr", COLOURS, strict=False))
 
@@ -39,7 +40,8 @@ def draw_predictions(
         _draw_row(row, models, image, categories, score_thr)
     for axes, title in zip(grid[0], ["ground truth", *models], strict=True):
         axes.set_title(title, fontsize=11)
-    figure.savefig(out, dpi=110)
+    with replacing(out) as partial:
+        figure.savefig(partial, dpi=110)
 
 
 def _draw_row(

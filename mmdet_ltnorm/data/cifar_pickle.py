@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from mmdet_ltnorm.writing import write_bytes
+
 
 def load_cifar_pickle(file: str | Path) -> dict[str, Any]:
     """Read a file of CIFAR-10/100 or of the same format, whoever it is from.
@@ -34,7 +36,7 @@ def dump_cifar_pickle(content: Mapping[str, Any], file: str | Path) -> None:
     That is as Python 2 pickled them, with byte strings for keys, which Python 3 no longer writes:
     so that every reader of CIFAR opens the file, and its bytes depend on no version.
     """
-    Path(file).write_bytes(pickle.PROTO + b"\x02" + _opcodes(content) + pickle.STOP)
+    write_bytes(file, pickle.PROTO + b"\x02" + _opcodes(content) + pickle.STOP)
 
 
 class _Array:

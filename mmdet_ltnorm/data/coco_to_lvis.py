@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mmdet_ltnorm.writing import write_json
+
 LVIS_LIMITS = (10, 100)  # of training images: a class of LVIS v1 with at most 10 is rare
 
 
@@ -39,13 +41,12 @@ def coco_to_lvis(
             raise ValueError(f"{file} has other categories (ids and names) than {train_file}")
         if file.resolve().parent == out_dir.resolve():
             raise ValueError(f"{out_dir} holds {file.name} itself: write to another folder")
-    out_dir.mkdir(parents=True, exist_ok=True)
     for file, content in contents.items():
         converted = {**_with_absences(content, list(names)), "categories": categories}
         if file != train_file:
             annotations = converted["annotations"]
             converted["annotations"] = [note for note in annotations if not note.get("iscrowd")]
-        (out_dir / file.name).write_text(json.dumps(converted))
+        write_json(out_dir / file.name, converted, indent=None)
     return categories
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import cv2
 
+from mmdet_ltnorm.writing import replacing
+
 GROUPS = {"f": ("frequent", "#2ecc71"), "c": ("common", "#f5b700"), "r": ("rare", "#ff3b6b")}
 
 
@@ -36,7 +38,8 @@ def draw_contact_sheet(
             _outline(axes, annotation, category["name"].replace("_", " "), colour)
     handles = [Patch(color=colour, label=label) for label, colour in GROUPS.values()]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
-    figure.savefig(file, dpi=120)
+    with replacing(file) as partial:
+        figure.savefig(partial, dpi=120)
 
 
 def _outline(axes, annotation: dict, name: str, colour: str) -> None:

@@ -2,30 +2,26 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mmdet_ltnorm.writing import write_json
+
 
 def write_index_file(file: str | Path, indices: np.ndarray, protocol: Mapping[str, Any]) -> None:
     """Write indices as JSON with the protocol that drew them and their SHA-256.
 
-    The digest is that of the indices as little-endian 64-bit integers. The file appears complete
-    or not at all.
+    The digest is that of the indices as little-endian 64-bit integers.
     """
     content = {
         "protocol": dict(protocol),
         "sha256": _sha256(indices),
         "indices": indices.tolist(),
     }
-    file = Path(file)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.partial-{os.getpid()}")
-    partial.write_text(json.dumps(content) + "\n", encoding="utf-8")
-    partial.replace(file)
+    write_json(file, content, indent=None)
 
 
 def read_index_file(file: str | Path, protocol: Mapping[str, Any]) -> np.ndarray:

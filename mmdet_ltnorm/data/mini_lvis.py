@@ -20,6 +20,7 @@ from mmdet_ltnorm.data.mini_lvis_scene import (
     draw_scene,
 )
 from mmdet_ltnorm.data.procedural import mask_polygons
+from mmdet_ltnorm.writing import write_text
 
 VERSION = 1  # counts the changes after which the same arguments give other bytes
 # Ids are unique over both files, as in LVIS, and stay where they are when a set grows.
@@ -125,11 +126,10 @@ def _write(
         plan = share_out(counts[split][rank], arguments[f"num_{split}"], rng)
         contents[split] = _write_images(root, split, plan, arguments, progress)
     categories = _categories(names, len(rank), contents["train"]["annotations"])
-    (root / "annotations").mkdir()
     for split, content in contents.items():
         file = _header(arguments) | content | {"categories": categories}
         text = json.dumps(file, separators=(",", ":"))
-        (root / "annotations" / f"lvis_v1_{split}.json").write_text(text)
+        write_text(root / "annotations" / f"lvis_v1_{split}.json", text)
 
 
 def _header(arguments: dict) -> dict:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mmdet_ltnorm.analysis.groups import Groups
 from mmdet_ltnorm.analysis.pictures import COLOURS, picture
+from mmdet_ltnorm.writing import replacing
 
 SHORTEST = 480  # pixels; smaller images are enlarged, so that names can be read
 
@@ -68,10 +69,11 @@ def draw_detections(
     visualizer = DetLocalVisualizer(line_width=2, alpha=0.5)
     visualizer.dataset_meta = {"classes": class_names, "palette": palette}
     image, sample = _enlarged(image, sample)
-    with warnings.catch_warnings():  # it warns of what touches the image's border
+    with replacing(out) as partial, warnings.catch_warnings():
+        # It warns of what touches the image's border.
         warnings.filterwarnings("ignore", ".*out of bounds", UserWarning)
         visualizer.add_datasample(
-            "", image, sample, draw_gt=False, pred_score_thr=score_thr, out_file=str(out)
+            "", image, sample, draw_gt=False, pred_score_thr=score_thr, out_file=str(partial)
         )
 
 

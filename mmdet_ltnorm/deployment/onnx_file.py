@@ -16,6 +16,7 @@ from mmdet_ltnorm.analysis.trained import load_model
 from mmdet_ltnorm.classification import ExpertAssignmentClassifier, ImageClassifier
 from mmdet_ltnorm.deployment.classes import class_names
 from mmdet_ltnorm.surgery import fold_norms
+from mmdet_ltnorm.writing import replacing
 
 TOLERANCE = 1e-4  # of a probability
 OPSET = 17  # what the oldest torch and onnxruntime that are supported both know
@@ -67,10 +68,7 @@ def export_onnx(config: str | Path, checkpoint: str | Path, out: str | Path) -> 
     _check_exportable(model)
     graph = RawImageClassifier(fold_norms(model)).eval()
     names = class_names(cfg, model, meta)
-    out = Path(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.name}.partial")
-    try:
+    with replacing(out) as partial:
         _write(graph, names, partial)
         error = max(_error(model, partial, shape) for shape in CHECKED)
         if not error <= TOLERANCE:  # so that NaN fails, too
@@ -78,9 +76,6 @@ def export_onnx(config: str | Path, checkpoint: str | Path, out: str | Path) -> 
                 f"onnxruntime's probabilities differ from the model's by {error:.1e}, more than "
                 f"{TOLERANCE:g}: nothing was written to {out}"
             )
-        partial.rename(out)
-    finally:
-        partial.unlink(missing_ok=True)
     return error
 
 

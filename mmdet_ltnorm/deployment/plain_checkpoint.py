@@ -10,6 +10,7 @@ from mmengine.registry import MODELS
 
 from mmdet_ltnorm.analysis.trained import load_model
 from mmdet_ltnorm.surgery import fold_norms, plain_config
+from mmdet_ltnorm.writing import replacing, write_text
 
 KEPT = ("default_scope", "model", "test_dataloader")
 
@@ -32,12 +33,11 @@ def export_plain(config: str | Path, checkpoint: str | Path, out: str | Path) ->
         )
     plain = MODELS.build(cfg.model)
     plain.load_state_dict(fold_norms(model).state_dict(), strict=True)
-    out = Path(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
     meta = {name: meta[name] for name in ("dataset_meta",) if name in meta}
-    torch.save({"state_dict": plain.state_dict(), "meta": meta}, out)
-    plain_file = out.with_suffix(".py")
-    Config({name: cfg[name] for name in KEPT if name in cfg}).dump(plain_file)
+    with replacing(out) as partial, partial.open("wb") as file:
+        torch.save({"state_dict": plain.state_dict(), "meta": meta}, file)
+    plain_file = Path(out).with_suffix(".py")
+    write_text(plain_file, Config({name: cfg[name] for name in KEPT if name in cfg}).pretty_text)
     return plain_file
 
 

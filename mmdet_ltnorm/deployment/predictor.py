@@ -1,6 +1,5 @@
 """Predictions of trained models for image files."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from mmdet_ltnorm.analysis.trained import load_model
 from mmdet_ltnorm.classification import ImageClassifier
 from mmdet_ltnorm.deployment.classes import class_names, known_groups
 from mmdet_ltnorm.deployment.drawing import draw_classes, draw_detections
+from mmdet_ltnorm.writing import write_json
 
 SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 TOP = 5
@@ -123,7 +123,7 @@ def predict_files(
         predictor.draw(file, sample, out / name, score_thr)
         predictions = predictor.record(sample, score_thr)
         records.append({"image": str(file), "picture": name, "predictions": predictions})
-    (out / "predictions.json").write_text(json.dumps(records, indent=1) + "\n")
+    write_json(out / "predictions.json", records)
     return records
 
 

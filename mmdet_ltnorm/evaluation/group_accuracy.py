@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.evaluator import BaseMetric
-from mmengine.fileio import dump
 from mmengine.logging import print_log
 from mmengine.registry import METRICS
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from terminaltables import AsciiTable
 
 from mmdet_ltnorm.class_groups import checked_counts, class_groups
 from mmdet_ltnorm.evaluation.lvis_report import write_classes
+from mmdet_ltnorm.writing import write_json
 
 # What is kept of a sample; ``rank`` is the place of its own class among the scores, from 0.
 SAMPLE = np.dtype([("index", "i8"), ("label", "i4"), ("rank", "i4"), ("confidence", "f8")])
@@ -135,7 +135,8 @@ class GroupAccuracy(BaseMetric):
             write_classes(self._class_rows(groups, tested, of_class), self._per_class_file)
         if self._results_file:
             columns = {name: samples[name].tolist() for name in SAMPLE.names}
-            dump({"train_samples": self._counts.tolist(), **columns}, self._results_file)
+            content = {"train_samples": self._counts.tolist(), **columns}
+            write_json(self._results_file, content, indent=None)
         self._log(scores, groups, tested, len(samples))
         return scores
 

@@ -14,6 +14,7 @@ import pycocotools.mask as mask_utils
 from numpy.typing import NDArray
 
 from mmdet_ltnorm.evaluation.detections import ImageDetections
+from mmdet_ltnorm.writing import write_bytes
 
 VERNIER_VERSION = "0.5.4"
 _NO_LIMIT = 2**31 - 1
@@ -120,7 +121,7 @@ def lvis_api_tables(
     with tempfile.TemporaryDirectory() as folder, _numpy_with_float(), warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # It calls Logger.warn.
         path = Path(folder, "annotations.json")
-        path.write_bytes(gt_json)
+        write_bytes(path, gt_json)
         truth = lvis.LVIS(str(path))
         evaluation = lvis.LVISEval(truth, lvis.LVISResults(truth, results, max_dets=-1), iou_type)
         evaluation.evaluate()

@@ -1,7 +1,7 @@
 """Scores from LVIS's precision and recall tables, for a log, a file and a table."""
 
 import csv
-import json
+import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from terminaltables import AsciiTable
 
 from mmdet_ltnorm.evaluation.lvis_engines import Tables
+from mmdet_ltnorm.writing import write_json, write_text
 
 _FREQUENCIES = "rcf"  # rare, common, frequent: by the number of training images, as LVIS says.
 _AREAS = "sml"  # small, medium, large
@@ -66,15 +67,12 @@ def score_table(scores: Mapping[str, Mapping[str, float]]) -> str:
 
 def write_classes(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Write the rows as JSON or CSV, by the suffix; unknown scores are null or empty."""
-    blank = [
-        {key: None if isinstance(cell, float) and math.isnan(cell) else cell for key, cell in row}
-        for row in (row.items() for row in rows)
-    ]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        if path.suffix == ".json":
-            json.dump(blank, file, indent=1)
-        else:
-            writer = csv.DictWriter(file, fieldnames=list(blank[0]))
-            writer.writeheader()
-            writer.writerows(blank)
+    if path.suffix == ".json":
+        write_json(path, rows)
+        return
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]))
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({key: "" if cell != cell else cell for key, cell in row.items()})
+    write_text(path, text.getvalue())

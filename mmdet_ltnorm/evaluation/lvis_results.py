@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mmdet_ltnorm.evaluation.detections import ImageDetections, best_first
 from mmdet_ltnorm.evaluation.lvis_annotations import LVISAnnotations
+from mmdet_ltnorm.writing import replacing
 
 
 def write_lvis_results(
@@ -20,9 +21,7 @@ def write_lvis_results(
 
     ``category_ids`` gives each label's category.
     """
-    path = Path(file)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as out:
+    with replacing(file) as partial, partial.open("w") as out:
         for number, entry in enumerate(_entries(images, category_ids)):
             out.write((",\n" if number else "[") + json.dumps(entry))
         out.write("]\n" if any(len(image.counted) for image in images) else "[]\n")

@@ -12,6 +12,7 @@ from mmdet_ltnorm.report import figures
 from mmdet_ltnorm.report.runs import LoggedRun, config_differences, facts, find_runs, scores
 from mmdet_ltnorm.report.template import TEMPLATE
 from mmdet_ltnorm.sweep import Estimate, Results, difference, means
+from mmdet_ltnorm.writing import write_text
 
 ACCURACIES = [f"accuracy/{group}" for group in ("all", "many", "medium", "few")]
 LVIS = [f"lvis/{kind}_AP{letter}" for kind in ("bbox", "segm") for letter in ("", *"rcf")]
@@ -52,7 +53,7 @@ def write_html(folders: Sequence[str | Path], out: str | Path) -> list[str]:
         sections=drawn,
         environments=_environments(firsts),
     )
-    Path(out).write_text(page, encoding="utf-8")
+    write_text(out, page)
     return [f"{part.title}: {part.reason}" for p in drawn.values() for part in p if part.reason]
 
 

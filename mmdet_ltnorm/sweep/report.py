@@ -1,7 +1,7 @@
 """Tables and pictures of a sweep: means, and paired differences against the first config."""
 
 import csv
-import json
+import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mmdet_ltnorm.analysis.pictures import COLOURS, null_for_nan
+from mmdet_ltnorm.analysis.pictures import COLOURS
 from mmdet_ltnorm.analysis.tables import markdown_table
 from mmdet_ltnorm.sweep.runs import Results
+from mmdet_ltnorm.writing import replacing, write_json, write_text
 
 
 class Estimate(NamedTuple):
@@ -78,8 +79,7 @@ def sweep_table(
 def write_report(results: Results, metrics: Sequence[str], out_dir: str | Path) -> None:
     """Write ``sweep.json``, ``sweep.csv``, ``sweep.md`` and ``sweep.png``."""
     out = Path(out_dir)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "sweep.md").write_text(sweep_table(results, metrics) + "\n")
+    write_text(out / "sweep.md", sweep_table(results, metrics) + "\n")
     content = {
         "runs": results,
         "mean": {
@@ -94,15 +94,16 @@ def write_report(results: Results, metrics: Sequence[str], out_dir: str | Path) 
             for metric in metrics
         },
     }
-    (out / "sweep.json").write_text(json.dumps(null_for_nan(content), indent=1) + "\n")
+    write_json(out / "sweep.json", content)
     columns = sorted({m for runs in results.values() for scores in runs.values() for m in scores})
-    with (out / "sweep.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["config", "seed", *columns])
-        for name, by_seed in results.items():
-            for seed, scores in sorted(by_seed.items()):
-                values = [scores.get(column, math.nan) for column in columns]
-                writer.writerow([name, seed, *("" if math.isnan(v) else v for v in values)])
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["config", "seed", *columns])
+    for name, by_seed in results.items():
+        for seed, scores in sorted(by_seed.items()):
+            values = [scores.get(column, math.nan) for column in columns]
+            writer.writerow([name, seed, *("" if math.isnan(v) else v for v in values)])
+    write_text(out / "sweep.csv", text.getvalue())
     plot_sweeps({"": results}, metrics, out / "sweep.png")
 
 
@@ -124,7 +125,8 @@ def plot_sweeps(sweeps: Mapping[str, Results], metrics: Sequence[str], out: str 
         gaps.set_ylabel(f"difference to {next(iter(results))} ± s.e.", fontsize=8)
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=9)
-    figure.savefig(out, dpi=120)
+    with replacing(out) as partial:
+        figure.savefig(partial, dpi=120)
 
 
 def _draw_sweep(results: Results, metrics: Sequence[str], scores: Any, gaps: Any) -> None:

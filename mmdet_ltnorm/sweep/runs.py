@@ -14,6 +14,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmdet_ltnorm.analysis import read_scalars
+from mmdet_ltnorm.writing import write_json
 
 # Scores by config name and seed.
 Results = dict[str, dict[int, dict[str, float]]]
@@ -55,8 +56,7 @@ class Run:
         content: dict[str, Any] = {"config": str(self.config), "fingerprint": self.fingerprint}
         if scores:
             content["scores"] = {k: None if math.isnan(v) else v for k, v in scores.items()}
-        self.work_dir.mkdir(parents=True, exist_ok=True)
-        (self.work_dir / "sweep_run.json").write_text(json.dumps(content, indent=1) + "\n")
+        write_json(self.work_dir / "sweep_run.json", content)
 
 
 def plan_runs(
