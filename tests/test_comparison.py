@@ -2,6 +2,7 @@
 
 import json
 import math
+import pickle
 import runpy
 import sys
 from pathlib import Path
@@ -226,6 +227,29 @@ def test_what_cannot_be_paired_is_refused(tmp_path):
     other.write_text(json.dumps(content | dict(label=content["label"][::-1])))
     with pytest.raises(ValueError, match="differ in 'label': a paired comparison needs the same"):
         compare_files(first, other)
+    other.write_text(json.dumps(content | dict(classes=list("abcdefgh"))))
+    with pytest.raises(ValueError, match="differ in 'classes'"):
+        compare_files(first, other)
+    earlier = {name: value for name, value in content.items() if name != "classes"}
+    other.write_text(json.dumps(earlier))
+    assert compare_files(first, other, resamples=100)["accuracy"].estimate == 0
     other.write_text(json.dumps(dict(index=[0], label=[0])))
     with pytest.raises(ValueError, match="no results_file of GroupAccuracy: it has no train_sam"):
         compare_files(first, other)
+
+
+class Touch:
+    def __init__(self, file):
+        self.file = file
+
+    def __reduce__(self):
+        return open, (str(self.file), "w")
+
+
+def test_a_pickle_is_refused_and_not_run_whatever_its_name(tmp_path):
+    first, _ = classified(tmp_path, 1)
+    for name in ("b.pkl", "b.json", "b.yml"):
+        (tmp_path / name).write_bytes(pickle.dumps(Touch(tmp_path / "ran")))
+        with pytest.raises(ValueError, match=f"{name} is no JSON"):
+            compare_files(first, tmp_path / name)
+    assert not (tmp_path / "ran").exists()

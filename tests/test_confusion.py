@@ -14,6 +14,7 @@ from analysis_cases import (
 )
 
 from mmdet_ltnorm.analysis.class_scores import (
+    check_same_classes,
     class_scores_table,
     draw_class_scores,
     read_class_scores,
@@ -59,6 +60,7 @@ def test_both_pictures_are_drawn_with_an_untested_class(tmp_path):
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
+NAMES = ['a\nb, "c"', "$x_1$|<b>\u2028", "\u732b"]
 CLASSIFIER = [
     dict(label=0, name="a", group="many", train_samples=200, test_samples=5, accuracy=80.0),
     dict(label=1, name="b", group="few", train_samples=0, test_samples=5, accuracy=20.0),
@@ -102,3 +104,31 @@ def test_another_file_is_refused_with_the_columns_it_has(tmp_path):
     (tmp_path / "x.csv").write_text("name,score\na,1\n")
     with pytest.raises(ValueError, match=r"x\.csv is no per_class_file .* got name, score"):
         read_class_scores(tmp_path / "x.csv")
+    for name in ("x.pkl", "x.json", "x.yml"):
+        (tmp_path / name).write_bytes(b"\x80\x04not text")
+        with pytest.raises(ValueError, match=f"{name} is no table in JSON or CSV"):
+            read_class_scores(tmp_path / name)
+
+
+def test_scores_of_other_classes_training_sets_or_measures_are_not_compared(tmp_path):
+    write_classes(CLASSIFIER, tmp_path / "a.csv")
+    found = {"a": read_class_scores(tmp_path / "a.csv")}
+    others = {
+        "classes or test sets": [row | dict(name="x") for row in CLASSIFIER],
+        "training data": [row | dict(train_samples=7) for row in CLASSIFIER],
+        "measures and classes or test sets and training data": DETECTOR,
+    }
+    for differing, rows in others.items():
+        write_classes(rows, tmp_path / "b.csv")
+        with pytest.raises(ValueError, match=f"a and b are scores of other {differing}, which"):
+            check_same_classes({**found, "b": read_class_scores(tmp_path / "b.csv")})
+    write_classes([row | dict(accuracy=1.0) for row in CLASSIFIER], tmp_path / "b.csv")
+    check_same_classes({**found, "b": read_class_scores(tmp_path / "b.csv")})
+
+
+def test_names_survive_the_file_whatever_is_in_them(tmp_path):
+    rows = [row | dict(name=name) for row, name in zip(CLASSIFIER, NAMES, strict=True)]
+    for suffix in (".csv", ".json"):
+        write_classes(rows, tmp_path / f"a{suffix}")
+        found = read_class_scores(tmp_path / f"a{suffix}").tested
+        assert [name for name, _ in found] == NAMES

@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import pytest
 import torch
+from logged_runs import logged_run
 from mmengine.config import Config
 from mmengine.registry import MODELS
 
@@ -21,47 +22,11 @@ from mmdet_ltnorm.report.runs import config_differences, facts, find_runs
 
 ROOT = Path(__file__).parents[1]
 CHROMIUM = shutil.which("chromium")
-LOG = """2026/01/01 00:00:00 - mmengine - INFO -
-------------------------------------------------------------
-System environment:
-    sys.platform: linux
-    PyTorch: 2.13.0
-    PyTorch compiling details: PyTorch built with:
-  - GCC 13.3
-    numpy_random_seed: 3
-
-Runtime environment:
-    seed: 3
-"""
 
 
 @pytest.fixture(autouse=True)
 def _small_pictures(monkeypatch):
     monkeypatch.setattr(pictures_module, "DPI", 40)
-
-
-def logged_run(folder, name, seed, few, lr=0.1, nbn=False):
-    """Write what mmengine leaves of a run of two epochs but a checkpoint; return the work dir."""
-    work_dir = folder / f"{name}_{seed}"
-    data = work_dir / "20260101_000000"
-    (data / "vis_data").mkdir(parents=True)
-    (data / "20260101_000000.log").write_text(LOG)
-    backbone = dict(type="ResNetCIFAR", depth=8)
-    if nbn:
-        norm_cfg = dict(type="NBN")
-        backbone = dict(type="LTNormBackbone", backbone=backbone, norm_cfg=norm_cfg)
-    cfg = dict(model=dict(type="ImageClassifier", backbone=backbone), note="<script>")
-    cfg |= dict(optim_wrapper=dict(optimizer=dict(type="SGD", lr=lr)), randomness=dict(seed=seed))
-    cfg |= dict(custom_hooks=[dict(type="A"), dict(type="B", by=name)], work_dir=str(work_dir))
-    Config(cfg).dump(work_dir / f"{name}.py")
-    magnitude = {"magnitude": 8.0} if nbn else {}
-    records = []
-    for epoch in (1, 2):
-        records.append({"loss": 1 / epoch, "iter": 5 * epoch, "step": 5 * epoch, **magnitude})
-        scores = {"accuracy/all": 50.0 + epoch, "accuracy/few": few + epoch}
-        records.append({**scores, "time": 0.1, "step": epoch})
-    (data / "vis_data" / "scalars.json").write_text("\n".join(map(json.dumps, records)))
-    return work_dir
 
 
 @pytest.fixture
@@ -176,7 +141,8 @@ def test_folders_without_runs_and_runs_given_twice_are_refused(tmp_path):
     one = logged_run(tmp_path / "a", "ce", 3, 10)
     with pytest.raises(ValueError, match="runs of one config with the same seed 3: give one"):
         find_runs([one, logged_run(tmp_path / "b", "ce", 3, 10)])
-    (one / "ce.py").unlink()
+    for file in one.rglob("*.py"):
+        file.unlink()
     with pytest.raises(ValueError, match="ce_3 has no config, which training writes there"):
         find_runs([one])
 
@@ -187,7 +153,7 @@ def trained_run(tmp_path):
     work_dir = logged_run(tmp_path / "runs", "cbn", 0, 10)
     cfg = Config.fromfile(ROOT / "configs/demo/cls_shapes_cbn.py")
     cfg.merge_from_dict({"test_dataloader.dataset.data_root": str(tmp_path / "nowhere")})
-    cfg.dump(work_dir / "cbn.py")
+    cfg.dump(next(work_dir.glob("*/vis_data/config.py")))
     torch.save({"state_dict": MODELS.build(cfg.model).state_dict()}, work_dir / "epoch_2.pth")
     return work_dir
 

@@ -199,3 +199,13 @@ def test_the_report_holds_every_run_in_every_format(tmp_path):
     assert len(rows) == 7
     assert "+1.7 ± 1.2" in (tmp_path / "sweep.md").read_text()
     assert (tmp_path / "sweep.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_configs_of_different_data_are_no_sweep(tmp_path):
+    for name, kind in {"a": "DigitsLT", "b": "ShapesLT"}.items():
+        loader = f"dict(dataset=dict(type={kind!r}))"
+        (tmp_path / f"{name}.py").write_text(f"train_dataloader = val_dataloader = {loader}")
+    files = [str(tmp_path / "a.py"), str(tmp_path / "b.py")]
+    with pytest.raises(ValueError, match="a and b are of different data, which are not compared"):
+        plan_runs(files, [0], "work")
+    assert len(plan_runs(files[:1], [0, 1], "work")) == 2

@@ -8,7 +8,7 @@ try:
     from mmdet_ltnorm.engine.launch import (
         POST_HOC,
         add_run_arguments,
-        build_runner,
+        build_test_runner,
         config_for_testing,
     )
 except ImportError as error:
@@ -41,7 +41,7 @@ def main() -> None:
         cfg = config_for_testing(args)
     except (FileNotFoundError, ValueError) as error:
         sys.exit(f"{parser.prog}: {error}")
-    build_runner(cfg).test()
+    build_test_runner(cfg).test()
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
 """The score of each class against its training samples: where the tail is lost."""
 
 import csv
+import io
+import json
 from collections.abc import Mapping
 from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from mmengine.fileio import load
 from numpy.typing import NDArray
 
 from mmdet_ltnorm.analysis.groups import FREQUENCIES, Groups, class_means, group_means
@@ -20,6 +21,7 @@ MEASURES = {  # by column: name, factor to percent, columns of the group and the
     "segm_AP": ("mask AP", 100, "frequency", "train_images", FREQUENCIES),
     "bbox_AP": ("box AP", 100, "frequency", "train_images", FREQUENCIES),
 }
+TESTED = {"train_samples": "test_samples", "train_images": "objects"}  # columns of the two metrics
 
 
 class ClassScores(NamedTuple):
@@ -29,6 +31,8 @@ class ClassScores(NamedTuple):
     counts: NDArray[np.int64]
     groups: Groups
     measure: str
+    # Of each class its name and the number of samples or objects tested, where they are known.
+    tested: tuple[tuple[str, str], ...] = ()
 
 
 def scores_from_confusion(
@@ -45,12 +49,14 @@ def read_class_scores(file: str | Path) -> ClassScores:
         ValueError: the file has none of their columns.
     """
     path = Path(file)
-    if path.suffix == ".csv":
-        with path.open(newline="") as opened:
-            rows: list[dict[str, Any]] = list(csv.DictReader(opened))
-    else:
-        rows = load(path)
-    columns = list(rows[0]) if rows else []
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+        # JSON by its first character, whatever the name: no other reader is ever asked.
+        is_json = text.lstrip()[:1] in ("[", "{")
+        rows = json.loads(text) if is_json else list(csv.DictReader(io.StringIO(text)))
+        columns = list(rows[0]) if rows else []
+    except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is no table in JSON or CSV: {error!r}") from error
     found = [name for name in MEASURES if name in columns]
     if not found:
         raise ValueError(
@@ -58,13 +64,37 @@ def read_class_scores(file: str | Path) -> ClassScores:
             f"{', '.join(MEASURES)}, got {', '.join(columns) or 'no rows'}"
         )
     measure, scale, group, count, letters = MEASURES[found[0]]
+    if missing := {group, count} - set(columns):
+        raise ValueError(f"{path} has no column {' and '.join(sorted(missing))}")
     score = [np.nan if row[found[0]] in ("", None) else float(row[found[0]]) for row in rows]
     groups = {
         name: np.flatnonzero([row[group] == letter for row in rows])
         for name, letter in letters.items()
     }
     counts = np.array([int(row[count]) for row in rows])
-    return ClassScores(scale * np.array(score), counts, groups, measure)
+    tested = tuple((str(row.get("name")), str(row.get(TESTED[count]))) for row in rows)
+    return ClassScores(scale * np.array(score), counts, groups, measure, tested)
+
+
+def check_same_classes(models: Mapping[str, ClassScores]) -> None:
+    """Compare what the scores are of.
+
+    Raises:
+        ValueError: they are of other classes, other training sets or other measures.
+    """
+    first, *others = models
+    for label in others:
+        one, other = models[first], models[label]
+        parts = {
+            "measures": one.measure != other.measure,
+            "classes or test sets": one.tested != other.tested,
+            "training data": not np.array_equal(one.counts, other.counts),
+        }
+        if differing := [name for name, differs in parts.items() if differs]:
+            raise ValueError(
+                f"{first} and {label} are scores of other {' and '.join(differing)}, which are not "
+                "compared: give the files of one data set at a time"
+            )
 
 
 def class_scores_table(models: Mapping[str, ClassScores]) -> str:
@@ -84,7 +114,7 @@ def draw_class_scores(models: Mapping[str, ClassScores], out: Path) -> None:
     with picture(out, 2.5) as figure:
         axes = figure.subplots()
         for (label, look), marker in zip(line_looks(models), cycle(MARKERS), strict=False):
-            score, counts, groups, measure = models[label]
+            score, counts, groups, measure, _ = models[label]
             places = np.maximum(counts, 0.5)  # a class without training samples on a log axis
             many = 0.35 if len(counts) > 100 else 0.8
             axes.plot(places, score, marker, color=look["color"], alpha=many, markeredgewidth=0)

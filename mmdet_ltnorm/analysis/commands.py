@@ -1,6 +1,7 @@
 """Each analysis from trained models to pictures, numbers beside them, and words to print.
 
-Several models are drawn side by side. ``confusion`` writes what ``classes`` does, too.
+Several models are drawn side by side; those of different data only by ``gamma`` and ``magnitude``,
+which look at parameters and no data. ``confusion`` writes what ``classes`` does, too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ from mmdet_ltnorm.analysis import feature_statistics as strength
 from mmdet_ltnorm.analysis import gamma as affine
 from mmdet_ltnorm.analysis import magnitude as curves
 from mmdet_ltnorm.analysis.capture import classifier_layer
+from mmdet_ltnorm.analysis.data_sets import check_same_data
 from mmdet_ltnorm.analysis.groups import tail_and_head
 from mmdet_ltnorm.analysis.pictures import save_numbers
 from mmdet_ltnorm.analysis.trained import Trained
@@ -58,6 +60,7 @@ def magnitude(work_dirs: Mapping[str, str], out: Path) -> str:
 
 def features(models: Mapping[str, Trained], out: Path) -> str:
     """Mean and spread of the classifier's input over the test set, by channel and group."""
+    _check_same_data(models)
     found = {
         label: strength.feature_statistics(each.model, each.loader, each.groups)
         for label, each in models.items()
@@ -76,6 +79,7 @@ def channels(
     negligible: float = 0.25,
 ) -> str:
     """What masking each channel costs the tail and the head, and masking all of a kind."""
+    _check_same_data(models)
     tail, head = _chosen(models, tail, head)
     effects, kinds, accuracy = {}, {}, {}
     for label, each in models.items():
@@ -110,6 +114,7 @@ def attention(
     By default the classes are those that the first model confuses most, and the images those of
     the rare class that it takes for the frequent one; ``top`` is an eighth of the channels.
     """
+    _check_same_data(models)
     first = next(iter(models.values()))
     names, dataset = list(first.class_names), first.loader.dataset
     for each in models.values():  # before the confusion matrix takes its time
@@ -139,6 +144,7 @@ def attention(
 
 def components(models: Mapping[str, Trained], out: Path, layer: str | None = None) -> str:
     """Responsibilities by class group, priors and distances of a CBN layer's components."""
+    _check_same_data(models)
     found = {
         label: mixture.component_statistics(each.model, each.loader, each.groups, layer)
         for label, each in models.items()
@@ -154,6 +160,7 @@ def components(models: Mapping[str, Trained], out: Path, layer: str | None = Non
 
 def confusion(models: Mapping[str, Trained], out: Path) -> str:
     """Confusion matrices, and each class's accuracy against its training samples."""
+    _check_same_data(models)
     first = next(iter(models.values()))
     found = {k: confused.confusion_matrix(each.model, each.loader) for k, each in models.items()}
     measure, counted = "accuracy", "training samples"
@@ -172,7 +179,14 @@ def confusion(models: Mapping[str, Trained], out: Path) -> str:
 
 def classes(files: Mapping[str, str], out: Path) -> str:
     """Each class's accuracy or AP against its training data, from metrics' ``per_class_file``."""
-    return _classes({label: scores.read_class_scores(f) for label, f in files.items()}, out)
+    found = {label: scores.read_class_scores(file) for label, file in files.items()}
+    scores.check_same_classes(found)
+    return _classes(found, out)
+
+
+def _check_same_data(models: Mapping[str, Trained]) -> None:
+    cfgs = {label: each.cfg for label, each in models.items()}
+    check_same_data(cfgs, "train_dataloader", "test_dataloader")
 
 
 def _classes(models: Mapping[str, scores.ClassScores], out: Path) -> str:

@@ -22,7 +22,7 @@ from mmdet_ltnorm.analysis.groups import Groups, counts_and_groups
 class Trained:
     """A config's model with the weights of a checkpoint, and its test set when asked for it."""
 
-    def __init__(self, config: str | Path, checkpoint: str | Path) -> None:
+    def __init__(self, config: str | Path | Config, checkpoint: str | Path) -> None:
         self.cfg, self.model, _ = load_model(config, checkpoint)
         self.model.to(get_device())
 
@@ -60,7 +60,7 @@ class Trained:
 
 
 def load_model(
-    config: str | Path, checkpoint: str | Path
+    config: str | Path | Config, checkpoint: str | Path
 ) -> tuple[Config, nn.Module, dict[str, Any]]:
     """Return a config, its model in evaluation with a checkpoint's weights, and the latter's meta.
 
@@ -68,7 +68,7 @@ def load_model(
         FileNotFoundError: naming the file.
         ValueError: the checkpoint is of another model; the message names tensors that differ.
     """
-    cfg = Config.fromfile(config)
+    cfg = config if isinstance(config, Config) else Config.fromfile(config)
     init_default_scope(cfg.get("default_scope", "mmdet"))
     saved = CheckpointLoader.load_checkpoint(str(checkpoint), map_location="cpu")
     weights = saved.get("state_dict", saved)
@@ -83,7 +83,7 @@ def load_model(
             raise
     if any(faults.values()):
         told = "; ".join(f"{what} {_shortened(names)}" for what, names in faults.items() if names)
-        raise ValueError(f"{checkpoint} is of another model than {config}: {told}")
+        raise ValueError(f"{checkpoint} is of another model than {cfg.filename}: {told}")
     return cfg, model.eval(), saved.get("meta", {})
 
 

@@ -52,11 +52,13 @@ def accuracy_scores(
             raise ValueError(
                 f"{name} is no results_file of GroupAccuracy: it has no {', '.join(missing)}"
             )
-    for field in ("train_samples", "index", "label"):
-        if first[field] != second[field]:
+    for field in ("classes", "train_samples", "index", "label"):
+        one, other = first.get(field), second.get(field)
+        # Files of earlier versions do not name the classes.
+        if one != other and not (field == "classes" and None in (one, other)):
             raise ValueError(
                 f"{names[0]} and {names[1]} differ in {field!r}: a paired comparison needs the "
-                "same test samples and class counts"
+                "same test samples, classes and class counts"
             )
     label, counts = np.array(first["label"]), np.array(first["train_samples"])
     scores = [

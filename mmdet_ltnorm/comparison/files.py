@@ -1,10 +1,10 @@
 """Two files of results, and the table of their differences."""
 
+import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-
-from mmengine.fileio import load
+from typing import Any
 
 from mmdet_ltnorm.analysis.tables import markdown_table
 from mmdet_ltnorm.comparison.bootstrap import Difference, paired_bootstrap
@@ -31,7 +31,7 @@ def compare_files(
     if lists[0] != lists[1]:
         raise ValueError(f"{first} and {second}: one has detections, the other classified samples")
     if not lists[0]:
-        *scores, samples = accuracy_scores(load(names[0]), load(names[1]), names)
+        *scores, samples = accuracy_scores(_content(names[0]), _content(names[1]), names)
         return paired_bootstrap(*scores, samples, resamples)
     if ann_file is None:
         raise ValueError("detections are compared with ground truth: give --ann ANNOTATIONS.json")
@@ -67,6 +67,16 @@ def differences_table(differences: Mapping[str, Difference]) -> str:
 
 def _number(value: float, form: str) -> str:
     return "n/a" if math.isnan(value) else f"{value:{form}}"
+
+
+def _content(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_bytes())
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{file} is no JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{file} is no results_file of GroupAccuracy: expected a JSON object")
+    return content
 
 
 def _starts_with_list(file: Path) -> bool:

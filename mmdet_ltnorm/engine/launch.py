@@ -88,6 +88,17 @@ def build_runner(cfg: Config) -> Runner:
     return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
 
 
+def build_test_runner(cfg: Config) -> Runner:
+    """Build a runner that leaves the training's config in the work directory alone.
+
+    mmengine's would write its own over it; beside the test's log it is written in any case.
+    """
+    if cfg.launcher != "none" and not torch.cuda.is_available():
+        _open_gloo(cfg)
+    kind = RUNNERS.get(cfg.get("runner_type", "Runner"))
+    return type(kind.__name__, (kind,), {"dump_config": lambda runner: None}).from_cfg(cfg)
+
+
 def _config(args: argparse.Namespace) -> Config:
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     cfg = Config.fromfile(_existing(args.config))

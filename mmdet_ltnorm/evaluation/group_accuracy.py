@@ -135,7 +135,8 @@ class GroupAccuracy(BaseMetric):
             write_classes(self._class_rows(groups, tested, of_class), self._per_class_file)
         if self._results_file:
             columns = {name: samples[name].tolist() for name in SAMPLE.names}
-            content = {"train_samples": self._counts.tolist(), **columns}
+            names = list((self.dataset_meta or {}).get("classes") or ())
+            content = {"train_samples": self._counts.tolist(), "classes": names, **columns}
             write_json(self._results_file, content, indent=None)
         self._log(scores, groups, tested, len(samples))
         return scores

@@ -13,7 +13,8 @@ from mmdet_ltnorm.analysis import commands
 from mmdet_ltnorm.analysis.pictures import COLUMN, DPI, line_looks, picture, shared_legend
 from mmdet_ltnorm.analysis.trained import Trained
 from mmdet_ltnorm.norms import CBN
-from mmdet_ltnorm.report.runs import LoggedRun
+from mmdet_ltnorm.report.dumped import check_harmless
+from mmdet_ltnorm.report.runs import LoggedRun, firsts
 
 Runs = Mapping[str, Mapping[int, LoggedRun]]
 ANALYSES = {
@@ -56,7 +57,7 @@ def curves(runs: Runs, metrics: Sequence[str]) -> Iterator[Figure]:
             )
     logged = {
         label: run.work_dir
-        for label, run in _by_label(runs).items()
+        for label, run in firsts(runs).items()
         if any(name.endswith("magnitude") for record in run.records for name in record)
     }
     if logged:
@@ -67,13 +68,12 @@ def curves(runs: Runs, metrics: Sequence[str]) -> Iterator[Figure]:
 
 def analyses(runs: Runs) -> Iterator[Figure]:
     """Yield every analysis of one run of each config, that of the smallest seed."""
-    models, reason = {}, ""
-    for name, by_seed in runs.items():
-        run = by_seed[min(by_seed)]
-        if run.checkpoint is None:
-            reason = f"{run.work_dir} has no checkpoint"
-            continue
-        models[name] = Trained(run.config, run.checkpoint)
+    models, reasons = {}, []
+    for name, run in firsts(runs).items():
+        try:
+            models[name] = _trained(run)
+        except (FileNotFoundError, TypeError, ValueError) as error:
+            reasons.append(str(error))
     for name, title in ANALYSES.items():
         chosen = models
         if name == "components":
@@ -81,7 +81,14 @@ def analyses(runs: Runs) -> Iterator[Figure]:
         if chosen:
             yield _drawn(title, partial(getattr(commands, name), chosen))
         else:
-            yield Figure(title, reason="no run has CBN layers" if models else reason)
+            yield Figure(title, reason="no run has CBN layers" if models else "; ".join(reasons))
+
+
+def _trained(run: LoggedRun) -> Trained:
+    if run.checkpoint is None:
+        raise FileNotFoundError(f"{run.work_dir} has no checkpoint")
+    check_harmless(run.cfg)
+    return Trained(run.cfg, run.checkpoint)
 
 
 def _drawn(title: str, draw: Callable[[Path], str | None]) -> Figure:
@@ -134,11 +141,6 @@ def _points(run: LoggedRun, key: str, axis: str) -> list[tuple[float, float]]:
 
 def _all(runs: Runs) -> Iterator[LoggedRun]:
     return (run for by_seed in runs.values() for run in by_seed.values())
-
-
-def _by_label(runs: Runs) -> dict[str, LoggedRun]:
-    """Return the first run of each config."""
-    return {name: by_seed[min(by_seed)] for name, by_seed in runs.items()}
 
 
 def _has_cbn(trained: Trained) -> bool:

@@ -8,8 +8,17 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 import mmdet_ltnorm
+from mmdet_ltnorm.analysis.data_sets import data_title
 from mmdet_ltnorm.report import figures
-from mmdet_ltnorm.report.runs import LoggedRun, config_differences, facts, find_runs, scores
+from mmdet_ltnorm.report.runs import (
+    LoggedRun,
+    by_data,
+    config_differences,
+    facts,
+    find_runs,
+    firsts,
+    scores,
+)
 from mmdet_ltnorm.report.template import TEMPLATE
 from mmdet_ltnorm.sweep import Estimate, Results, difference, means
 from mmdet_ltnorm.writing import write_text
@@ -21,40 +30,57 @@ LVIS = [f"lvis/{kind}_AP{letter}" for kind in ("bbox", "segm") for letter in (""
 def write_html(folders: Sequence[str | Path], out: str | Path) -> list[str]:
     """Write a page about the runs in and below the folders; return what it had to leave out.
 
-    The page needs no other file and runs no script.
+    The page needs no other file and runs no script, and nothing of the runs is run but registered
+    types. Runs on different data get a part each and are not compared.
 
     Raises:
         ValueError: what :func:`find_runs` raises.
     """
     runs = find_runs(folders)
-    results = scores(runs)
-    metrics = _metrics(results)
-    firsts = {name: by_seed[min(by_seed)] for name, by_seed in runs.items()}
-    drawn = {
-        "Curves": list(figures.curves(runs, metrics)),
-        "Inside one model of each config": list(figures.analyses(runs)),
-    }
+    parts = [_part(own) for own in by_data(runs)]
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     page = environment.from_string(TEMPLATE).render(
         version=mmdet_ltnorm.__version__,
         title=_title(list(runs)),
+        names=list(runs),
+        runs=sum(map(len, runs.values())),
+        parts=parts,
+        environments=_environments(firsts(runs)),
+    )
+    write_text(out, page)
+    return [
+        f"{figure.title}{' of ' + part['title'] if len(parts) > 1 else ''}: {figure.reason}"
+        for part in parts
+        for drawn in part["sections"].values()
+        for figure in drawn
+        if figure.reason
+    ]
+
+
+def _part(runs: Mapping[str, Mapping[int, LoggedRun]]) -> dict[str, Any]:
+    """Return what the page shows of runs on the same data."""
+    results = scores(runs)
+    metrics = _metrics(results)
+    chosen = list(firsts(runs).values())
+    return dict(
+        title=data_title(chosen[0].cfg),
         names=list(runs),
         runs=[
             (name, seed, run.work_dir, len(results[name][seed]) > 0)
             for name, by_seed in runs.items()
             for seed, run in sorted(by_seed.items())
         ],
-        facts=facts(list(firsts.values())),
-        differences=config_differences(list(firsts.values())),
+        facts=facts(chosen),
+        differences=config_differences(chosen),
         measure="AP, %" if any(metric in LVIS for metric in metrics) else "accuracy, %",
         metrics=[metric.rpartition("/")[2] for metric in metrics],
         means=[(name, *_row(results, name, metrics)) for name in runs],
         gaps=list(_gaps(results, metrics)),
-        sections=drawn,
-        environments=_environments(firsts),
+        sections={
+            "Curves": list(figures.curves(runs, metrics)),
+            "Inside one model of each config": list(figures.analyses(runs)),
+        },
     )
-    write_text(out, page)
-    return [f"{part.title}: {part.reason}" for p in drawn.values() for part in p if part.reason]
 
 
 def _title(names: Sequence[str]) -> str:

@@ -9,7 +9,9 @@ from typing import Any
 from mmengine.config import Config
 
 from mmdet_ltnorm.analysis import read_scalars
+from mmdet_ltnorm.analysis.data_sets import data_of
 from mmdet_ltnorm.engine.resume import latest_complete_checkpoint
+from mmdet_ltnorm.report.dumped import read_dumped
 from mmdet_ltnorm.sweep import Results, last_scores
 
 # Of a run, not of its config.
@@ -30,15 +32,21 @@ FACTS = {
 
 @dataclass
 class LoggedRun:
-    """A run by its work directory, with the config that mmengine dumped there."""
+    """A run by its work directory, with the name and the file of the config that it trained."""
 
     work_dir: Path
+    name: str
     config: Path
+
+    @cached_property
+    def cfg(self) -> Config:
+        """The config, which is not run to read it."""
+        return read_dumped(self.config)
 
     @cached_property
     def entries(self) -> dict[str, str]:
         """The config's leaves by dotted key, as text."""
-        return _unwrapped(dict(_leaves(Config.fromfile(self.config).to_dict())))
+        return _unwrapped(dict(_leaves(self.cfg.to_dict())))
 
     @property
     def seed(self) -> int:
@@ -85,14 +93,14 @@ def find_runs(folders: Sequence[str | Path]) -> dict[str, dict[int, LoggedRun]]:
     runs = [run for folder in folders for run in _runs_below(Path(folder))]
     variants: dict[str, list[LoggedRun]] = {}
     for run in runs:
-        known = variants.setdefault(run.config.stem, [])
+        known = variants.setdefault(run.name, [])
         if all(run.settings() != other.settings() for other in known):
             known.append(run)
     named: dict[str, dict[int, LoggedRun]] = {}
     for run in runs:
-        like = variants[run.config.stem]
+        like = variants[run.name]
         first = next(other for other in like if other.settings() == run.settings())
-        name = run.config.stem if len(like) == 1 else f"{run.config.stem} in {first.work_dir}"
+        name = run.name if len(like) == 1 else f"{run.name} in {first.work_dir}"
         by_seed = named.setdefault(name, {})
         if run.seed in by_seed:
             raise ValueError(
@@ -108,10 +116,37 @@ def _runs_below(folder: Path) -> Iterator[LoggedRun]:
     if not work_dirs:
         raise ValueError(f"{folder} has no run in it: expected the work dir of tools/train.py")
     for work_dir in work_dirs:
-        configs = sorted(work_dir.glob("*.py"), key=lambda path: path.stat().st_mtime)
-        if not configs:
+        dumped = sorted(work_dir.glob("*.py"), key=lambda path: path.stat().st_mtime)
+        # mmengine dumps a config twice: in the work directory, where a test by the host's own tool
+        # writes over it, and beside the scalars of each training.
+        trained = max(work_dir.glob("*/vis_data/scalars.json")).with_name("config.py")
+        if not trained.is_file() and not dumped:
             raise ValueError(f"{work_dir} has no config, which training writes there")
-        yield LoggedRun(work_dir, configs[-1])
+        config = trained if trained.is_file() else dumped[-1]
+        yield LoggedRun(work_dir, _config_name(config, dumped), config)
+
+
+def _config_name(config: Path, dumped: Sequence[Path]) -> str:
+    """Return the name of the dump with the config's content, else that of the newest one."""
+    for path in dumped:
+        if path.read_bytes() == config.read_bytes():
+            return path.stem
+    return dumped[-1].stem if dumped else config.parents[2].name
+
+
+def by_data(runs: Mapping[str, Mapping[int, LoggedRun]]) -> list[dict[str, dict[int, LoggedRun]]]:
+    """Part the runs by the data that they were trained and validated on."""
+    parts: dict[str, dict[str, dict[int, LoggedRun]]] = {}
+    for name, by_seed in runs.items():
+        for seed, run in by_seed.items():
+            data = str(data_of(run.cfg, "train_dataloader", "val_dataloader"))
+            parts.setdefault(data, {}).setdefault(name, {})[seed] = run
+    return list(parts.values())
+
+
+def firsts(runs: Mapping[str, Mapping[int, LoggedRun]]) -> dict[str, LoggedRun]:
+    """Return the run of each config with the smallest seed."""
+    return {name: by_seed[min(by_seed)] for name, by_seed in runs.items()}
 
 
 def scores(runs: Mapping[str, Mapping[int, LoggedRun]]) -> Results:

@@ -11,6 +11,8 @@ TEMPLATE = """\
 body { max-width: 60rem; margin: 2.5rem auto 5rem; padding: 0 1.25rem; color: #222;
   font: 15px/1.55 system-ui, "Segoe UI", "DejaVu Sans", Helvetica, Arial, sans-serif; }
 h1 { font-size: 1.6rem; font-weight: 600; margin: 0 0 .3rem; line-height: 1.3; }
+h1.data { font-size: 1.35rem; margin: 4rem 0 -1.5rem; padding-top: 1rem;
+  border-top: 3px solid #bbb; }
 h2 { font-size: 1.15rem; font-weight: 600; margin: 3rem 0 .8rem; padding-top: .8rem;
   border-top: 1px solid #ddd; }
 h3 { font-size: 1rem; font-weight: 600; margin: 2rem 0 .5rem; }
@@ -39,54 +41,69 @@ img { max-width: 100%; height: auto; }
 </head>
 <body>
 <h1>{{ title }}</h1>
-<p class="quiet">{{ runs | length }} {{ "run" if runs | length == 1 else "runs" }}
+<p class="quiet">{{ runs }} {{ "run" if runs == 1 else "runs" }}
 of {{ names | length }} {{ "config" if names | length == 1 else "configs" }};
 written by mmdet_ltnorm {{ version }}.</p>
+{% if parts | length > 1 %}
+<p>The runs are of {{ parts | length }} data sets. Each has a part of this page, and they are not
+compared.</p>
+{% endif %}
 <nav>
-<a href="#trained">What was trained</a>
-<a href="#scores">Scores</a>
-{% for title in sections %}
-<a href="#part-{{ loop.index }}">{{ title }}</a>
+{% for part in parts %}
+{% set of = loop.index %}
+<div>
+{% if parts | length > 1 %}<a href="#data-{{ of }}"><b>{{ part.title }}</b></a>{% endif %}
+<a href="#trained-{{ of }}">What was trained</a>
+<a href="#scores-{{ of }}">Scores</a>
+{% for title in part.sections %}
+<a href="#part-{{ of }}-{{ loop.index }}">{{ title }}</a>
+{% endfor %}
+</div>
 {% endfor %}
 <a href="#environment">Environment</a>
 </nav>
+{% for part in parts %}
+{% set of = loop.index %}
+{% if parts | length > 1 %}
+<h1 class="data" id="data-{{ of }}">{{ part.title }}</h1>
+{% endif %}
 
-<h2 id="trained">What was trained</h2>
-{% if facts %}
+<h2 id="trained-{{ of }}">What was trained</h2>
+{% if part.facts %}
 <dl>
-{% for name, value in facts.items() %}
+{% for name, value in part.facts.items() %}
 <dt>{{ name }}</dt><dd>{{ value }}</dd>
 {% endfor %}
 </dl>
 {% endif %}
-{% if differences %}
+{% if part.differences %}
 <p>All that differs between the configs:</p>
 <div class="wide"><table>
-<thead><tr><th></th>{% for name in names %}<th>{{ name }}</th>{% endfor %}</tr></thead>
+<thead><tr><th></th>{% for name in part.names %}<th>{{ name }}</th>{% endfor %}</tr></thead>
 <tbody>
-{% for key, values in differences %}
+{% for key, values in part.differences %}
 <tr><td><code>{{ key }}</code></td>
 {% for value in values %}<td><code>{{ value }}</code></td>{% endfor %}
 </tr>
 {% endfor %}
 </tbody></table></div>
-{% elif names | length > 1 %}
+{% elif part.names | length > 1 %}
 <p>The configs do not differ.</p>
 {% endif %}
 
-<h2 id="scores">Scores</h2>
-{% if metrics %}
+<h2 id="scores-{{ of }}">Scores</h2>
+{% if part.metrics %}
 <div class="wide"><table>
-<thead><tr><th>{{ measure }}</th><th class="number">runs</th>
-{% for metric in metrics %}<th class="number">{{ metric }}</th>{% endfor %}
+<thead><tr><th>{{ part.measure }}</th><th class="number">runs</th>
+{% for metric in part.metrics %}<th class="number">{{ metric }}</th>{% endfor %}
 </tr></thead>
 <tbody>
-{% for name, count, cells in means %}
+{% for name, count, cells in part.means %}
 <tr><th>{{ name }}</th><td class="number">{{ count }}</td>
 {% for cell in cells %}<td class="number">{{ cell }}</td>{% endfor %}
 </tr>
 {% endfor %}
-{% for name, count, cells in gaps %}
+{% for name, count, cells in part.gaps %}
 <tr{% if loop.first %} class="first-gap"{% endif %}><th>{{ name }}</th>
 <td class="number">{{ count }}</td>
 {% for cell in cells %}<td class="number">{{ cell }}</td>{% endfor %}
@@ -94,7 +111,7 @@ written by mmdet_ltnorm {{ version }}.</p>
 {% endfor %}
 </tbody></table></div>
 <p class="quiet">Last validation. Configs: mean ± standard deviation over seeds.
-{% if gaps %}Differences: mean over the pairs of the same seed ± standard error.{% endif %}</p>
+{% if part.gaps %}Differences: mean over the pairs of the same seed ± standard error.{% endif %}</p>
 {% else %}
 <p class="left-out">No run has a validation yet.</p>
 {% endif %}
@@ -102,14 +119,14 @@ written by mmdet_ltnorm {{ version }}.</p>
 <table>
 <thead><tr><th>config</th><th>seed</th><th>work dir</th></tr></thead>
 <tbody>
-{% for name, seed, work_dir, scored in runs %}
+{% for name, seed, work_dir, scored in part.runs %}
 <tr><td>{{ name }}</td><td>{{ seed }}</td><td><code>{{ work_dir }}</code>
 {% if not scored %}(no validation yet){% endif %}</td></tr>
 {% endfor %}
 </tbody></table></details>
 
-{% for title, figures in sections.items() %}
-<h2 id="part-{{ loop.index }}">{{ title }}</h2>
+{% for title, figures in part.sections.items() %}
+<h2 id="part-{{ of }}-{{ loop.index }}">{{ title }}</h2>
 <div class="figures">
 {% for figure in figures %}
 <div>
@@ -143,6 +160,7 @@ style="width: {{ (27 * picture.columns) | round(1) }}rem">
 </div>
 {% endfor %}
 </div>
+{% endfor %}
 {% endfor %}
 
 <h2 id="environment">Environment</h2>

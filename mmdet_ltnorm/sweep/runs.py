@@ -14,6 +14,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmdet_ltnorm.analysis import read_scalars
+from mmdet_ltnorm.analysis.data_sets import check_same_data
 from mmdet_ltnorm.writing import write_json
 
 # Scores by config name and seed.
@@ -68,15 +69,17 @@ def plan_runs(
     of this sweep's config NAME instead.
 
     Raises:
-        ValueError: configs of one name, or a seed given twice.
+        ValueError: configs of one name or of different data, or a seed given twice.
     """
     names = [Path(config).stem for config in configs]
     for what, values in ("configs need different names", names), ("seeds must differ", seeds):
         if len(set(values)) != len(values):
             raise ValueError(f"{what}, got {', '.join(map(str, values))}")
+    cfgs = {Path(config).stem: Config.fromfile(config) for config in configs}
+    check_same_data(cfgs, "train_dataloader", "val_dataloader")
     runs = []
     for config in configs:
-        cfg = Config.fromfile(config).to_dict()
+        cfg = cfgs[Path(config).stem].to_dict()
         cfg.pop("filename", None)
         for seed in seeds:
             folder = {name: Path(work_dir, name, f"seed_{seed}") for name in names}

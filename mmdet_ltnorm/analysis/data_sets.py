@@ -1,0 +1,106 @@
+"""Which data a config trains and scores on: told from the config, no data are read."""
+
+import os
+import reprlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+# How a data set is read, which makes it no other one.
+READING = {
+    *("_scope_", "backend_args", "file_client_args", "filter_cfg", "lazy_init", "max_refetch"),
+    *("pipeline", "return_classes", "serialize_data", "test_mode"),
+}
+
+
+def data_of(cfg: Mapping[str, Any], *loaders: str) -> dict[str, list[dict[str, Any]]]:
+    """Return what tells the data sets of some loaders apart from others.
+
+    Data sets that only repeat or resample another are that one; joined ones are all of them. Paths
+    are resolved, so that two ways to one folder are the same.
+    """
+    return {
+        loader: [_identity(each) for each in _plain((cfg.get(loader) or {}).get("dataset"))]
+        for loader in loaders
+    }
+
+
+def data_title(cfg: Mapping[str, Any]) -> str:
+    """Return in a few words what a config trains on."""
+    loader = cfg.get("train_dataloader") or cfg.get("val_dataloader") or {}
+    names = [_title(each) for each in _plain(loader.get("dataset"))]
+    return " with ".join(names) or "data that the config does not name"
+
+
+def check_same_data(cfgs: Mapping[str, Mapping[str, Any]], *loaders: str) -> None:
+    """Compare the data of configs, which have names.
+
+    Raises:
+        ValueError: two have different data; the message shows where they differ.
+    """
+    known = {name: data_of(cfg, *loaders) for name, cfg in cfgs.items()}
+    first, *others = known
+    for name in others:
+        for loader in loaders:
+            if known[name][loader] != known[first][loader]:
+                one, other = _contrasted(known[first][loader], known[name][loader])
+                raise ValueError(
+                    f"{first} and {name} are of different data, which are not compared: "
+                    f"{loader} has {one} and {other}. Give those of one data set at a time"
+                )
+
+
+def _contrasted(*sides: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield each side's data sets with the options that the other side's do not have."""
+    for own, other in (sides, sides[::-1]):
+        words = []
+        for index, data in enumerate(own):
+            known = other[index] if index < len(other) else {}
+            differing = {k: v for k, v in data.items() if k != "type" and known.get(k) != v}
+            told = (f"{k}={reprlib.repr(v)}" for k, v in differing.items())
+            words.append(f"{data['type']}({', '.join(told)})")
+        yield " with ".join(words) or "none"
+
+
+def _plain(dataset: Any) -> Iterator[Mapping[str, Any]]:
+    """Unwrap data sets that hold others."""
+    if isinstance(dataset, list | tuple):
+        for each in dataset:
+            yield from _plain(each)
+    elif isinstance(dataset, Mapping):
+        inner = dataset.get("datasets") or dataset.get("dataset")
+        if inner is None:
+            yield dataset
+        else:
+            yield from _plain(inner)
+
+
+def _identity(dataset: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in dataset.items() if key not in READING}
+    root = kept.pop("data_root", None) or ""
+    prefix = kept.pop("data_prefix", None) or {}
+    places = {"data_root": root, "ann_file": kept.pop("ann_file", None) or ""}
+    places |= prefix if isinstance(prefix, Mapping) else {"data_prefix": prefix}
+    kept |= {key: _resolved(root, place) for key, place in places.items() if place}
+    return {**dict(sorted(kept.items())), "type": _kind(dataset)}
+
+
+def _resolved(root: str, place: Any) -> Any:
+    if not isinstance(place, str) or "://" in f"{root}{place}":
+        return place
+    return os.path.realpath(os.path.join(root, place) if place != root else root)
+
+
+def _kind(dataset: Mapping[str, Any]) -> str:
+    return str(dataset.get("type", "data set")).rpartition(".")[2]
+
+
+def _title(dataset: Mapping[str, Any]) -> str:
+    paths = [dataset.get(key) or "" for key in ("data_root", "ann_file")]
+    place = os.path.join(*paths).rstrip("/") if all(isinstance(p, str) for p in paths) else ""
+    options = [
+        f"{key} {value}"
+        for key, value in dataset.items()
+        if key not in {*READING, "type", "data_root", "ann_file", "split"}
+        and isinstance(value, str | int | float)
+    ]
+    return ", ".join([" ".join(filter(None, [_kind(dataset), place])), *options])
