@@ -13,8 +13,6 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader
 from toy_runner import toy_runner
 
-from mmdet_ltnorm.engine.checkpoint import weights_only
-
 
 class RunsACommand:
     """What a hostile file looks like: unpickling this object runs a command."""
@@ -198,9 +196,3 @@ def test_pretrained_weights_are_found_without_torchvision(tmp_path, monkeypatch)
     (tmp_path / "checkpoints").mkdir()
     torch.save({"conv1.weight": torch.ones(2)}, tmp_path / "checkpoints" / "resnet50-0676ba61.pth")
     assert list(load("torchvision://resnet50")) == ["conv1.weight"]
-
-
-def test_the_environment_is_restored_after_an_error():
-    with pytest.raises(KeyError), weights_only():
-        raise KeyError
-    assert "TORCH_FORCE_WEIGHTS_ONLY_LOAD" not in os.environ

@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "mmdet_ltnorm"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 MAY_IMPORT = {
     "class_groups": set(),
+    "checkpoints": set(),
     "doctor": set(),
     "moments": set(),
     "norms": set(),
@@ -21,10 +22,10 @@ MAY_IMPORT = {
     "evaluation": {"class_groups", "writing"},
     "losses": {"class_groups"},
     "surgery": {"norms"},
-    "engine": {"class_groups", "norms", "surgery", "writing"},
-    "classification": {"class_groups", "norms"},
+    "engine": {"checkpoints", "class_groups", "norms", "surgery", "writing"},
+    "classification": {"checkpoints", "class_groups", "norms"},
     "deployment": {"analysis", "classification", "engine", "surgery", "writing"},
-    "analysis": {"class_groups", "moments", "norms", "surgery", "writing"},
+    "analysis": {"checkpoints", "class_groups", "moments", "norms", "surgery", "writing"},
     "comparison": {"analysis", "class_groups", "evaluation"},
     "report": {"analysis", "engine", "norms", "sweep", "writing"},
     "sweep": {"analysis", "writing"},

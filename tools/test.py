@@ -5,6 +5,7 @@ import argparse
 import sys
 
 try:
+    from mmdet_ltnorm.checkpoints import CheckpointError
     from mmdet_ltnorm.engine.launch import (
         POST_HOC,
         add_run_arguments,
@@ -41,7 +42,10 @@ def main() -> None:
         cfg = config_for_testing(args)
     except (FileNotFoundError, ValueError) as error:
         sys.exit(f"{parser.prog}: {error}")
-    build_test_runner(cfg).test()
+    try:
+        build_test_runner(cfg).test()
+    except CheckpointError as error:
+        sys.exit(f"{parser.prog}: {error}")
 
 
 if __name__ == "__main__":

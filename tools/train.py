@@ -5,6 +5,7 @@ import argparse
 import sys
 
 try:
+    from mmdet_ltnorm.checkpoints import CheckpointError
     from mmdet_ltnorm.engine.launch import add_run_arguments, build_runner, config_for_training
 except ImportError as error:
     sys.exit(f"{error}\n`make setup` makes an environment; `pip install -e .` adds this to yours")
@@ -32,7 +33,10 @@ def main() -> None:
         cfg = config_for_training(args)
     except (FileNotFoundError, ValueError) as error:
         sys.exit(f"{parser.prog}: {error}")
-    build_runner(cfg).train()
+    try:
+        build_runner(cfg).train()
+    except CheckpointError as error:
+        sys.exit(f"{parser.prog}: {error}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Trained models by the names that pictures give them, with the test data of their configs."""
 
-import re
 from collections.abc import Sequence
 from copy import deepcopy
 from functools import cached_property
@@ -14,21 +13,32 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import CheckpointLoader, Runner
 from numpy.typing import NDArray
 from torch import nn
-from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 
 from mmdet_ltnorm.analysis.groups import Groups, counts_and_groups
+from mmdet_ltnorm.checkpoints import (
+    CLASSES,
+    check_same_classes,
+    check_same_model,
+    class_names,
+    weights_of,
+)
 
 
 class Trained:
     """A config's model with the weights of a checkpoint, and its test set when asked for it."""
 
     def __init__(self, config: str | Path | Config, checkpoint: str | Path) -> None:
-        self.cfg, self.model, _ = load_model(config, checkpoint)
+        self.cfg, self.model, self._meta = load_model(config, checkpoint)
         self.model.to(get_device())
+        self._checkpoint = str(checkpoint)
 
     @cached_property
     def loader(self) -> Any:
-        """The test set's loader; a detector's images come with their annotated boxes."""
+        """The test set's loader; a detector's images come with their annotated boxes.
+
+        Raises:
+            CheckpointError: the model was trained on other classes.
+        """
         cfg = deepcopy(self.cfg.test_dataloader)
         # A sampler that gives all ranks as many samples repeats some.
         cfg.sampler = dict(type="DefaultSampler", shuffle=False, round_up=False)
@@ -37,7 +47,10 @@ class Trained:
             steps = [step for step in steps if step.type != "LoadAnnotations"]
             boxes = dict(type="LoadAnnotations", with_bbox=True)  # before the boxes are resized
             cfg.dataset.pipeline = [loading, boxes, *steps]
-        return Runner.build_dataloader(cfg)
+        loader = Runner.build_dataloader(cfg)
+        if CLASSES not in self.cfg.get("may_differ", ()):
+            check_same_classes(class_names(self._meta), loader.dataset, self._checkpoint)
+        return loader
 
     @cached_property
     def _classes(self) -> tuple[NDArray[np.int64], Groups]:
@@ -66,30 +79,16 @@ def load_model(
 
     Raises:
         FileNotFoundError: naming the file.
-        ValueError: the checkpoint is of another model; the message names tensors that differ.
+        CheckpointError: the checkpoint is of another model; the message names what differs.
     """
     cfg = config if isinstance(config, Config) else Config.fromfile(config)
     init_default_scope(cfg.get("default_scope", "mmdet"))
     saved = CheckpointLoader.load_checkpoint(str(checkpoint), map_location="cpu")
-    weights = saved.get("state_dict", saved)
-    consume_prefix_in_state_dict_if_present(weights, "module.")  # of a wrapped model
+    weights = weights_of(saved, str(checkpoint))
     model = MODELS.build(cfg.model)
-    try:
-        keys = model.load_state_dict(weights, strict=False)
-        faults = {"it lacks": keys.missing_keys, "it also has": keys.unexpected_keys}
-    except RuntimeError as error:  # torch says this of shapes, whatever strict is
-        faults = {"these have other shapes": re.findall(r"size mismatch for ([\w.]+)", str(error))}
-        if not any(faults.values()):
-            raise
-    if any(faults.values()):
-        told = "; ".join(f"{what} {_shortened(names)}" for what, names in faults.items() if names)
-        raise ValueError(f"{checkpoint} is of another model than {cfg.filename}: {told}")
+    check_same_model(model.state_dict(), weights, str(checkpoint))
+    model.load_state_dict(weights)
     return cfg, model.eval(), saved.get("meta", {})
-
-
-def _shortened(names: Sequence[str]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more
 
 
 def load_trained(files: Sequence[str], labels: Sequence[str] | None = None) -> dict[str, Trained]:

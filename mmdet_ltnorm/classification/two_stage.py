@@ -7,6 +7,7 @@ from typing import Any
 from mmengine.registry import MODELS
 from mmengine.runner import CheckpointLoader
 
+from mmdet_ltnorm.checkpoints import check_same_model, class_names, weights_of
 from mmdet_ltnorm.classification.classifier import ImageClassifier
 
 
@@ -31,8 +32,8 @@ class SecondStageClassifier(ImageClassifier):
             paper, Sec. 4.3: the feature extractor is fixed).
 
     Raises:
-        ValueError: a pattern of ``trainable`` matches no parameter, or the checkpoint lacks what
-            should be kept.
+        ValueError: a pattern of ``trainable`` matches no parameter, or what is kept differs in the
+            checkpoint; its classes are compared when training starts.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class SecondStageClassifier(ImageClassifier):
     ) -> None:
         super().__init__(*args, **kwargs)
         self.first_stage = first_stage
+        self.classes_of_first_stage: list[str] | None = None  # where its classifier is kept
         self.kept = kept
         self.backbone_eval = backbone_eval
         names = [name for name, _ in self.named_parameters()]
@@ -65,16 +67,15 @@ class SecondStageClassifier(ImageClassifier):
         """Initialize, then load what is kept of the first stage."""
         super().init_weights()
         checkpoint = CheckpointLoader.load_checkpoint(self.first_stage, map_location="cpu")
-        saved = checkpoint.get("state_dict", checkpoint)
-        needed = _matching(self.state_dict(), self.kept)
-        lacking = sorted(needed - saved.keys())
-        if lacking:
-            raise ValueError(
-                f"{self.first_stage} lacks {len(lacking)} of the {len(needed)} tensors that the "
-                f"second stage keeps, such as {lacking[0]}: both stages need the same network, "
-                "norms included"
-            )
-        self.load_state_dict({name: saved[name] for name in needed}, strict=False)
+        weights = weights_of(checkpoint, self.first_stage)
+        own, saved = (
+            {name: state[name] for name in _matching(state, self.kept)}
+            for state in (self.state_dict(), weights)
+        )
+        check_same_model(own, saved, self.first_stage)
+        self.load_state_dict(saved, strict=False)
+        if any(name.startswith("head.") for name in own):
+            self.classes_of_first_stage = class_names(checkpoint.get("meta", {}))
 
     def train(self, mode: bool = True) -> "SecondStageClassifier":
         """Switch to training, except what ``backbone_eval`` keeps in eval mode."""

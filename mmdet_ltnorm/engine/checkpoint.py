@@ -4,7 +4,9 @@ mmengine 0.10.7 calls ``torch.load`` with its default, which runs any code in th
 2.6 and refuses mmengine's own training checkpoints from then on; downloads run code on every torch
 (``torch.hub`` asks for ``weights_only=False``). Importing this module puts every loader of mmengine
 (local files, http, torchvision, open-mmlab, object stores) under ``weights_only=True`` with an
-allow-list of what mmengine's checkpoints hold: tensors, NumPy numbers and log histories.
+allow-list of what mmengine's checkpoints hold: tensors, NumPy numbers and log histories. Records
+are compared with their checksums first, and of what a file holds beside
+weights only what :func:`~mmdet_ltnorm.checkpoints.keep_plain` keeps goes on to mmengine.
 """
 
 import codecs
@@ -13,11 +15,17 @@ import functools
 import os
 import pickle
 import re
+import struct
+import threading
 import urllib.error
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, BinaryIO
+from urllib.parse import urlparse
 
 import mmengine
 import numpy as np
@@ -26,16 +34,41 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import checkpoint as host
 from mmengine.runner.checkpoint import CheckpointLoader
 
-_FORCE, _FORCE_NOT = "TORCH_FORCE_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
+from mmdet_ltnorm.checkpoints import CheckpointError, keep_plain
+
 _HISTORY_STATISTICS = ("min", "max", "current", "mean")
+
+
+class _History(HistoryBuffer):
+    """Stands in for HistoryBuffer, which takes the statistics of all buffers from a file."""
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__class__ = HistoryBuffer  # type: ignore[assignment]
+        self.__init__(state["_log_history"], state["_count_history"], int(state["max_length"]))
+
+
+_History.__module__ = HistoryBuffer.__module__
+_History.__qualname__ = HistoryBuffer.__qualname__
 
 
 def _history_statistic(owner: type, name: str) -> Callable:
     # HistoryBuffer pickles its statistics as getattr(HistoryBuffer, "mean") and so on. The builtin
     # would let a file walk from any object to any other; this stands in for it.
-    if owner is not HistoryBuffer or name not in _HISTORY_STATISTICS:
+    if owner is not _History or name not in _HISTORY_STATISTICS:
         raise pickle.UnpicklingError("Unsupported global: GLOBAL builtins.getattr")
     return getattr(HistoryBuffer, name)
+
+
+def _number_type(name: str, *_: Any) -> np.dtype:
+    number = np.dtype(name)
+    if number.kind not in "biufc":
+        kind = type(number)
+        raise pickle.UnpicklingError(f"GLOBAL {kind.__module__}.{kind.__qualname__}")
+    return number
+
+
+def _empty_array(*_: Any) -> np.ndarray:
+    return np.zeros(0)  # NumPy's pickles set the shape, type and content next
 
 
 def _known_as(path: str, function: Callable) -> Callable:
@@ -50,49 +83,175 @@ def _known_as(path: str, function: Callable) -> Callable:
 
 
 def _allowed() -> list[Any]:
-    reconstruct, scalar = np.zeros(0).__reduce__()[0], np.float64(0).__reduce__()[0]
+    scalar = np.float64(0).__reduce__()[0]
     numbers = "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64"
-    allowed = [HistoryBuffer, _known_as("builtins.getattr", _history_statistic)]
-    allowed += [np.ndarray, np.dtype, *(type(np.dtype(number)) for number in numbers.split())]
+    allowed = [_History, _known_as("builtins.getattr", _history_statistic)]
+    allowed += [np.ndarray, _known_as("numpy.dtype", _number_type)]
+    allowed += [type(np.dtype(number)) for number in numbers.split()]
     allowed += [codecs.encode]  # an array's bytes; torch allows it by itself from 2.5 on
     # NumPy 2 moved these; a file names them where its writer's NumPy had them.
     for package in ("numpy.core", "numpy._core"):
-        allowed.append(_known_as(f"{package}.multiarray._reconstruct", reconstruct))
+        allowed.append(_known_as(f"{package}.multiarray._reconstruct", _empty_array))
         allowed.append(_known_as(f"{package}.multiarray.scalar", scalar))
     return allowed
 
 
 _ALLOWED = _allowed()
+_lock = threading.RLock()  # torch's list of safe globals is one for all threads
 
 
 @contextmanager
-def weights_only() -> Iterator[None]:
-    """Make every ``torch.load`` inside refuse what is not weights or mmengine's training state."""
-    # The variable wins over an explicit weights_only=False, which is what torch.hub passes.
-    environment = {name: os.environ.pop(name, None) for name in (_FORCE, _FORCE_NOT)}
-    allowed_before = torch.serialization.get_safe_globals()
-    os.environ[_FORCE] = "1"
-    torch.serialization.clear_safe_globals()
-    torch.serialization.add_safe_globals(_ALLOWED)
-    try:
-        yield
-    finally:
+def _only_ours_allowed() -> Iterator[None]:
+    """Put our allow-list in the place of torch's list of safe globals.
+
+    Another thread that loads by ``torch.load`` itself meanwhile may find its own entries missing,
+    and is refused; it never finds more allowed.
+    """
+    with _lock:
+        before = torch.serialization.get_safe_globals()
         torch.serialization.clear_safe_globals()
-        torch.serialization.add_safe_globals(allowed_before)
-        del os.environ[_FORCE]
-        os.environ.update({name: value for name, value in environment.items() if value is not None})
+        torch.serialization.add_safe_globals(_ALLOWED)
+        try:
+            yield
+        finally:
+            now = torch.serialization.get_safe_globals()
+            torch.serialization.clear_safe_globals()
+            added = [each for each in now if each not in _ALLOWED]  # by other threads
+            torch.serialization.add_safe_globals([*before, *added])
 
 
-def _guarded(load: Callable) -> Callable:
+def is_whole(file: str | Path) -> bool:
+    """Tell whether a file is a checkpoint of which nothing is cut off or damaged.
+
+    Every record is read and compared with its checksum, at about 1 GB a second.
+    """
+    return zipfile.is_zipfile(file) and _damage(file) is None
+
+
+def _damage(file: str | Path | BinaryIO) -> str | None:
+    """Return what is wrong with a zip file in words, None if nothing is."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            records = archive.infolist()
+            size = archive.fp.seek(0, os.SEEK_END)
+            if sum(record.file_size for record in records) > size:
+                return "its records are larger than the file"
+            broken = archive.testzip()
+    # What zipfile says of damaged directories and headers, wherever the damage is.
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        return str(error)
+    except (OSError, UnicodeDecodeError, ValueError, struct.error) as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # a seek to before the start
+            raise
+        return str(error)
+    return broken and f"the checksum of {broken} is wrong"
+
+
+def _read(file: str | Path | BinaryIO, map_location: Any = None, **_: Any) -> Any:
+    """Load a file in the place of ``torch.load``, which mmengine calls.
+
+    Raises:
+        CheckpointError: the file is no checkpoint, is damaged, or asks for more than an allow-list
+            of weights and training state.
+    """
+    name = "the checkpoint" if hasattr(file, "read") else str(file)
+    is_zip = zipfile.is_zipfile(file)
+    fault = _damage(file) if is_zip else None
+    if fault:
+        raise CheckpointError(
+            f"{name} is damaged ({fault}): copy it again, or resume from an earlier one"
+        )
+    try:
+        checkpoint = _load(file, map_location)
+    except Exception as error:  # a file that is not what it should be may raise anything
+        if not _is_the_files(error, file, map_location):
+            raise
+        raise CheckpointError(f"{name} {_refusal(name, error, is_zip)}") from None
+    keep_plain(checkpoint, name)
+    return checkpoint
+
+
+def _load(file: str | Path | BinaryIO, map_location: Any) -> Any:
+    if not isinstance(file, str | Path):
+        file.seek(0)
+    with _only_ours_allowed():
+        return torch.load(file, map_location=map_location, weights_only=True)
+
+
+def _is_the_files(error: Exception, file: str | Path | BinaryIO, map_location: Any) -> bool:
+    """Tell errors that come from a file's content from those of its disk, and of a device."""
+    if isinstance(error, OSError):
+        return error.errno == errno.EINVAL  # a seek to before the file's start
+    if map_location in (None, "cpu") or isinstance(error, pickle.UnpicklingError):
+        return True
+    try:
+        _load(file, "cpu")
+    except Exception:
+        return True
+    return False
+
+
+def _refusal(name: str, error: Exception, is_zip: bool) -> str:
+    """Say what a file is instead of a checkpoint, and what to do."""
+    text = str(error)
+    needed = re.search(r"(?:GLOBAL |<class '|global ')([\w.]+)", text)
+    if isinstance(error, pickle.UnpicklingError) and needed:
+        return (
+            f"needs {needed[1]!r} to load, which is neither weights nor mmengine's training "
+            "state, and loading it could run code from the file. If you trust its origin, extract "
+            'the weights once: python -c "import torch; file = torch.load('
+            f"'{name}', map_location='cpu', weights_only=False); "
+            "torch.save({'state_dict': file.get('state_dict', file)}, 'weights.pth')\""
+        )
+    if "TorchScript" in text:
+        return (
+            "is a TorchScript archive, which holds a program, and no checkpoint: save the weights "
+            "of the model that it was made of"
+        )
+    if "legacy .tar" in text:
+        return "is in a format from before torch 0.4: load and save it with a torch of that time"
+    if isinstance(error, MemoryError):
+        return "needs more memory to load than there is"
+    if is_zip:
+        return f"is a zip archive of something else than a checkpoint: {text.splitlines()[0]}"
+    if isinstance(error, EOFError | OSError) or "PytorchStreamReader" in text:
+        return (
+            "is not a complete checkpoint (a copy or a save that was cut short?): delete it, and "
+            f"copy it again or resume from an earlier one. torch says: {error}"
+        )
+    return "is not a checkpoint: cut short, or a file of another kind"
+
+
+def _load_url(
+    url: str, model_dir: str | None = None, map_location: Any = None, progress: bool = True
+) -> Any:
+    """Load a download in the place of torch.hub's function, which loads it with all code in it."""
+    folder = Path(model_dir or Path(torch.hub.get_dir(), "checkpoints"))
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / Path(urlparse(url).path).name
+    if not file.exists():
+        torch.hub.download_url_to_file(url, str(file), progress=progress)
+    return _read(file, map_location)
+
+
+class _Torch(ModuleType):
+    """The module torch as mmengine's loaders see it: ``load`` is ours."""
+
+    load = staticmethod(_read)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(torch, name)
+
+
+def _in_words(load: Callable) -> Callable:
     """Wrap the loader of one of mmengine's address schemes."""
 
     @functools.wraps(load)
-    def guarded(filename: str, *args: Any, **kwargs: Any) -> Any:
+    def loader(filename: str, *args: Any, **kwargs: Any) -> Any:
+        if Path(filename).is_dir():
+            raise FileNotFoundError(f"{filename} is a folder, expected a checkpoint file")
         try:
-            with weights_only():
-                checkpoint = load(filename, *args, **kwargs)
-        except pickle.UnpicklingError as error:
-            raise ValueError(_refusal(filename, str(error))) from None
+            return load(filename, *args, **kwargs)
         except urllib.error.URLError as error:
             raise ConnectionError(
                 f"cannot download {filename} ({error.reason}): fetch it where there is a network, "
@@ -100,39 +259,8 @@ def _guarded(load: Callable) -> Callable:
                 "--cfg-options model.backbone.backbone.init_cfg=None (model.backbone.init_cfg "
                 "without LTNormBackbone)"
             ) from None
-        except (EOFError, OSError, RuntimeError) as error:
-            if not _is_damage(error):
-                raise
-            raise ValueError(
-                f"{filename} is not a complete checkpoint (a copy or a save that was cut short?): "
-                f"delete it, and copy it again or resume from an earlier one. torch says: {error}"
-            ) from None
-        if isinstance(checkpoint, dict) and isinstance(checkpoint.get("meta"), dict):
-            # Runner.resume would run this text as Python; mmengine itself never writes it.
-            checkpoint["meta"].pop("config", None)
-        return checkpoint
 
-    return guarded
-
-
-def _is_damage(error: Exception) -> bool:
-    """Tell the ways in which torch stumbles over a file that was cut short."""
-    if isinstance(error, OSError):
-        return error.errno == errno.EINVAL  # a seek to before the file's start
-    return isinstance(error, EOFError) or "PytorchStreamReader" in str(error)
-
-
-def _refusal(filename: str, error: str) -> str:
-    needed = re.search(r"(?:GLOBAL |<class ')([\w.]+)", error)
-    if not needed:
-        return f"{filename} is not a checkpoint: cut short, or a file of another kind"
-    return (
-        f"{filename} needs {needed[1]!r} to load, which is neither weights nor mmengine's training "
-        "state, and loading it could run code from the file. If you trust its origin, extract the "
-        'weights once: python -c "import torch; file = torch.load('
-        f"'{filename}', map_location='cpu', weights_only=False); "
-        "torch.save({'state_dict': file.get('state_dict', file)}, 'weights.pth')\""
-    )
+    return loader
 
 
 def _load_from_torchvision(filename: str, map_location: Any = None) -> Any:
@@ -144,7 +272,8 @@ def _load_from_torchvision(filename: str, map_location: Any = None) -> Any:
     return host.load_from_http(addresses[name], map_location=map_location)
 
 
-for _prefix, _load in tuple(CheckpointLoader._schemes.items()):
-    if _load is host.load_from_torchvision:
-        _load = _load_from_torchvision
-    CheckpointLoader.register_scheme(_prefix, _guarded(_load), force=True)
+host.torch, host.load_url = _Torch("torch"), _load_url
+for _prefix, _loader in tuple(CheckpointLoader._schemes.items()):
+    if _loader is host.load_from_torchvision:
+        _loader = _load_from_torchvision
+    CheckpointLoader.register_scheme(_prefix, _in_words(_loader), force=True)

@@ -12,6 +12,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmdet_ltnorm.engine.checks import check_data_files, check_sync_bn
+from mmdet_ltnorm.engine.loading import CheckCheckpointHook
 from mmdet_ltnorm.engine.resume import latest_complete_checkpoint
 
 POST_HOC = {  # names on the command line, of hooks in the room calibration
@@ -82,10 +83,15 @@ def config_for_testing(args: argparse.Namespace) -> Config:
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build the runner of a config. Without CUDA, a distributed run goes over gloo."""
+    """Build the runner of a config, which checks the checkpoint that it loads.
+
+    Without CUDA, a distributed run goes over gloo.
+    """
     if cfg.launcher != "none" and not torch.cuda.is_available():
         _open_gloo(cfg)
-    return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+    runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+    runner.register_hook(CheckCheckpointHook(cfg.get("may_differ", ())))
+    return runner
 
 
 def build_test_runner(cfg: Config) -> Runner:

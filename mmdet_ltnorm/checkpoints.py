@@ -1,0 +1,232 @@
+"""What a checkpoint holds: what of it is used, and whether it is of a model and its classes."""
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from numbers import Integral, Number
+from typing import Any
+
+import numpy as np
+from mmengine.logging import HistoryBuffer
+from torch import Tensor
+
+# What mmengine and mmcv write into a checkpoint's meta, and nothing runs.
+META: dict[str, type] = {
+    "CLASSES": Sequence,
+    "PALETTE": Sequence,
+    "dataset_meta": Mapping,
+    "epoch": Integral,
+    "experiment_name": str,
+    "iter": Integral,
+    "mmcv_version": str,
+    "mmengine_version": str,
+    "seed": Integral,
+    "time": str,
+}
+HUB = ("log_scalars", "runtime_info", "resumed_keys")
+CLASSES = "classes"  # in may_differ: what they are called
+BEST = re.compile(r"(?:^|[/\\])(best_[^/\\]+\.pth)\Z")
+# The norm layers by what their tensors are called: NBN's gain, CBN's prior, running statistics.
+NORMS = {
+    (True, False, True): "NBN",
+    (True, True, True): "NCBN",
+    (True, False, False): "NGN or NLN",
+    (False, True, True): "CBN",
+    (False, False, True): "batch norm",
+}
+
+
+class CheckpointError(ValueError):
+    """A file is no checkpoint, or is of another model or run; the message says what to do."""
+
+
+def keep_plain(checkpoint: Any, name: str) -> None:
+    """Drop from a loaded checkpoint what mmengine would run as Python, or delete by its path.
+
+    Of ``meta`` and the message hub stay the entries that mmengine needs to go on: counters,
+    scores, names of classes and logged numbers. Texts of configs go, and of a best checkpoint's
+    path its file's name stays.
+
+    Raises:
+        CheckpointError: it is no dict, or an entry is not of the type that it has in a checkpoint.
+    """
+
+    def expect(value: Any, kind: type, where: str) -> Any:
+        if isinstance(value, kind) and not isinstance(value, bool):
+            return value
+        got = type(value).__name__
+        raise CheckpointError(
+            f"{name} is not a checkpoint: {where} is a {got}, expected a {kind.__name__}"
+        )
+
+    expect(checkpoint, dict, "what it holds")
+    for part in ("state_dict", "ema_state_dict"):
+        for key, value in expect(checkpoint.get(part, {}), dict, part).items():
+            expect(key, str, f"the key {key!r} of {part}")
+            if not key.endswith("_extra_state"):
+                expect(value, Tensor, f"{part}[{key!r}]")
+    if isinstance(checkpoint.get("meta"), dict):
+        checkpoint["meta"] = {
+            key: expect(value, META[key], f"meta[{key!r}]")
+            for key, value in checkpoint["meta"].items()
+            if key in META and value is not None
+        }
+    elif "meta" in checkpoint:
+        del checkpoint["meta"]
+    if "message_hub" in checkpoint:
+        hub = expect(checkpoint["message_hub"], dict, "message_hub")
+        scalars, info, resumed = (
+            expect(hub.get(part, {}), dict, f"message_hub[{part!r}]") for part in HUB
+        )
+        scalars = {k: value for k, value in scalars.items() if isinstance(value, HistoryBuffer)}
+        info = dict(_plain_entries(info))
+        resumed = {k: bool(value) for k, value in resumed.items() if k in scalars or k in info}
+        checkpoint["message_hub"] = dict(zip(HUB, (scalars, info, resumed), strict=True))
+
+
+def _plain_entries(info: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in info.items():
+        items = value if isinstance(value, list | tuple) else [value]
+        if str(key).startswith("best_ckpt"):
+            found = BEST.search(str(value))
+            if found:
+                yield key, found[1]
+        elif all(item is None or isinstance(item, Number | np.ndarray | Tensor) for item in items):
+            yield key, value
+
+
+def weights_of(checkpoint: Mapping[str, Any], name: str) -> Mapping[str, Tensor]:
+    """Return the weights by name, without the prefix that a wrapped model's have.
+
+    Raises:
+        CheckpointError: there are none; the message names what is there.
+    """
+    weights = checkpoint.get("state_dict", checkpoint)
+    if not weights or not all(isinstance(value, Tensor) for value in weights.values()):
+        raise CheckpointError(
+            f"{name} holds no weights: expected tensors by name, or such in an entry state_dict, "
+            f"got {_shortened(list(map(str, weights))) or 'nothing'}"
+        )
+    return {key.removeprefix("module."): value for key, value in weights.items()}
+
+
+def check_same_model(
+    own: Mapping[str, Tensor],
+    weights: Mapping[str, Tensor],
+    name: str,
+    may_differ: Collection[str] | None = None,
+) -> None:
+    """Check that weights have the names and shapes of a model's, and so its kinds of norms.
+
+    Args:
+        own: the state of the model.
+        weights: those of the checkpoint.
+        name: of the checkpoint, for the message.
+        may_differ: modules, such as ``'roi_head.bbox_head.fc_cls'``, of which weights may be
+            missing, unknown or of other shapes; None where there is no such choice.
+
+    Raises:
+        CheckpointError: naming what differs, and how to allow it if that is possible.
+    """
+    parts = list(may_differ or ())
+    for part in parts:
+        if not any(_inside(key, [part]) for key in [*own, *weights]):
+            known = ", ".join(dict.fromkeys(key.split(".")[0] for key in own))
+            raise CheckpointError(
+                f"may_differ names {part!r}, which neither the model nor {name} has: the model's "
+                f"parts are {known}, and theirs"
+            )
+    lacking = [key for key in own if key not in weights and not _is_counter(key)]
+    also = [key for key in weights if key not in own and not _is_counter(key)]
+    reshaped = [k for k in own if k in weights and own[k].shape != weights[k].shape]
+    lacking, also, reshaped = (
+        [key for key in keys if not _inside(key, parts)] for keys in (lacking, also, reshaped)
+    )
+    differing = [*reshaped, *lacking, *also]
+    if not differing:
+        return
+    there, here = _norms(weights), _norms(own)
+    told = {
+        "of its norms,": [
+            f"{layer} is {there[layer]} there and {here[layer]} here"
+            for layer in here
+            if there.get(layer, here[layer]) != here[layer] and not _inside(layer, parts)
+        ],
+        "it lacks": lacking,
+        "it also has": also,
+        "these have other shapes:": [
+            f"{key} {tuple(weights[key].shape)} there, {tuple(own[key].shape)} here"
+            for key in reshaped
+        ],
+    }
+    message = f"{name} is of another model than the config: " + "; ".join(
+        f"{what} {_shortened(names)}" for what, names in told.items() if names
+    )
+    message += ". Use the config that it was trained with"
+    if may_differ is not None:
+        modules = list(dict.fromkeys(key.rpartition(".")[0] for key in differing))
+        message += (
+            "; to start from the rest of it, name in the config the parts that may differ, such as "
+            f"may_differ={[*parts, *modules][:4]}"
+        )
+    raise CheckpointError(message)
+
+
+def class_names(meta: Mapping[str, Any]) -> list[str] | None:
+    """Return the names of a trained model's classes, as a checkpoint's ``meta`` has them."""
+    return _listed((meta.get("dataset_meta") or {}).get("classes", meta.get("CLASSES")))
+
+
+def _listed(names: Any) -> list[str] | None:
+    if isinstance(names, str):
+        names = [names]
+    return [str(each) for each in names] if names else None
+
+
+def check_same_classes(there: list[str] | None, dataset: Any, name: str) -> None:
+    """Check that a checkpoint's model was trained on the classes of a data set, in their order.
+
+    Raises:
+        CheckpointError: naming the first class that differs.
+    """
+    here = _listed(getattr(dataset, "metainfo", {}).get("classes"))
+    if not there or not here or there == here:
+        return
+    if len(there) != len(here):
+        raise CheckpointError(
+            f"{name} was trained on {len(there)} classes ({_shortened(there)}), and the data set "
+            f"has {len(here)} ({_shortened(here)})"
+        )
+    label = next(i for i, (one, other) in enumerate(zip(there, here, strict=True)) if one != other)
+    differs = f"class {label} is {there[label]!r} there and {here[label]!r} in the data set"
+    if set(there) == set(here):
+        raise CheckpointError(f"{name} was trained on the same classes in another order: {differs}")
+    raise CheckpointError(
+        f"{name} was trained on other classes: {differs}. If they are the same ones, called "
+        f"otherwise: --cfg-options may_differ=[{CLASSES}]"
+    )
+
+
+def _inside(key: str, parts: Iterable[str]) -> bool:
+    return any(key == part or key.startswith(f"{part}.") for part in parts)
+
+
+def _is_counter(key: str) -> bool:
+    return key.endswith("num_batches_tracked")  # older batch norms have none, and nothing needs it
+
+
+def _norms(weights: Iterable[str]) -> dict[str, str]:
+    """Return the kind of each norm layer, as far as the names of its tensors tell it."""
+    leaves: dict[str, set[str]] = {}
+    for key in weights:
+        layer, _, leaf = key.rpartition(".")
+        leaves.setdefault(layer, set()).add(leaf)
+    kinds = {
+        layer: NORMS.get(tuple(leaf in own for leaf in ("weight_gain", "prior", "running_mean")))
+        for layer, own in leaves.items()
+    }
+    return {layer: kind for layer, kind in kinds.items() if kind}
+
+
+def _shortened(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
