@@ -1,6 +1,8 @@
-"""Damaged checkpoints, and files of other kinds, are told by name and in words."""
+"""Damaged checkpoints, and files of other kinds, are told by name; runs keep two whole ones."""
 
+import ast
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -107,3 +109,20 @@ def test_a_checkpoint_of_mmcv_1_loads_without_its_config(tmp_path):
     file = tmp_path / "mmdet_2.pth"
     torch.save({"meta": meta, "state_dict": {"weight": torch.ones(1)}}, file)
     assert load(file)["meta"] == {"mmcv_version": "1.7.0", "CLASSES": ("a", "b"), "epoch": 12}
+
+
+def checkpoint_options(path):
+    """Yield the arguments of each ``checkpoint=dict(...)`` in a config."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.keyword) and node.arg == "checkpoint":
+            keywords = getattr(node.value, "keywords", ())
+            yield {each.arg: ast.unparse(each.value) for each in keywords}
+
+
+def test_every_config_keeps_two_checkpoints_and_saves_before_the_end():
+    """A kill may come while one is being written."""
+    configs = list((Path(__file__).parents[1] / "configs").rglob("*.py"))
+    found = [options for path in configs for options in checkpoint_options(path)]
+    kept = {int(options.get("max_keep_ckpts", 3)) for options in found}
+    assert len(configs) > 150 and kept and min(kept) >= 2
+    assert "max_epochs" not in {options.get("interval") for options in found}

@@ -20,4 +20,4 @@ val_dataloader = dict(dataset=dict(type="DigitsLT", data_root=""))
 test_dataloader = val_dataloader
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
 param_scheduler = dict(T_max=max_epochs)
-default_hooks = dict(checkpoint=dict(interval=max_epochs))
+default_hooks = dict(checkpoint=dict(interval=max_epochs // 4))

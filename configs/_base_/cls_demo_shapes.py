@@ -62,5 +62,6 @@ test_dataloader = val_dataloader
 train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=max_epochs)
 optim_wrapper = dict(optimizer=dict(type="SGD", lr=0.05, momentum=0.9, weight_decay=5e-4))
 param_scheduler = dict(type="CosineAnnealingLR", T_max=max_epochs, convert_to_iter_based=True)
-default_hooks = dict(checkpoint=dict(interval=max_epochs, max_keep_ckpts=1))
+# Two, because a kill may come while one is being written.
+default_hooks = dict(checkpoint=dict(interval=max_epochs // 4, max_keep_ckpts=2))
 visualizer = dict(vis_backends=[dict(type="LocalVisBackend")])

@@ -27,4 +27,4 @@ train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
 optim_wrapper = dict(optimizer=dict(lr=0.01))
 param_scheduler = [dict(type="CosineAnnealingLR", T_max=max_epochs)]
 auto_scale_lr = dict(base_batch_size=512)
-default_hooks = dict(checkpoint=dict(interval=max_epochs))
+default_hooks = dict(checkpoint=dict(interval=2))

@@ -26,4 +26,4 @@ optim_wrapper = dict(optimizer=dict(lr=0.01))
 param_scheduler = [
     dict(type="CosineAnnealingLR", T_max=max_epochs, convert_to_iter_based=True),
 ]
-default_hooks = dict(checkpoint=dict(interval=max_epochs))
+default_hooks = dict(checkpoint=dict(interval=2))
