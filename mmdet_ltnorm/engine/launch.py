@@ -89,9 +89,7 @@ def build_runner(cfg: Config) -> Runner:
     """
     if cfg.launcher != "none" and not torch.cuda.is_available():
         _open_gloo(cfg)
-    runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
-    runner.register_hook(CheckCheckpointHook(cfg.get("may_differ", ())))
-    return runner
+    return _checked(RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg))
 
 
 def build_test_runner(cfg: Config) -> Runner:
@@ -102,7 +100,14 @@ def build_test_runner(cfg: Config) -> Runner:
     if cfg.launcher != "none" and not torch.cuda.is_available():
         _open_gloo(cfg)
     kind = RUNNERS.get(cfg.get("runner_type", "Runner"))
-    return type(kind.__name__, (kind,), {"dump_config": lambda runner: None}).from_cfg(cfg)
+    return _checked(
+        type(kind.__name__, (kind,), {"dump_config": lambda runner: None}).from_cfg(cfg)
+    )
+
+
+def _checked(runner: Runner) -> Runner:
+    runner.register_hook(CheckCheckpointHook(runner.cfg.get("may_differ", ())))
+    return runner
 
 
 def _config(args: argparse.Namespace) -> Config:
