@@ -134,3 +134,26 @@ def test_a_launch_script_without_arguments_prints_its_usage(script):
     run = subprocess.run([script], capture_output=True, text=True, timeout=20)
     assert run.returncode != 0
     assert f"usage: tools/{script.name}" in run.stderr
+
+
+@pytest.mark.parametrize("post", ["logit_adjustment", "tau_norm"])
+@pytest.mark.parametrize(
+    ("name", "options", "found"),
+    [
+        ("cls_digits_bs", {}, "loss has BalancedSoftmaxLoss"),
+        (
+            "cls_digits_ce",
+            {"train_dataloader.sampler.type": "ClassPowerSampler"},
+            "data loader has ClassPowerSampler",
+        ),
+    ],
+)
+def test_what_training_has_corrected_is_not_corrected_again(post, name, options, found, tmp_path):
+    checkpoint = tmp_path / "a.pth"
+    checkpoint.touch()
+    config = TOOLS.parent / "configs" / "demo" / f"{name}.py"
+    given = arguments(config, cfg_options=options, post=post, checkpoint=str(checkpoint))
+    with pytest.raises(ValueError, match=f"--post {post} is for models trained .* {found}, which"):
+        config_for_testing(given)
+    given.post_strength = 0  # changes nothing
+    assert config_for_testing(given).custom_hooks[-1]["strength"] == 0

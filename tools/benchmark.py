@@ -29,7 +29,7 @@ def main() -> None:
     keep_freed_memory()
     try:
         table = benchmark_table(args.configs, args.rounds, args.cfg_options)
-    except FileNotFoundError as error:
+    except (OSError, ValueError) as error:
         sys.exit(f"{parser.prog}: {error}")
     print(f"{machine()}; medians of {args.rounds} rounds [quartiles]\n\n{table}\n")
     print("Data is loaded in this process, before the step; a run's workers load it meanwhile.")

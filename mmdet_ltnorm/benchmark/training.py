@@ -15,6 +15,7 @@ from mmdet_ltnorm.benchmark.spans import Spans, module_spans
 from mmdet_ltnorm.benchmark.timing import interleaved, peak_bytes, ratios, spread
 from mmdet_ltnorm.engine.checks import check_data_files
 from mmdet_ltnorm.engine.launch import build_runner
+from mmdet_ltnorm.engine.options import merge_options
 
 # What costs time between steps or writes files, and changes nothing in a step.
 SWITCHED_OFF = ("timer", "logger", "param_scheduler", "checkpoint")
@@ -136,7 +137,7 @@ def training_config(config: str, options: Mapping[str, Any], work_dir: str) -> C
     if not Path(config).is_file():
         raise FileNotFoundError(f"{Path(config).absolute()} does not exist")
     cfg = Config.fromfile(config)
-    cfg.merge_from_dict(dict(options))
+    merge_options(cfg, options)
     check_data_files(cfg, "train_dataloader")
     for kind in ("val", "test"):
         for part in ("dataloader", "cfg", "evaluator"):

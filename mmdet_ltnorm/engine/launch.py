@@ -11,8 +11,9 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from mmdet_ltnorm.engine.checks import check_data_files, check_sync_bn
+from mmdet_ltnorm.engine.checks import asks_for, check_data_files, check_sync_bn
 from mmdet_ltnorm.engine.loading import CheckCheckpointHook
+from mmdet_ltnorm.engine.options import merge_options
 from mmdet_ltnorm.engine.resume import latest_complete_checkpoint
 
 POST_HOC = {  # names on the command line, of hooks in the room calibration
@@ -21,6 +22,15 @@ POST_HOC = {  # names on the command line, of hooks in the room calibration
     "tau_norm": "TauNormHook",
     "norcal": "NorCalHook",
 }
+
+# Losses that have trained the model to do without the frequencies of the classes.
+ADJUSTING = (
+    *("BalancedContrastiveLoss", "BalancedSoftmaxLoss", "ClassBalancedLoss", "LDAMLoss"),
+    *("LTSeesawLoss", "RIDELoss", "SeesawLoss"),
+)
+# Samplers and wrappers that show rare classes more often than they are.
+RESAMPLING = ("ClassBalancedDataset", "ClassPowerSampler", "DeferredSampler")
+RESAMPLING += ("EffectiveNumberSampler",)
 
 RESULT_WRITERS = ("GroupAccuracy", "LTLVISMetric")
 
@@ -113,7 +123,7 @@ def _checked(runner: Runner) -> Runner:
 def _config(args: argparse.Namespace) -> Config:
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     cfg = Config.fromfile(_existing(args.config))
-    cfg.merge_from_dict(args.cfg_options)
+    merge_options(cfg, args.cfg_options)
     cfg.launcher = args.launcher
     default = cfg.get("work_dir") or str(Path("work_dirs", Path(args.config).stem))
     cfg.work_dir = args.work_dir or default
@@ -137,8 +147,24 @@ def _calibrate(cfg: Config, method: str | None, strength: float | None) -> None:
         return
     if method == "logn":
         check_data_files(cfg, "train_dataloader")
+    if method in ("logit_adjustment", "tau_norm") and strength != 0:
+        _check_not_adjusted(cfg, method)
     hook = dict(type=POST_HOC[method]) | ({} if strength is None else dict(strength=strength))
     cfg.custom_hooks = [*cfg.get("custom_hooks", []), hook]
+
+
+def _check_not_adjusted(cfg: Config, method: str) -> None:
+    """Refuse to correct for the class frequencies what was trained to need no correction."""
+    parts = {"loss": (cfg.get("model"), ADJUSTING)}
+    parts["data loader"] = (cfg.get("train_dataloader"), RESAMPLING)
+    for part, (value, types) in parts.items():
+        if found := [name for name in types if asks_for(value, (name,))]:
+            raise ValueError(
+                f"--post {method} is for models trained with cross entropy on the images as they "
+                f"are. This config's {part} has {found[0]}, which corrects for the class "
+                "frequencies in training: correcting twice costs the frequent classes most of "
+                "their accuracy. Test without --post, or with --post logn"
+            )
 
 
 def _write_predictions(cfg: Config, out: str) -> None:
