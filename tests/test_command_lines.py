@@ -10,7 +10,12 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmdet_ltnorm.engine.launch import build_runner, config_for_testing, config_for_training
+from mmdet_ltnorm.engine.launch import (
+    RUN_HOOKS,
+    build_runner,
+    config_for_testing,
+    config_for_training,
+)
 
 TOOLS = Path(__file__).parents[1] / "tools"
 SEESAW_NBN = TOOLS.parent / "configs" / "lvis" / "seesaw_nbn_2x.py"
@@ -157,3 +162,45 @@ def test_what_training_has_corrected_is_not_corrected_again(post, name, options,
         config_for_testing(given)
     given.post_strength = 0  # changes nothing
     assert config_for_testing(given).custom_hooks[-1]["strength"] == 0
+
+
+@pytest.mark.parametrize("tool", sorted(TOOLS.glob("*.py")), ids=lambda path: path.name)
+def test_help_is_all_that_a_tool_does_when_asked_for_it(tool, monkeypatch, capsys):
+    def start(*args, **kwargs):
+        raise AssertionError("a process was started")
+
+    if tool.name == "doctor.py":
+        pytest.skip("it has no options")
+    monkeypatch.chdir(TOOLS.parent)
+    monkeypatch.setattr(subprocess, "Popen", start)
+    monkeypatch.setattr(sys, "argv", [str(tool), "--help"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(tool), run_name="__main__")
+    assert ended.value.code == 0
+    assert f"usage: {tool.name}" in capsys.readouterr().out
+
+
+def test_a_norm_that_nobody_knows_is_refused_with_the_known_ones(config):
+    given = arguments(config, cfg_options={"model.backbone.norm_cfg.type": "NBM"})
+    with pytest.raises(ValueError, match=r"no norm_cfg=dict\(type='NBM'\); norms are: .*CBN.*NBN"):
+        config_for_training(given)
+
+
+def test_every_training_has_the_hooks_that_let_it_stop_and_go_on(config):
+    cfg = Config.fromfile(config)
+    for name in RUN_HOOKS:
+        cfg.default_hooks.pop(name)
+    cfg.dump(config)
+    cfg = config_for_training(arguments(config))
+    assert {name: cfg.default_hooks[name].type for name in RUN_HOOKS} == RUN_HOOKS
+    iterations = {"train_cfg": dict(type="IterBasedTrainLoop", max_iters=9)}
+    cfg = config_for_training(arguments(config, cfg_options=iterations))
+    assert cfg.default_hooks.logger.log_metric_by_epoch is False
+
+
+def test_a_resumed_run_without_a_seed_takes_the_checkpoints(config, tmp_path):
+    torch.save({"meta": {"seed": 17}, "state_dict": {}}, tmp_path / "epoch_1.pth")
+    resumed = dict(resume="auto", work_dir=str(tmp_path))
+    assert config_for_training(arguments(config, **resumed)).randomness.seed == 17
+    resumed["cfg_options"] = {"randomness.seed": 3}
+    assert config_for_training(arguments(config, **resumed)).randomness.seed == 3

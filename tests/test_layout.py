@@ -16,19 +16,25 @@ MAY_IMPORT = {
     "moments": set(),
     "norms": set(),
     "predictors": set(),
+    "processes": set(),
+    "run_logs": set(),
     "writing": set(),
     "data": {"class_groups", "writing"},
     "calibration": {"class_groups", "losses", "moments"},
     "evaluation": {"class_groups", "writing"},
     "losses": {"class_groups"},
     "surgery": {"norms"},
-    "engine": {"checkpoints", "class_groups", "norms", "surgery", "writing"},
+    "engine": {
+        *("checkpoints", "class_groups", "norms", "processes", "run_logs", "surgery", "writing"),
+    },
     "classification": {"checkpoints", "class_groups", "norms"},
     "deployment": {"analysis", "classification", "engine", "surgery", "writing"},
-    "analysis": {"checkpoints", "class_groups", "moments", "norms", "surgery", "writing"},
+    "analysis": {
+        *("checkpoints", "class_groups", "moments", "norms", "run_logs", "surgery", "writing"),
+    },
     "comparison": {"analysis", "class_groups", "evaluation"},
     "report": {"analysis", "engine", "norms", "sweep", "writing"},
-    "sweep": {"analysis", "writing"},
+    "sweep": {"analysis", "processes", "run_logs", "writing"},
     "benchmark": {"analysis", "engine", "norms"},
 }
 OUTSIDE = {"benchmarks", "configs", "tests", "tools"}  # these import the package, never the reverse

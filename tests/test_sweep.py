@@ -8,7 +8,14 @@ import sys
 
 import pytest
 
-from mmdet_ltnorm.sweep import difference, plan_runs, sweep_table, train_runs, write_report
+from mmdet_ltnorm.sweep import (
+    default_metrics,
+    difference,
+    plan_runs,
+    sweep_table,
+    train_runs,
+    write_report,
+)
 
 # Stands in for tools/train.py: notes its call, and writes what mmengine's logger would.
 TRAINING = """
@@ -27,6 +34,8 @@ records = [{"loss": 1.0, "step": 1}, {"accuracy/all": 99.0, "step": 1}, {"loss":
             "accuracy/few": float("nan"), "time": 0.1}]
 if pathlib.Path(config).stem == "unscored":
     records = [records[0], {"feature_bias/var_mu": 0.1, "step": 50}]  # as FeatureBiasHook logs it
+if pathlib.Path(config).stem == "detector":
+    records[-1] = {"lvis/bbox_AP": 0.25, "lvis/bbox_APr": 0.125, "step": 2, "time": 0.1}
 (out / "scalars.json").write_text("".join(json.dumps(record) + "\\n" for record in records))
 (work_dir / "epoch_2.pth").touch()
 """
@@ -67,7 +76,31 @@ def test_every_config_is_trained_with_every_seed_and_scored_at_its_last_epoch(tm
 def test_numbers_that_a_hook_logs_are_no_validation(tmp_path, command, capsys):
     runs = plan_runs([config(tmp_path, "unscored")], [0], str(tmp_path / "out"))
     assert train_runs(runs, command) == {"unscored": {}}
-    assert "has ended without a validation, see" in capsys.readouterr().out
+    assert "has ended without a validation at its end, see" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("text", "options"), [
+    ("train_cfg = dict(max_epochs=3)", []),
+    ("train_cfg = dict(max_epochs=2)", ["train_cfg.max_epochs=3"]),
+    ("train_cfg = dict(type='IterBasedTrainLoop', max_iters=3)", []),
+])  # fmt: skip
+def test_the_score_of_an_earlier_epoch_is_not_taken_for_the_last(
+    text, options, tmp_path, command, capsys
+):
+    runs = plan_runs([config(tmp_path, "ce", text)], [0], str(tmp_path / "out"), options)
+    assert train_runs(runs, command) == {"ce": {}}
+    assert "has ended without a validation at its end, see" in capsys.readouterr().out
+
+
+def test_a_note_that_a_full_disk_left_empty_does_not_stop_a_restart(tmp_path, command, capsys):
+    plan = [config(tmp_path, "ce")], [0], str(tmp_path / "out")
+    note = tmp_path / "out" / "ce" / "seed_0" / "sweep_run.json"
+    note.parent.mkdir(parents=True)
+    note.touch()
+    results = train_runs(plan_runs(*plan), command)
+    assert f"{note} is damaged" in capsys.readouterr().out
+    assert list(results["ce"]) == [0]
+    assert json.loads(note.read_text())["scores"]["accuracy/all"] == 52
 
 
 def test_a_second_sweep_trains_only_what_has_not_ended(tmp_path, command, capsys):
@@ -209,3 +242,30 @@ def test_configs_of_different_data_are_no_sweep(tmp_path):
     with pytest.raises(ValueError, match="a and b are of different data, which are not compared"):
         plan_runs(files, [0], "work")
     assert len(plan_runs(files[:1], [0, 1], "work")) == 2
+
+
+def test_a_detectors_scores_are_shown_in_percent(tmp_path, command, capsys):
+    runs = plan_runs([config(tmp_path, "detector")], [0], str(tmp_path / "out"))
+    results = train_runs(runs, command)
+    assert results["detector"][0] == {"lvis/bbox_AP": 25, "lvis/bbox_APr": 12.5}
+    assert "bbox_AP 25.0, bbox_APr 12.5" in capsys.readouterr().out
+    assert train_runs(runs, command) == results
+    assert default_metrics(results) == ["lvis/bbox_AP", "lvis/bbox_APr"]
+
+
+@pytest.mark.parametrize(
+    ("scored", "shown"),
+    [
+        (["accuracy/few", "accuracy/ece", "accuracy/all"], ["accuracy/all", "accuracy/few"]),
+        (
+            ["lvis/segm_APr", "lvis/segm_AP", "lvis/bbox_AP50", "lvis/bbox_AP"],
+            ["lvis/bbox_AP", "lvis/segm_AP", "lvis/segm_APr"],
+        ),
+        (["coco/bbox_mAP_50", "coco/bbox_mAP"], ["coco/bbox_mAP"]),
+        (["other/score"], ["other/score"]),
+        ([], ["accuracy/all", "accuracy/many", "accuracy/medium", "accuracy/few"]),
+    ],
+)
+def test_a_table_shows_the_groups_of_what_was_scored(scored, shown):
+    results = {"failed": {}, "ce": {0: dict.fromkeys(scored, 1.0)}}
+    assert default_metrics(results) == shown

@@ -1,9 +1,9 @@
 #!/usr/bin/env python
 """Train Seesaw loss with and without NBN on mini-LVIS, compare and draw: python tools/demo.py."""
 
+import argparse
 import json
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -14,6 +14,7 @@ from mmengine.config import Config
 
 from mmdet_ltnorm.analysis import Progress, draw_predictions, lvis_table, plot_curves
 from mmdet_ltnorm.data import make_mini_lvis
+from mmdet_ltnorm.processes import claim_folder, end_children, exit_on_sigterm, start_child
 from mmdet_ltnorm.writing import write_text
 
 OUT = Path("work_dirs/demo")
@@ -39,17 +40,20 @@ def train() -> None:
         command = [sys.executable, "tools/train.py", f"configs/demo/{work_dir.name}.py"]
         command += ["--work-dir", str(work_dir), "--resume"]
         with (work_dir / "train.log").open("a") as log:
-            running[title] = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+            running[title] = start_child(command, log, environment)
     started = time.monotonic()
-    while running:
-        time.sleep(10)
-        for title, process in list(running.items()):
-            minutes = (time.monotonic() - started) / 60
-            print(f"{minutes:4.1f} min  {title}: {Progress.of(RUNS[title]).line()}", flush=True)
-            if process.poll() is not None:
-                del running[title]
-                if process.returncode:
-                    sys.exit(f"{title} failed: see {RUNS[title]}/train.log")
+    try:
+        while running:
+            time.sleep(10)
+            for title, process in list(running.items()):
+                minutes = (time.monotonic() - started) / 60
+                print(f"{minutes:4.1f} min  {title}: {Progress.of(RUNS[title]).line()}", flush=True)
+                if process.poll() is not None:
+                    del running[title]
+                    if process.returncode or not finished(RUNS[title]):
+                        sys.exit(f"{title} failed: see {RUNS[title]}/train.log")
+    finally:
+        end_children(list(running.values()))
 
 
 def draw() -> None:
@@ -71,6 +75,13 @@ def draw() -> None:
 
 def main() -> None:
     """Make the data, train, compare, draw."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.parse_args()
+    exit_on_sigterm()
+    try:
+        claim_folder(OUT)
+    except BlockingIOError as error:
+        sys.exit(f"{parser.prog}: {error}")
     new = make_mini_lvis(CONFIG.data_root, progress=True)
     print(f"mini-LVIS {'written to' if new else 'stands in'} {CONFIG.data_root}")
     print("training two models, about 8 minutes on 2 cores", flush=True)

@@ -1,10 +1,12 @@
 #!/usr/bin/env python
 """Train four methods on two small long-tailed sets and compare: python tools/demo_cls.py."""
 
+import argparse
 import sys
 from pathlib import Path
 
 from mmdet_ltnorm.data import make_shapes_lt
+from mmdet_ltnorm.processes import claim_folder, exit_on_sigterm
 from mmdet_ltnorm.sweep import plan_runs, plot_sweeps, sweep_table, train_runs, write_report
 from mmdet_ltnorm.writing import write_text
 
@@ -26,6 +28,13 @@ with the same seed ± standard error; of three seeds, four standard errors can s
 
 def main() -> int:
     """Make the data, train, compare, draw."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.parse_args()
+    exit_on_sigterm()
+    try:
+        claim_folder(OUT)
+    except BlockingIOError as error:
+        sys.exit(f"{parser.prog}: {error}")
     new = make_shapes_lt("data/shapes_lt")
     print(f"Shapes-LT {'written to' if new else 'stands in'} data/shapes_lt")
     runs = []

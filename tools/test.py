@@ -9,8 +9,8 @@ try:
     from mmdet_ltnorm.engine.launch import (
         POST_HOC,
         add_run_arguments,
-        build_test_runner,
         config_for_testing,
+        test,
     )
 except ImportError as error:
     sys.exit(f"{error}\n`make setup` makes an environment; `pip install -e .` adds this to yours")
@@ -43,7 +43,7 @@ def main() -> None:
     except (FileNotFoundError, ValueError) as error:
         sys.exit(f"{parser.prog}: {error}")
     try:
-        build_test_runner(cfg).test()
+        test(cfg)
     except CheckpointError as error:
         sys.exit(f"{parser.prog}: {error}")
 

@@ -6,7 +6,7 @@ import sys
 
 try:
     from mmdet_ltnorm.checkpoints import CheckpointError
-    from mmdet_ltnorm.engine.launch import add_run_arguments, build_runner, config_for_training
+    from mmdet_ltnorm.engine.launch import add_run_arguments, config_for_training, train
 except ImportError as error:
     sys.exit(f"{error}\n`make setup` makes an environment; `pip install -e .` adds this to yours")
 
@@ -34,8 +34,8 @@ def main() -> None:
     except (FileNotFoundError, ValueError) as error:
         sys.exit(f"{parser.prog}: {error}")
     try:
-        build_runner(cfg).train()
-    except CheckpointError as error:
+        train(cfg)
+    except (BlockingIOError, CheckpointError, FloatingPointError) as error:
         sys.exit(f"{parser.prog}: {error}")
 
 

@@ -10,6 +10,10 @@ default_hooks = dict(
     # Three, because a save that a kill cuts short must leave a complete one to resume from.
     checkpoint=dict(type="CheckpointHook", interval=1, max_keep_ckpts=3),
     sampler_seed=dict(type="DistSamplerSeedHook"),
+    resume=dict(type="ResumeHook"),
+    missing_validation=dict(type="MissingValidationHook"),
+    randomness=dict(type="RandomnessHook"),
+    finite=dict(type="FiniteHook"),
 )
 custom_hooks = [
     dict(type="ClassCountsHook"),

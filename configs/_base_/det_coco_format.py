@@ -34,7 +34,13 @@ custom_hooks = [
     dict(type="MagnitudeHook"),
 ]
 # Three, because a save that a kill cuts short must leave a complete one to resume from.
-default_hooks = dict(checkpoint=dict(max_keep_ckpts=3))
+default_hooks = dict(
+    checkpoint=dict(max_keep_ckpts=3),
+    resume=dict(type="ResumeHook"),
+    missing_validation=dict(type="MissingValidationHook"),
+    randomness=dict(type="RandomnessHook"),
+    finite=dict(type="FiniteHook"),
+)
 vis_backends = [dict(type="LocalVisBackend"), dict(type="TensorboardVisBackend")]
 visualizer = dict(vis_backends=vis_backends)
 

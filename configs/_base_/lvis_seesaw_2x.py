@@ -26,7 +26,13 @@ custom_hooks = [
     dict(type="MagnitudeHook"),
 ]
 # Three, because a save that a kill cuts short must leave a complete one to resume from.
-default_hooks = dict(checkpoint=dict(max_keep_ckpts=3))
+default_hooks = dict(
+    checkpoint=dict(max_keep_ckpts=3),
+    resume=dict(type="ResumeHook"),
+    missing_validation=dict(type="MissingValidationHook"),
+    randomness=dict(type="RandomnessHook"),
+    finite=dict(type="FiniteHook"),
+)
 # The other ranks wait while rank 0 scores 20,000 images; the default of 10 minutes ends the job.
 env_cfg = dict(dist_cfg=dict(timeout=7200))
 vis_backends = [dict(type="LocalVisBackend"), dict(type="TensorboardVisBackend")]

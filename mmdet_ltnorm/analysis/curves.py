@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mmdet_ltnorm.analysis.pictures import line_looks
-from mmdet_ltnorm.analysis.runs import read_scalars
+from mmdet_ltnorm.run_logs import read_scalars
 from mmdet_ltnorm.writing import replacing
 
 

@@ -1,25 +1,9 @@
-"""What mmengine's local visualization backend wrote about a run."""
+"""How far runs are, from what they have logged."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-
-def read_scalars(work_dir: str | Path) -> list[dict[str, Any]]:
-    """Return the logged records of a run, of all its resumptions, in the order of writing.
-
-    Training records have ``iter`` and ``loss``; validation records have metric names and ``step``.
-    A line that a kill has cut short is left out.
-    """
-    records = []
-    for file in sorted(Path(work_dir).glob("*/vis_data/scalars.json")):
-        for line in file.read_text().splitlines():
-            try:
-                records.append(json.loads(line))
-            except json.JSONDecodeError:
-                continue
-    return records
+from mmdet_ltnorm.run_logs import read_scalars
 
 
 @dataclass

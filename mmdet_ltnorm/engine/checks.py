@@ -4,7 +4,9 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from mmengine.registry import MODELS
 from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
 from torch.optim import Optimizer
 
 from mmdet_ltnorm.norms import CBN, NormalizedAffine
@@ -73,6 +75,37 @@ def check_sync_bn(cfg: Mapping[str, Any]) -> None:
             "remove it from the config. CBN synchronizes itself, and with norm_eval=True there are "
             "no statistics to synchronize"
         )
+
+
+def check_norm_types(cfg: Mapping[str, Any]) -> None:
+    """Look up the type of every ``norm_cfg`` of a config's model.
+
+    Raises:
+        ValueError: a type that no one has registered; the message names the norms there are.
+    """
+    with MODELS.switch_scope_and_registry(cfg.get("default_scope", "mmdet")) as registry:
+        for kind in _norm_types(cfg.get("model")):
+            if isinstance(kind, str) and registry.get(kind) is None:
+                known = (nn.GroupNorm, nn.LayerNorm, _NormBase, NormalizedAffine, CBN)
+                names = [
+                    name
+                    for name, found in MODELS.module_dict.items()
+                    if isinstance(found, type) and issubclass(found, known)
+                ]
+                raise ValueError(
+                    f"there is no norm_cfg=dict(type={kind!r}); norms are: {', '.join(names)}"
+                )
+
+
+def _norm_types(cfg: Any) -> Iterator[Any]:
+    if isinstance(cfg, Mapping):
+        norm_cfg = cfg.get("norm_cfg")
+        if isinstance(norm_cfg, Mapping):
+            yield norm_cfg.get("type")
+        cfg = list(cfg.values())
+    if isinstance(cfg, list | tuple):
+        for value in cfg:
+            yield from _norm_types(value)
 
 
 def asks_for(cfg: Any, types: Collection[str] = NORMALIZED) -> bool:

@@ -10,11 +10,18 @@ import torch
 from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+from mmengine.runner.checkpoint import CheckpointLoader
 
-from mmdet_ltnorm.engine.checks import asks_for, check_data_files, check_sync_bn
+from mmdet_ltnorm.engine.checks import (
+    asks_for,
+    check_data_files,
+    check_norm_types,
+    check_sync_bn,
+)
 from mmdet_ltnorm.engine.loading import CheckCheckpointHook
 from mmdet_ltnorm.engine.options import merge_options
 from mmdet_ltnorm.engine.resume import latest_complete_checkpoint
+from mmdet_ltnorm.processes import claim_folder, end_with_parent, leave_process_group
 
 POST_HOC = {  # names on the command line, of hooks in the room calibration
     "logn": "LogNHook",
@@ -33,6 +40,14 @@ RESAMPLING = ("ClassBalancedDataset", "ClassPowerSampler", "DeferredSampler")
 RESAMPLING += ("EffectiveNumberSampler",)
 
 RESULT_WRITERS = ("GroupAccuracy", "LTLVISMetric")
+
+# Our bases name them; a config without one of those gets them too.
+RUN_HOOKS = {
+    "resume": "ResumeHook",
+    "missing_validation": "MissingValidationHook",
+    "randomness": "RandomnessHook",
+    "finite": "FiniteHook",
+}
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,6 +71,7 @@ def config_for_training(args: argparse.Namespace) -> Config:
     """
     cfg = _config(args)
     check_data_files(cfg, "train_dataloader", "val_dataloader")
+    _add_run_hooks(cfg)
     if args.amp:
         _use_mixed_precision(cfg)
     if args.auto_scale_lr:
@@ -70,6 +86,7 @@ def config_for_training(args: argparse.Namespace) -> Config:
         checkpoint = latest_complete_checkpoint(cfg.work_dir) if auto else _existing(args.resume)
         if checkpoint:  # a first start under a restarting scheduler has none yet
             cfg.update(load_from=checkpoint, resume=True)
+            _take_seed(cfg, checkpoint)
     return cfg
 
 
@@ -90,6 +107,27 @@ def config_for_testing(args: argparse.Namespace) -> Config:
     if args.out:
         _write_predictions(cfg, args.out)
     return cfg
+
+
+def train(cfg: Config) -> None:
+    """Train; on every rank of a distributed run.
+
+    Raises:
+        BlockingIOError: another process uses the work directory.
+        FloatingPointError: the loss or the weights are not finite any more.
+    """
+    end_with_parent()
+    if _rank(cfg) == 0:
+        claim_folder(cfg.work_dir)
+    build_runner(cfg).train()
+    leave_process_group()
+
+
+def test(cfg: Config) -> None:
+    """Test; on every rank of a distributed run."""
+    end_with_parent()
+    build_test_runner(cfg).test()
+    leave_process_group()
 
 
 def build_runner(cfg: Config) -> Runner:
@@ -128,7 +166,30 @@ def _config(args: argparse.Namespace) -> Config:
     default = cfg.get("work_dir") or str(Path("work_dirs", Path(args.config).stem))
     cfg.work_dir = args.work_dir or default
     check_sync_bn(cfg)
+    check_norm_types(cfg)
     return cfg
+
+
+def _add_run_hooks(cfg: Config) -> None:
+    hooks = cfg.setdefault("default_hooks", {})
+    for name, kind in RUN_HOOKS.items():
+        hooks.setdefault(name, dict(type=kind))
+    if "max_iters" in (cfg.get("train_cfg") or {}):  # else all validations are of "epoch 0"
+        hooks.setdefault("logger", dict(type="LoggerHook")).log_metric_by_epoch = False
+
+
+def _take_seed(cfg: Config, checkpoint: str) -> None:
+    """Give a config without a seed the checkpoint's; mmengine leaves samplers and workers out."""
+    if cfg.get("randomness", {}).get("seed") is None:
+        saved = CheckpointLoader.load_checkpoint(checkpoint, map_location="cpu")
+        seed = (saved.get("meta") or {}).get("seed")
+        cfg.merge_from_dict({"randomness.seed": seed})
+
+
+def _rank(cfg: Config) -> int:
+    """Return this process's rank before there is a process group."""
+    ranks = {"pytorch": "RANK", "slurm": "SLURM_PROCID", "mpi": "OMPI_COMM_WORLD_RANK"}
+    return int(os.environ.get(ranks.get(cfg.launcher, ""), 0))
 
 
 def _existing(path: str) -> str:

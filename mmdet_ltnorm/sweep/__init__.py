@@ -1,6 +1,7 @@
 """Paired trainings: every config with every seed, and what the differences say."""
 
 from mmdet_ltnorm.sweep.report import Estimate as Estimate
+from mmdet_ltnorm.sweep.report import default_metrics as default_metrics
 from mmdet_ltnorm.sweep.report import difference as difference
 from mmdet_ltnorm.sweep.report import means as means
 from mmdet_ltnorm.sweep.report import plot_sweeps as plot_sweeps

@@ -51,6 +51,20 @@ def difference(results: Results, metric: str, name: str, baseline: str) -> Estim
     return Estimate(mean, deviation / math.sqrt(n) if n else math.nan, n)
 
 
+def default_metrics(results: Results) -> list[str]:
+    """Return the scores that a table shows: by groups of classes, of classifiers or of detectors.
+
+    Of plain COCO sets it is AP, and of others whatever was scored; accuracy before the first score.
+    """
+    found = dict.fromkeys(m for runs in results.values() for run in runs.values() for m in run)
+    by_group = [f"accuracy/{group}" for group in ("all", "many", "medium", "few")]
+    by_group += [f"lvis/{kind}_AP{group}" for kind in ("bbox", "segm") for group in ("", *"rcf")]
+    for metrics in by_group, ["coco/bbox_mAP", "coco/segm_mAP"]:
+        if shown := [metric for metric in metrics if metric in found]:
+            return shown
+    return list(found) or by_group[:4]
+
+
 def against_first(results: Results) -> list[tuple[str, str]]:
     """Return the pairs that are compared unless others are given."""
     first, *others = results

@@ -1,5 +1,7 @@
 """Training every config with every seed, one process each, and going on where it stopped."""
 
+import argparse
+import copy
 import hashlib
 import json
 import math
@@ -11,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 
-from mmdet_ltnorm.analysis import read_scalars
 from mmdet_ltnorm.analysis.data_sets import check_same_data
+from mmdet_ltnorm.processes import end_children, start_child
+from mmdet_ltnorm.run_logs import read_validations
 from mmdet_ltnorm.writing import write_json
 
 # Scores by config name and seed.
@@ -31,6 +34,7 @@ class Run:
     options: tuple[str, ...] = ()
     fingerprint: str = ""
     first_stages: tuple[Path, ...] = ()  # work directories that must be finished before
+    last_step: int | None = None  # the last epoch, or iteration in a run that counts those
 
     @property
     def name(self) -> str:
@@ -89,9 +93,20 @@ def plan_runs(
             text = json.dumps([cfg, chosen], sort_keys=True, default=str)
             digest = hashlib.sha256(text.encode()).hexdigest()
             needed = tuple({stage for _, stage in stages.values()})
-            run = Run(Path(config), seed, folder[Path(config).stem], chosen, digest, needed)
+            last = _last_step(cfg, chosen)
+            run = Run(Path(config), seed, folder[Path(config).stem], chosen, digest, needed, last)
             runs.append(run)
     return runs
+
+
+def _last_step(content: Mapping[str, Any], options: Sequence[str]) -> int | None:
+    """Return the last epoch of a config's run, or the last iteration if it counts those."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--cfg-options", nargs="*", action=DictAction)
+    cfg = Config(copy.deepcopy(content))
+    cfg.merge_from_dict(parser.parse_args(["--cfg-options", *options]).cfg_options)
+    loop = cfg.get("train_cfg") or {}
+    return loop.get("max_epochs", loop.get("max_iters"))
 
 
 def train_runs(runs: Sequence[Run], command: Sequence[str], jobs: int = 1) -> Results:
@@ -123,8 +138,7 @@ def train_runs(runs: Sequence[Run], command: Sequence[str], jobs: int = 1) -> Re
                 label = f"run {ended}/{len(runs)}  {run.name} seed {run.seed}"
                 print(f"{label}  {seconds:.0f} s  {outcome}", flush=True)
     finally:
-        for process, _ in running.values():
-            process.terminate()
+        end_children([process for process, _ in running.values()])
     for run in waiting:
         print(f"{run.name} seed {run.seed} was not started: its first stage failed")
     return _collect(runs)
@@ -144,12 +158,7 @@ def _start(run: Run, command: Sequence[str], jobs: int) -> subprocess.Popen:
     if jobs > 1:
         environment |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     with (run.work_dir / "train.log").open("a") as log:
-        return subprocess.Popen(
-            [*arguments, "--cfg-options", *run.options],
-            env=environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
+        return start_child([*arguments, "--cfg-options", *run.options], log, environment)
 
 
 def _finish(run: Run, returncode: int) -> str:
@@ -157,21 +166,34 @@ def _finish(run: Run, returncode: int) -> str:
     if returncode:
         how = f"signal {-returncode}" if returncode < 0 else f"exit code {returncode}"
         return f"failed with {how}, see {run.work_dir / 'train.log'}"
-    scores = last_scores(run.work_dir)
+    scores = last_scores(run.work_dir, run.last_step)
     if not scores:
-        return f"has ended without a validation, see {run.work_dir / 'train.log'}"
+        return f"has ended without a validation at its end, see {run.work_dir / 'train.log'}"
     run.note(scores)
-    return ", ".join(f"{name.split('/')[-1]} {value:.1f}" for name, value in scores.items())
+    shown = in_percent(scores).items()
+    return ", ".join(f"{name.split('/')[-1]} {value:.1f}" for name, value in shown)
 
 
-def last_scores(work_dir: str | Path) -> dict[str, float]:
-    """Return the scores of the last validation in a work directory, none before the first."""
-    # mmengine validates after the last epoch whatever the interval, so the last record is its. Only
-    # its logger writes times: records of hooks that log numbers of their own have none.
-    timing = ("step", "time", "data_time")
-    validations = [r for r in read_scalars(work_dir) if "loss" not in r and "time" in r]
+def last_scores(work_dir: str | Path, step: int | None = None) -> dict[str, float]:
+    """Return the scores of the last validation in a work directory, none before the first.
+
+    Args:
+        step: the epoch, or the iteration of a run that counts those, that must have been validated.
+            A run that was killed has earlier scores, but none of its last epoch.
+    """
+    # mmengine validates after the last epoch whatever the interval, so the last record is its.
+    validations = read_validations(work_dir)
     last = validations[-1] if validations else {}
+    if step is not None and last.get("step") != step:
+        return {}
+    timing = ("step", "time", "data_time")
     return {name: float(value) for name, value in last.items() if name not in timing}
+
+
+def in_percent(scores: Mapping[str, float]) -> dict[str, float]:
+    """Give detectors' scores, which are logged as parts of one, in percent as classifiers' are."""
+    parts = ("lvis/", "coco/")
+    return {k: 100 * v if k.startswith(parts) else v for k, v in scores.items()}
 
 
 def _collect(runs: Sequence[Run]) -> Results:
@@ -180,7 +202,7 @@ def _collect(runs: Sequence[Run]) -> Results:
         scores = run.result()
         results.setdefault(run.name, {})
         if scores is not None:
-            results[run.name][run.seed] = scores
+            results[run.name][run.seed] = in_percent(scores)
     return results
 
 
@@ -198,4 +220,10 @@ def _first_stages(
 
 
 def _read(file: Path) -> dict[str, Any]:
-    return json.loads(file.read_text()) if file.is_file() else {}
+    if not file.is_file():
+        return {}
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:  # an empty file is what a full disk used to leave
+        print(f"{file} is damaged: going on with what {file.parent} holds", flush=True)
+        return {}
