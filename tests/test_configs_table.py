@@ -1,10 +1,12 @@
 """The configs' docstrings have one form, and the table of them follows."""
 
+import re
 import runpy
 import sys
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
 
 from mmdet_ltnorm.analysis.config_table import (
     BEGIN,
@@ -15,6 +17,7 @@ from mmdet_ltnorm.analysis.config_table import (
     with_table,
 )
 from mmdet_ltnorm.analysis.model_index import model_index
+from mmdet_ltnorm.engine.options import merge_options
 
 ROOT = Path(__file__).parents[1]
 TOOL = ROOT / "tools" / "configs_table.py"
@@ -22,6 +25,7 @@ README = ROOT / "README.md"
 GOOD = '''"""CIFAR-10-LT, cross entropy.
 
     python tools/train.py configs/set/good.py  # a remark
+    ... --work-dir DIR --cfg-options data.imbalance_factor=200  # or 50
 
 NBN paper Table I, Cross Entropy: 74.0, 78.0 at
 imbalance 200, 100. Its e.g. is no sentence. CBN paper Table 2 (400 epochs): 1.5.
@@ -35,6 +39,21 @@ def test_a_leaf_says_what_it_is_its_command_its_row_and_its_score(path):
     leaf = read_leaf(path)
     train = f"python tools/train.py {path.relative_to(ROOT)}"
     assert leaf.command == train or leaf.command.startswith("make ")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in leaf_paths(ROOT / "configs") if "    ... --work-dir" in path.read_text()],
+    ids=lambda path: path.stem,
+)
+def test_the_command_of_another_imbalance_changes_the_training_set_alone(path):
+    (option,) = re.findall(r"(\S*imbalance_factor)=N", read_leaf(path).option)
+    cfg = Config.fromfile(path)
+    old = cfg.to_dict()
+    merge_options(cfg, {option: 50})
+    assert cfg.train_dataloader.dataset.imbalance_factor == 50
+    cfg.merge_from_dict({option: 100})
+    assert cfg.to_dict() == old  # so the command without it is that of imbalance 100
 
 
 def written(tmp_path, text, name="good"):
@@ -64,6 +83,12 @@ ROW, SCORE = "NBN paper Table X, ROW: NUMBERS", "Measured, HOW: NUMBERS"
         ("cross entropy.\n", "cross entropy\n", "a first paragraph of one sentence"),
         ("    python", "python", "an indented command"),
         ("paper Table", "Table", ROW),
+        (
+            "    ... --cfg",
+            "    ... cfg",
+            "'... --cfg-options ...imbalance_factor=' below the command",
+        ),
+        ("74.0, 78.0", "74.0", "as many numbers as imbalances"),
         ("A note.", "No row in the papers.", ROW),
         ("Measured", "We measured", SCORE),
         ("A note.", "Not measured here.", SCORE),
@@ -90,7 +115,8 @@ def test_the_table_has_a_part_for_each_folder_and_a_line_for_each_leaf(tmp_path)
         "|---|---|---|---|---|",
         "| [good](configs/set/good.py) | NBN Table I, Cross Entropy<br>CBN Table 2 (400 epochs) | "
         "74.0, 78.0 at imbalance 200, 100<br>1.5 | 70.1 ± 0.2 (few 3.0), 3 seeds<br>71.0, 1 run | "
-        "`python tools/train.py configs/set/good.py` |",
+        "`python tools/train.py configs/set/good.py`<br>imbalance N: "
+        "`--work-dir DIR --cfg-options data.imbalance_factor=N` |",
         "| [none](configs/set/none.py) | none: CIFAR-10-LT, cross entropy | – | – | "
         "`python tools/train.py configs/set/good.py` |",
         "",
@@ -157,6 +183,10 @@ def test_the_model_index_has_an_entry_for_each_leaf_and_claims_no_results(tmp_pa
                 "NBN Table I, Cross Entropy: 74.0, 78.0 at imbalance 200, 100",
                 "CBN Table 2 (400 epochs): 1.5",
             ],
+            "At Imbalance N": (
+                "python tools/train.py configs/set/good.py --work-dir DIR --cfg-options "
+                "data.imbalance_factor=N"
+            ),
             "Measured Here": "70.1 ± 0.2 (few 3.0), 3 seeds; 71.0, 1 run",
         },
     }

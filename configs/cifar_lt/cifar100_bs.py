@@ -1,6 +1,7 @@
 """CIFAR-100-LT, ResNet-32, Balanced Softmax.
 
     python tools/train.py configs/cifar_lt/cifar100_bs.py
+    ... --work-dir DIR --cfg-options train_dataloader.dataset.imbalance_factor=200  # or 50
 
 NBN paper Table I, Balanced Softmax: 46.8, 51.7, 57.6 at imbalance 200, 100, 50.
 Not measured here. Imbalance, width and seed: options in configs/_base_/cls_cifar10_lt.py.

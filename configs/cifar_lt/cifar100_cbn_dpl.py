@@ -1,6 +1,7 @@
 """CIFAR-100-LT, ResNet-32, Balanced Softmax + CBN + SBN, dual-path learning.
 
     python tools/train.py configs/cifar_lt/cifar100_cbn_dpl.py
+    ... --work-dir DIR --cfg-options train_dataloader.dataset.imbalance_factor=50  # or 10
 
 CBN paper Table 2, "Baseline + CBN + SBN + DPL": 53.31, 58.13, 65.35 at imbalance 100, 50, 10.
 CBN paper Table 4: 53.3, 60.0 (sic), 65.4. Not measured here.

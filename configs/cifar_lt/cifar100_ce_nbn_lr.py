@@ -1,6 +1,7 @@
 """CIFAR-100-LT, ResNet-32, cross entropy + NBN + LR.
 
     python tools/train.py configs/cifar_lt/cifar100_ce_nbn_lr.py
+    ... --work-dir DIR --cfg-options train_dataloader.dataset.imbalance_factor=200  # or 50
 
 NBN paper Table I, Cross Entropy + Ours: 46.3, 50.5, 56.9 at imbalance 200, 100, 50.
 Not measured here. Imbalance, width and seed: options in configs/_base_/cls_cifar10_lt.py.

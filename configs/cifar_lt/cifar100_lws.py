@@ -1,6 +1,8 @@
 """CIFAR-100-LT, ResNet-32, LWS: stage two after cifar100_ce, one scale a class.
 
     python tools/train.py configs/cifar_lt/cifar100_lws.py
+    ... --work-dir DIR --cfg-options model.first_stage=FILE \
+        train_dataloader.dataset.imbalance_factor=200
 
 NBN paper Table I, decoupling LWS: 47.5, 53.3, 58.7 at imbalance 200, 100, 50.
 Not measured here.

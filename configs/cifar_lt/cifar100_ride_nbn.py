@@ -1,6 +1,7 @@
 """CIFAR-100-LT, ResNet-32, RIDE with three experts + NBN, a magnitude for each expert.
 
     python tools/train.py configs/cifar_lt/cifar100_ride_nbn.py
+    ... --work-dir DIR --cfg-options train_dataloader.dataset.imbalance_factor=200  # or 50
 
 NBN paper Table I, "RIDE + Ours": 51.8, 57.5, 62.2 at imbalance 200, 100, 50.
 The paper does not say whether LR is in this row; in its authors' code RIDE has none.

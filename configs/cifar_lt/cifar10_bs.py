@@ -1,6 +1,7 @@
 """CIFAR-10-LT, ResNet-32, Balanced Softmax.
 
     python tools/train.py configs/cifar_lt/cifar10_bs.py
+    ... --work-dir DIR --cfg-options train_dataloader.dataset.imbalance_factor=200  # or 50
 
 NBN paper Table I, Balanced Softmax: 79.8, 83.6, 86.5 at imbalance 200, 100, 50.
 CBN paper Table 2, Baseline (400 epochs of batch 128, no Cutout): 81.87, 84.65, 88.34 at

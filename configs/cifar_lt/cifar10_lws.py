@@ -1,6 +1,8 @@
 """CIFAR-10-LT, ResNet-32, LWS: stage two after cifar10_ce, one scale a class.
 
     python tools/train.py configs/cifar_lt/cifar10_lws.py
+    ... --work-dir DIR --cfg-options model.first_stage=FILE \
+        train_dataloader.dataset.imbalance_factor=200
 
 NBN paper Table I, decoupling LWS: 78.1, 83.7, 84.7 at imbalance 200, 100, 50.
 Not measured here.

@@ -1,6 +1,7 @@
 """CIFAR-10-LT, ResNet-32, RIDE with three experts + NBN, a magnitude for each expert.
 
     python tools/train.py configs/cifar_lt/cifar10_ride_nbn.py
+    ... --work-dir DIR --cfg-options train_dataloader.dataset.imbalance_factor=200  # or 50
 
 NBN paper Table I, "RIDE + Ours": 84.5, 87.1, 89.7 at imbalance 200, 100, 50.
 The paper does not say whether LR is in this row; in its authors' code RIDE has none.

@@ -10,6 +10,7 @@ BEGIN = "<!-- tools/configs_table.py --write README.md writes what follows -->"
 END = "<!-- the end of the table of configs -->"
 
 _SOURCE = re.compile(r"(\w+) paper (Tables? .+?): (.+)\.")
+_IMBALANCES = re.compile(r"([\d., ]+) at imbalance ((?:\d+, )+\d+)")
 _MEASURED = re.compile(r"Measured, (.+?): (.+)\.")
 
 
@@ -21,6 +22,7 @@ class Leaf(NamedTuple):
     command: str
     rows: tuple[tuple[str, str], ...]  # of the papers, each with its numbers
     measured: str  # empty if it is not
+    option: str = ""  # for the rows of other imbalances than the command's, N in place of them
 
 
 def read_leaf(path: Path) -> Leaf:
@@ -29,13 +31,15 @@ def read_leaf(path: Path) -> Leaf:
         What it is, in a sentence.
 
             python tools/train.py configs/FOLDER/NAME.py
+            ... --work-dir DIR --cfg-options train_dataloader.dataset.imbalance_factor=200  # or 50
 
-        NBN paper Table X, ROW: NUMBERS.
+        NBN paper Table X, ROW: NUMBERS at imbalance 200, 100, 50.
         Measured, HOW: NUMBERS.
 
     Several rows may follow each other; ``No row in the papers.`` stands for none, with a reason
     after a colon or in brackets if there is one, and ``Not measured here.`` for no measurement.
-    These are sentences, so that lines may be wrapped; all other sentences are notes.
+    The second command is there where a row has numbers at several imbalances, as many numbers as
+    imbalances. These are sentences, so that lines may be wrapped; all other sentences are notes.
 
     Raises:
         ValueError: something of this is missing; the message says what.
@@ -45,11 +49,20 @@ def read_leaf(path: Path) -> Leaf:
     sentences = re.split(r"(?<=\.)\s+(?=[A-Z])", " ".join(statements.split()))
     rows = [match.groups() for match in map(_SOURCE.fullmatch, sentences) if match]
     scores = [match.groups() for match in map(_MEASURED.fullmatch, sentences) if match]
+    several = [found for _, _, numbers in rows if (found := _IMBALANCES.search(numbers))]
+    option = re.sub(r"imbalance_factor=\d+", "imbalance_factor=N", command.partition("    ... ")[2])
+    option = " ".join(option.partition("  #")[0].split()) if several else ""
     no_row = any(sentence.startswith("No row in the papers") for sentence in sentences)
     needs = {
         "a first paragraph of one sentence": title.endswith(".") and "\n" not in title,
         "an indented command": command.startswith("    "),
         "'NBN paper Table X, ROW: NUMBERS.' or 'No row in the papers.'": bool(rows) != no_row,
+        "'... --work-dir DIR --cfg-options ...imbalance_factor=' below the command": (
+            "imbalance_factor=N" in option or not several
+        ),
+        "as many numbers as imbalances in a row": all(
+            found[1].count(",") == found[2].count(",") for found in several
+        ),
         "'Measured, HOW: NUMBERS.' or 'Not measured here.'": bool(scores)
         != ("Not measured here." in sentences),
     }
@@ -59,9 +72,10 @@ def read_leaf(path: Path) -> Leaf:
     return Leaf(
         path,
         title,
-        command.partition("#")[0].strip(),
+        command.strip().splitlines()[0].partition("#")[0].strip() if command else "",
         tuple((f"{paper} {table}", numbers) for paper, table, numbers in rows),
         "<br>".join(f"{numbers}, {how}" for how, numbers in scores),
+        option,
     )
 
 
@@ -108,7 +122,7 @@ def _section(folder: Path, leaves: list[Leaf]) -> Iterator[str]:
             "<br>".join(row for row, _ in leaf.rows) or f"none: {leaf.title.rstrip('.')}",
             "<br>".join(numbers for _, numbers in leaf.rows) or "–",
             leaf.measured or "–",
-            f"`{leaf.command}`",
+            f"`{leaf.command}`" + (f"<br>imbalance N: `{leaf.option}`" if leaf.option else ""),
         ]
         yield f"| {' | '.join(cells)} |"
     yield ""

@@ -45,6 +45,8 @@ def _model(leaf: Leaf, root: Path) -> dict[str, Any]:
     metadata: dict[str, Any] = {"Training Data": _training_data(leaf), "Description": leaf.title}
     if leaf.rows:
         metadata["Papers Report"] = [f"{row}: {numbers}" for row, numbers in leaf.rows]
+    if leaf.option:
+        metadata["At Imbalance N"] = f"{leaf.command} {leaf.option}"
     metadata["Measured Here"] = leaf.measured.replace("<br>", "; ") or "no"
     return {
         "Name": stem,

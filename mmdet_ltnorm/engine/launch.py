@@ -36,7 +36,7 @@ ADJUSTING = (
     *("LTSeesawLoss", "RIDELoss", "SeesawLoss"),
 )
 # Samplers and wrappers that show rare classes more often than they are.
-RESAMPLING = ("ClassBalancedDataset", "ClassPowerSampler", "DeferredSampler")
+RESAMPLING = ("ClassAwareSampler", "ClassBalancedDataset", "ClassPowerSampler", "DeferredSampler")
 RESAMPLING += ("EffectiveNumberSampler",)
 
 RESULT_WRITERS = ("GroupAccuracy", "LTLVISMetric")
