@@ -84,9 +84,9 @@ ROW, SCORE = "NBN paper Table X, ROW: NUMBERS", "Measured, HOW: NUMBERS"
         ("    python", "python", "an indented command"),
         ("paper Table", "Table", ROW),
         (
-            "    ... --cfg",
-            "    ... cfg",
-            "'... --cfg-options ...imbalance_factor=' below the command",
+            "    ... --work",
+            "    work",
+            "'... --work-dir DIR --cfg-options ...imbalance_factor=' below the command",
         ),
         ("74.0, 78.0", "74.0", "as many numbers as imbalances"),
         ("A note.", "No row in the papers.", ROW),

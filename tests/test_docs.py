@@ -113,6 +113,19 @@ def test_a_block_that_is_not_run_says_why():
     assert pages == {page.stem for page in DOCS.glob("*.md")} - {"api"}
 
 
+@pytest.mark.parametrize(
+    ("demo", "told"),
+    [
+        ("demo", r"The demo then takes about (\d+) minutes on 2\s+cores"),
+        ("demo_cls", r"make demo-cls .*: about (\d+) minutes on 2 cores"),
+    ],
+)
+def test_a_demo_says_the_time_that_the_readme_says(demo, told):
+    (minutes,) = re.findall(told, (ROOT / "README.md").read_text(encoding="utf-8"))
+    tool = (ROOT / "tools" / f"{demo}.py").read_text(encoding="utf-8")
+    assert f"about {minutes} minutes on 2 cores" in tool
+
+
 @pytest.mark.slow
 def test_the_site_builds_without_a_warning_and_loads_nothing_from_elsewhere(tmp_path):
     sphinx = pytest.importorskip("sphinx.cmd.build")

@@ -84,7 +84,7 @@ def main() -> None:
         sys.exit(f"{parser.prog}: {error}")
     new = make_mini_lvis(CONFIG.data_root, progress=True)
     print(f"mini-LVIS {'written to' if new else 'stands in'} {CONFIG.data_root}")
-    print("training two models, about 8 minutes on 2 cores", flush=True)
+    print("training two models, about 9 minutes on 2 cores", flush=True)
     train()
     table = lvis_table({title: Progress.of(run).metrics for title, run in RUNS.items()})
     write_text(OUT / "table.md", table + "\n")

@@ -41,7 +41,7 @@ def main() -> int:
     for name in SETS.values():
         configs = [f"configs/demo/cls_{name}_{method}.py" for method in METHODS]
         runs += plan_runs(configs, [0, 1, 2], str(OUT / name))
-    print(f"{len(runs)} small trainings, two at a time: about 3 minutes on 2 cores", flush=True)
+    print(f"{len(runs)} small trainings, two at a time: about 4 minutes on 2 cores", flush=True)
     scores = train_runs(runs, [sys.executable, "tools/train.py"], jobs=2)
     sweeps, tables = {}, []
     for title, name in SETS.items():
