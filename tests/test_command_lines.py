@@ -94,19 +94,17 @@ def test_sync_bn_is_refused_from_the_command_line(config):
 
 def test_testing_writes_and_draws_what_it_is_asked_for(config, tmp_path):
     torch.save({}, tmp_path / "a.pth")
-    given = arguments(config, checkpoint=str(tmp_path / "a.pth"), out="x.pkl", show_dir="drawn")
+    given = arguments(config, checkpoint=str(tmp_path / "a.pth"), out="x.json", show_dir="drawn")
     cfg = config_for_testing(given)
     assert cfg.load_from == str(tmp_path / "a.pth")
-    assert [metric["type"] for metric in cfg.test_evaluator] == ["LTLVISMetric", "DumpDetResults"]
+    assert [metric["results_file"] for metric in cfg.test_evaluator] == ["x.json"]
     assert cfg.default_hooks.visualization.draw
     assert cfg.default_hooks.visualization.test_out_dir == "drawn"
-    given.out = "x.json"
-    assert config_for_testing(given).test_evaluator[0].results_file == "x.json"
     given.cfg_options = {"test_evaluator.type": "CocoMetric"}
     with pytest.raises(ValueError, match="GroupAccuracy and LTLVISMetric, test_evaluator has Coco"):
         config_for_testing(given)
-    given.out = "x.txt"
-    with pytest.raises(ValueError, match=r"writes NAME\.json or NAME\.pkl, got x\.txt"):
+    given.out = "x.pkl"
+    with pytest.raises(ValueError, match=r"writes NAME\.json, got x\.pkl: reading a pickle can"):
         config_for_testing(given)
     given.checkpoint = "nowhere.pth"
     with pytest.raises(FileNotFoundError, match=r"nowhere\.pth does not exist"):

@@ -29,8 +29,8 @@ class Predictor:
     CIFAR, a classifier should get images of the size that it was trained with.
 
     mmdet's ``DetInferencer(model=CONFIG, weights=CHECKPOINT)`` takes the detectors' configs, too.
-    Given a checkpoint alone, it runs the config's text in that file as Python: only for files that
-    you trust. This class always asks for the config, and never runs what is in a checkpoint.
+    Given a checkpoint alone, it finds no config: this package drops its text from the file, which
+    mmdet would run as Python.
 
     Raises:
         FileNotFoundError: naming the file.

@@ -231,19 +231,15 @@ def _check_not_adjusted(cfg: Config, method: str) -> None:
 def _write_predictions(cfg: Config, out: str) -> None:
     test = cfg.test_evaluator
     metrics = list(test) if isinstance(test, Sequence) else [test]
-    if out.endswith((".pkl", ".pickle")):
-        metrics.append(dict(type="DumpDetResults", out_file_path=out))
-    elif out.endswith(".json"):
-        writers = [metric for metric in metrics if metric["type"] in RESULT_WRITERS]
-        if len(writers) != 1:
-            types = ", ".join(metric["type"] for metric in metrics)
-            raise ValueError(
-                f"--out NAME.json is written by one of {' and '.join(RESULT_WRITERS)}, "
-                f"test_evaluator has {types}: use --out NAME.pkl"
-            )
-        writers[0]["results_file"] = out
-    else:
-        raise ValueError(f"--out writes NAME.json or NAME.pkl, got {out}")
+    if not out.endswith(".json"):
+        raise ValueError(f"--out writes NAME.json, got {out}: reading a pickle can run code in it")
+    writers = [metric for metric in metrics if metric["type"] in RESULT_WRITERS]
+    if len(writers) != 1:
+        types = ", ".join(metric["type"] for metric in metrics)
+        raise ValueError(
+            f"--out is written by one of {' and '.join(RESULT_WRITERS)}, test_evaluator has {types}"
+        )
+    writers[0]["results_file"] = out
     cfg.test_evaluator = metrics
 
 
