@@ -63,6 +63,7 @@ def test_scaling_the_lr_needs_to_know_what_it_is_for(config):
 )
 def test_mixed_precision_fits_the_device(cuda, wrapper, config, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")  # mmengine's log looks for the device
     cfg = config_for_training(arguments(config, amp=True))
     assert cfg.optim_wrapper.type == wrapper
     assert cfg.optim_wrapper.optimizer.lr == 0.005

@@ -44,7 +44,7 @@ def main() -> None:
         sys.exit(f"{parser.prog}: {error}")
     try:
         test(cfg)
-    except CheckpointError as error:
+    except (CheckpointError, ConnectionError, FileNotFoundError) as error:
         sys.exit(f"{parser.prog}: {error}")
 
 
