@@ -10,6 +10,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from mmdet_ltnorm.engine import launch
 from mmdet_ltnorm.engine.launch import (
     RUN_HOOKS,
     build_runner,
@@ -138,6 +139,30 @@ def test_a_launch_script_without_arguments_prints_its_usage(script):
     run = subprocess.run([script], capture_output=True, text=True, timeout=20)
     assert run.returncode != 0
     assert f"usage: tools/{script.name}" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("config", "options", "message"),
+    [
+        (
+            "demo/cls_digits_ce",
+            dict(show_dir="d"),
+            "--show-dir is for det.*ImageClassifier is",
+        ),
+        ("demo/cls_digits_ce", dict(post="norcal"), "--post norcal is for detectors, and Image"),
+        ("lvis/ce_2x", dict(post="tau_norm"), "--post tau_norm is for classifiers, and MaskRCNN"),
+        ("lvis/ce_2x", dict(post="logit_adjustment"), "is for classifiers, .* norcal and logn"),
+    ],
+)
+def test_options_of_the_other_kind_of_model_are_refused_first(
+    tmp_path, monkeypatch, config, options, message
+):
+    monkeypatch.setattr(launch, "check_data_files", lambda *_: None)
+    (tmp_path / "a.pth").touch()
+    config = TOOLS.parent / "configs" / f"{config}.py"
+    given = arguments(config, checkpoint=str(tmp_path / "a.pth"), **options)
+    with pytest.raises(ValueError, match=message):
+        config_for_testing(given)
 
 
 @pytest.mark.parametrize("post", ["logit_adjustment", "tau_norm"])

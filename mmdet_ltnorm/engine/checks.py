@@ -4,11 +4,12 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mmengine.registry import MODELS
+from mmengine.registry import DATASETS, MODELS
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.optim import Optimizer
 
+from mmdet_ltnorm.class_groups import dataset_configs, dataset_parts
 from mmdet_ltnorm.norms import CBN, NormalizedAffine
 
 NORMALIZED = ("NBN", "NCBN", "NGN", "NLN")
@@ -27,12 +28,17 @@ def check_data_files(cfg: Mapping[str, Any], *loaders: str) -> None:
     """Look for the annotation files and image folders that data loaders of a config name.
 
     Raises:
-        FileNotFoundError: naming the file, and how to get LVIS if that is what is missing.
+        FileNotFoundError: naming the file, and how to get the data if it is a published set.
     """
     for loader in loaders:
-        for dataset in _dataset_configs((cfg.get(loader) or {}).get("dataset")):
+        for dataset in dataset_configs((cfg.get(loader) or {}).get("dataset")):
+            kind = dataset.get("type")
+            kind = DATASETS.get(kind) if isinstance(kind, str) else kind
+            if hasattr(kind, "missing_file"):
+                if missing := kind.missing_file(dataset):
+                    raise FileNotFoundError(f"{loader}: {missing}")
             # Remote files, and data sets of other kinds, are their readers' to find.
-            if dataset.get("ann_file") and dataset.get("backend_args") is None:
+            elif dataset.get("ann_file") and dataset.get("backend_args") is None:
                 _check_dataset_files(loader, dataset)
             root = Path(dataset.get("data_root") or "")
             if dataset.get("type") == "ImageFolder" and not root.is_dir():
@@ -54,17 +60,6 @@ def _check_dataset_files(loader: str, dataset: Mapping[str, Any]) -> None:
             message = f"{loader}: {path.absolute()} does not exist"
             is_lvis = "LVIS" in str(dataset.get("type"))
             raise FileNotFoundError(f"{message}\n\n{LVIS_GUIDE}" if is_lvis else message)
-
-
-def _dataset_configs(dataset: Mapping[str, Any] | None) -> Iterator[Mapping[str, Any]]:
-    """Unwrap ClassBalancedDataset, ConcatDataset and their like."""
-    if dataset is None:
-        return
-    inner = [*dataset.get("datasets", ()), dataset.get("dataset")]
-    if inner == [None]:
-        yield dataset
-    for wrapped in inner:
-        yield from _dataset_configs(wrapped)
 
 
 def check_sync_bn(cfg: Mapping[str, Any]) -> None:
@@ -186,7 +181,7 @@ def check_classes(model: nn.Module, dataset: Any, loader: str) -> None:
     Raises:
         ValueError: with both counts and the config keys to change.
     """
-    for plain in _plain_datasets(dataset):
+    for plain in dataset_parts(dataset):
         category_ids = getattr(plain, "cat_ids", None)
         if category_ids is None:
             continue
@@ -214,12 +209,3 @@ def classes_of_heads(model: nn.Module) -> Iterator[tuple[str, int]]:
         agnostic = name.endswith("rpn_head") or getattr(module, "class_agnostic", False)
         if not agnostic and isinstance(getattr(module, "num_classes", None), int):
             yield name, module.num_classes
-
-
-def _plain_datasets(dataset: Any) -> Iterator[Any]:
-    inner = [*getattr(dataset, "datasets", ()), getattr(dataset, "dataset", None)]
-    if inner == [None]:
-        yield dataset
-    for wrapped in inner:
-        if wrapped is not None:
-            yield from _plain_datasets(wrapped)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config, DictAction
-from mmengine.registry import RUNNERS
+from mmengine.registry import MODELS, RUNNERS
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
@@ -102,6 +102,7 @@ def config_for_testing(args: argparse.Namespace) -> Config:
     _calibrate(cfg, args.post, args.post_strength)
     cfg.load_from = _existing(args.checkpoint)
     if args.show_dir:
+        _check_kind(cfg, "--show-dir", "tools/predict.py draws a classifier's answers")
         drawing = dict(type="DetVisualizationHook", draw=True, test_out_dir=args.show_dir)
         cfg.merge_from_dict({"default_hooks.visualization": drawing})
     if args.out:
@@ -208,10 +209,26 @@ def _calibrate(cfg: Config, method: str | None, strength: float | None) -> None:
         return
     if method == "logn":
         check_data_files(cfg, "train_dataloader")
+    elif method == "norcal":
+        _check_kind(cfg, "--post norcal", "classifiers have logit_adjustment, tau_norm and logn")
+    else:
+        remedy = "detectors have norcal and logn"
+        _check_kind(cfg, f"--post {method}", remedy, detectors=False)
     if method in ("logit_adjustment", "tau_norm") and strength != 0:
         _check_not_adjusted(cfg, method)
     hook = dict(type=POST_HOC[method]) | ({} if strength is None else dict(strength=strength))
     cfg.custom_hooks = [*cfg.get("custom_hooks", []), hook]
+
+
+def _check_kind(cfg: Config, option: str, remedy: str, *, detectors: bool = True) -> None:
+    """Refuse an option that serves only detectors, or only other models, before anything runs."""
+    from mmdet.models import BaseDetector
+
+    with MODELS.switch_scope_and_registry(cfg.get("default_scope", "mmdet")) as registry:
+        kind = registry.get(cfg.model.type)
+    if (isinstance(kind, type) and issubclass(kind, BaseDetector)) != detectors:
+        served = "detectors" if detectors else "classifiers"
+        raise ValueError(f"{option} is for {served}, and {cfg.model.type} is none: {remedy}")
 
 
 def _check_not_adjusted(cfg: Config, method: str) -> None:
