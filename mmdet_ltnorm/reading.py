@@ -1,9 +1,11 @@
 """Text and JSON that others wrote: read whatever program saved it, or refused with its place."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+from mmengine.fileio import get
 
 # What a file may begin with, and what it is then; of two that fit, the longer one comes first.
 _MARKS = {
@@ -15,19 +17,23 @@ _MARKS = {
 }
 
 
-def read_text(file: str | Path) -> str:
+def read_text(file: str | Path, backend_args: Mapping[str, Any] | None = None) -> str:
     """Return the text of a file in UTF-8, or in UTF-16 or UTF-32 if a byte-order mark says so.
 
-    The mark is left out, and every line ends with a newline alone, as Windows's do not.
+    The mark is left out, and every line ends with a newline alone, as Windows's do not. Remote
+    files are read as mmengine does, with ``backend_args``.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the bytes are no such text; names the file and the line.
     """
     path = Path(file)
-    if not path.is_file():
+    if backend_args or "://" in str(file):
+        raw = get(file, backend_args=dict(backend_args or {}) or None)
+    elif path.is_file():
+        raw = path.read_bytes()
+    else:
         raise FileNotFoundError(f"{path.absolute()} does not exist, or is no file")
-    raw = path.read_bytes()
     encoding = next((name for mark, name in _MARKS.items() if raw.startswith(mark)), "utf-8")
     try:
         text = raw.decode(encoding)
@@ -51,14 +57,18 @@ def read_lines(file: str | Path) -> list[str]:
     return lines
 
 
-def read_json(file: str | Path, object_hook: Callable[[dict], Any] | None = None) -> Any:
+def read_json(
+    file: str | Path,
+    object_hook: Callable[[dict], Any] | None = None,
+    backend_args: Mapping[str, Any] | None = None,
+) -> Any:
     """Return what a JSON file holds, read as :func:`read_text` does.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is not JSON; names the file and the line.
     """
-    text = read_text(file)
+    text = read_text(file, backend_args)
     try:
         return json.loads(text, object_hook=object_hook)
     except json.JSONDecodeError as error:

@@ -1,6 +1,7 @@
 """What the tools make of a command line."""
 
 import argparse
+import json
 import runpy
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from tiny_mask_rcnn import tiny_model
 
 from mmdet_ltnorm.engine import launch
 from mmdet_ltnorm.engine.launch import (
@@ -35,8 +37,11 @@ def arguments(config=SEESAW_NBN, **options):
 @pytest.fixture
 def config(mini_lvis, tmp_path):
     cfg = Config.fromfile(SEESAW_NBN)
+    cfg.merge_from_dict(tiny_model(num_classes=8))
+    content = json.loads((mini_lvis / "annotations" / "lvis_v1_val.json").read_text())
+    classes = [category["name"] for category in content["categories"]]
     for loader in ("train_dataloader", "val_dataloader", "test_dataloader"):
-        cfg[loader].dataset.data_root = f"{mini_lvis}/"
+        cfg[loader].dataset.update(data_root=f"{mini_lvis}/", metainfo=dict(classes=classes))
     cfg.dump(tmp_path / "seesaw.py")
     return tmp_path / "seesaw.py"
 

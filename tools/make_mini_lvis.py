@@ -30,6 +30,8 @@ def main() -> None:
 
         args["category_names"] = LVISV1Dataset.METAINFO["classes"]
     try:
+        if preview and out_dir.resolve() in preview.resolve().parents:
+            raise ValueError(f"{preview} is inside of the data set: draw the picture elsewhere")
         new = make_mini_lvis(out_dir, **args, progress=True)
         print(f"{'wrote' if new else 'found it in'} {out_dir}")
         for split in "train", "val":

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mmdet_ltnorm.analysis.groups import Groups, counts_and_groups
+from mmdet_ltnorm.annotations import ImageSizes, check_sources
 from mmdet_ltnorm.checkpoints import (
     CLASSES,
     check_finite,
@@ -55,6 +56,8 @@ class Trained:
         dataset_classes(loader.dataset)  # of joined sets, checks that all have the same
         if CLASSES not in self.cfg.get("may_differ", ()):
             check_same_classes(class_names(self._meta), loader.dataset, self._checkpoint)
+        check_sources({"test_dataloader": loader.dataset})
+        ImageSizes(loader.dataset)
         return loader
 
     @cached_property

@@ -18,7 +18,7 @@ from mmdet_ltnorm.class_groups import dataset_configs
 from mmdet_ltnorm.classification import ExpertAssignmentClassifier, ImageClassifier
 from mmdet_ltnorm.deployment.classes import class_names
 from mmdet_ltnorm.surgery import fold_norms
-from mmdet_ltnorm.writing import replacing
+from mmdet_ltnorm.writing import check_outputs, replacing
 
 TOLERANCE = 1e-4  # of a probability
 OPSET = 17  # what the oldest torch and onnxruntime that are supported both know
@@ -68,6 +68,7 @@ def export_onnx(config: str | Path, checkpoint: str | Path, out: str | Path) -> 
         ValueError: the model is a detector, or chooses its experts for each image.
         RuntimeError: onnxruntime disagrees.
     """
+    check_outputs([out], [config, checkpoint])
     cfg, model, meta = load_model(config, checkpoint)
     _check_exportable(model)
     graph = RawImageClassifier(fold_norms(model)).eval()
