@@ -7,9 +7,23 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmdet_ltnorm.arguments import checked_flag, checked_integer, checked_number
+
+
+class _Predictor(nn.Linear):
+    """A linear layer that is told its numbers of features, and not something else."""
+
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool, device: Any, dtype: Any
+    ) -> None:
+        checked_integer("in_features", in_features, at_least=1)
+        checked_integer("out_features", out_features, at_least=1)
+        checked_flag("bias", bias)
+        super().__init__(in_features, out_features, bias, device, dtype)
+
 
 @MODELS.register_module()
-class RectifiedLinear(nn.Linear):
+class RectifiedLinear(_Predictor):
     r"""Linear classifier with logits rectification: each class's logit is standardized.
 
     .. math:: \hat z = \frac{z - \mu}{\sigma}, \quad z = Wx \qquad\text{(NBN paper, Eq. 4)}
@@ -38,8 +52,8 @@ class RectifiedLinear(nn.Linear):
         dtype: Any = None,
     ) -> None:
         super().__init__(in_features, out_features, bias, device, dtype)
-        self.eps = eps
-        self.momentum = momentum
+        self.eps = checked_number("eps", eps, above=0)
+        self.momentum = checked_number("momentum", momentum, at_least=0, at_most=1)
         wide = torch.promote_types(self.weight.dtype, torch.float32)
         self.register_buffer("running_mean", torch.zeros(out_features, device=device, dtype=wide))
         self.register_buffer("running_var", torch.ones(out_features, device=device, dtype=wide))
@@ -77,7 +91,7 @@ class RectifiedLinear(nn.Linear):
 
 
 @MODELS.register_module()
-class TauNormLinear(nn.Linear):
+class TauNormLinear(_Predictor):
     r"""Linear classifier whose class weights are normalized to a common length, by a power of it.
 
     .. math:: z_c = \frac{w_c^\top x}{\|w_c\|^\tau}
@@ -100,7 +114,7 @@ class TauNormLinear(nn.Linear):
         dtype: Any = None,
     ) -> None:
         super().__init__(in_features, out_features, bias, device, dtype)
-        self.tau = tau
+        self.tau = checked_number("tau", tau, at_least=0)
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the logits."""
@@ -113,7 +127,7 @@ class TauNormLinear(nn.Linear):
 
 
 @MODELS.register_module()
-class LWSLinear(nn.Linear):
+class LWSLinear(_Predictor):
     r"""Linear classifier that is frozen and learns one scale for each class.
 
     .. math:: z = s \circ (Wx + b)

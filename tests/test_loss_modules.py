@@ -204,7 +204,10 @@ def test_ldams_probabilities_belong_to_the_scaled_cosines_within_reweighting_too
     ("build", "message"),
     [
         (lambda: SoftmaxFocalLoss(gamma=-1), "gamma must be >= 0, got -1"),
-        (lambda: SoftmaxFocalLoss(reduction="average"), "'none', 'mean' or 'sum', got 'average'"),
+        (
+            lambda: SoftmaxFocalLoss(reduction="average"),
+            r"\('none', 'mean', 'sum'\), got 'average'",
+        ),
         (lambda: SoftmaxFocalLoss()(*batch(), reduction_override="all"), "got 'all'"),
         (lambda: effective_number_weights(COUNTS, 1.0), r"beta must be in \[0, 1\), got 1.0"),
     ],

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mmdet_ltnorm.analysis.capture import classifier_layer
 from mmdet_ltnorm.analysis.feature_statistics import FeatureStatistics, variances
 from mmdet_ltnorm.analysis.gamma import last_norm, norm_layers
+from mmdet_ltnorm.arguments import checked_integer
 from mmdet_ltnorm.moments import Moments
 from mmdet_ltnorm.norms import CBN, NormalizedAffine
 from mmdet_ltnorm.norms.magnitude import stored
@@ -37,7 +38,7 @@ class FeatureBiasHook(Hook):
     """
 
     def __init__(self, interval: int = 50) -> None:
-        self.interval = interval
+        self.interval = checked_integer("interval", interval, at_least=1)
 
     def before_train(self, runner: Runner) -> None:
         """Start to watch the classifier."""

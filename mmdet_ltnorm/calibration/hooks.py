@@ -9,8 +9,9 @@ from mmengine.registry import HOOKS, MODELS
 from mmengine.runner import Runner
 from torch import nn
 
+from mmdet_ltnorm.arguments import checked_number
 from mmdet_ltnorm.calibration.stand_ins import FrequencyDivided, check_scores
-from mmdet_ltnorm.class_groups import dataset_configs, image_counts
+from mmdet_ltnorm.class_groups import image_counts
 
 CLASSIFIER, DETECTOR = "predictor", "fc_cls"  # the layer of logits in ClsHead and mmdet's box heads
 _MODELS = {CLASSIFIER: "classifiers with a ClsHead", DETECTOR: "two-stage detectors"}
@@ -59,9 +60,7 @@ class PostHocHook(Hook):
 
 class _WithStrength(PostHocHook):
     def __init__(self, strength: float) -> None:
-        if strength < 0:
-            raise ValueError(f"strength must be >= 0, got {strength}")
-        self.strength = strength
+        self.strength = checked_number("strength", strength, at_least=0)
 
 
 @HOOKS.register_module()
@@ -95,7 +94,7 @@ class NorCalHook(_WithStrength):
 
     def calibrate(self, runner: Runner, head: nn.Module) -> tuple[str, nn.Module]:
         """Put division by the image counts between the logits and the scores."""
-        counts = sum(image_counts(file)[0] for file in _training_annotations(runner.cfg))
+        counts, _ = image_counts(_training_annotations(runner.cfg))
         divided = FrequencyDivided(head.loss_cls, head.num_classes, self.strength)
         divided.set_class_counts(counts)
         return "loss_cls", divided
@@ -131,13 +130,13 @@ class TauNormHook(_WithStrength):
         return "predictor", new
 
 
-def _training_annotations(cfg: Mapping[str, Any]) -> list[str]:
-    """Return the annotation files of the training set, each once."""
-    parts = list(dataset_configs((cfg.get("train_dataloader") or {}).get("dataset")))
-    if not parts or not all(part.get("ann_file") for part in parts):
+def _training_annotations(cfg: Mapping[str, Any]) -> str:
+    dataset = (cfg.get("train_dataloader") or {}).get("dataset") or {}
+    while "dataset" in dataset:  # ClassBalancedDataset and its like
+        dataset = dataset["dataset"]
+    if not dataset.get("ann_file"):
         raise ValueError(
             "NorCal takes the number of images of each class from the training annotations, and "
             "this config has no train_dataloader.dataset.ann_file"
         )
-    files = [os.path.join(part.get("data_root") or "", part["ann_file"]) for part in parts]
-    return list(dict.fromkeys(files))
+    return os.path.join(dataset.get("data_root") or "", dataset["ann_file"])

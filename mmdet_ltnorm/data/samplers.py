@@ -1,9 +1,8 @@
 """Samplers that decide how often each class is seen.
 
-They take a data set with `get_labels()`, or wrappers around such ones, and make one order of all
-ranks from the seed and the epoch, of which each rank takes every world_size-th index: batches of N
-ranks together are those of one process with an N times larger batch. An epoch has as many images
-as the data set.
+They take a data set with `get_labels()`, and make one order of all ranks from the seed and the
+epoch, of which each rank takes every world_size-th index: batches of N ranks together are those
+of one process with an N times larger batch. An epoch has as many images as the data set.
 
 Instance-balanced is mmengine's DefaultSampler. Class-aware, which takes `num_sample_class` images
 of one class after the other (4 in cRT), is mmdet's ClassAwareSampler.
@@ -17,15 +16,22 @@ from mmengine.dataset import DefaultSampler
 from mmengine.registry import DATA_SAMPLERS
 from torch.utils.data import Sampler
 
-from mmdet_ltnorm.class_groups import labels_of
+from mmdet_ltnorm.arguments import checked_flag, checked_integer, checked_number
 
 
 class WeightedClassSampler(DefaultSampler):
     """Draw each image anew: its class by `class_weights`, then one of the class, all equal."""
 
     def __init__(self, dataset: Any, seed: int | None = None, round_up: bool = True) -> None:
-        labels = labels_of(dataset)
+        if not hasattr(dataset, "get_labels"):
+            raise TypeError(
+                f"{type(self).__name__} needs a dataset with get_labels(), "
+                f"got {type(dataset).__name__}"
+            )
+        checked_flag("round_up", round_up)
+        _check_seed(seed)
         super().__init__(dataset, shuffle=True, seed=seed, round_up=round_up)
+        labels = dataset.get_labels()
         self.by_class = np.argsort(labels, kind="stable")
         _, self.starts, self.counts = np.unique(
             labels[self.by_class], return_index=True, return_counts=True
@@ -48,7 +54,7 @@ class ClassPowerSampler(WeightedClassSampler):
     """p_k ~ n_k^power (Kang et al., ICLR 2020, Eq. 1): 0 is class-balanced, 1/2 square-root."""
 
     def __init__(self, dataset: Any, power: float, **kwargs: Any) -> None:
-        self.power = power
+        self.power = checked_number("power", power)
         super().__init__(dataset, **kwargs)
 
     def class_weights(self, counts: np.ndarray) -> np.ndarray:
@@ -64,9 +70,7 @@ class EffectiveNumberSampler(WeightedClassSampler):
     """
 
     def __init__(self, dataset: Any, beta: float = 0.9999, **kwargs: Any) -> None:
-        if not 0 <= beta < 1:
-            raise ValueError(f"beta must be in [0, 1), got {beta}")
-        self.beta = beta
+        self.beta = checked_number("beta", beta, at_least=0, below=1)
         super().__init__(dataset, **kwargs)
 
     def class_weights(self, counts: np.ndarray) -> np.ndarray:
@@ -93,7 +97,8 @@ class DeferredSampler(Sampler):
         first: dict | None = None,
         seed: int | None = None,
     ) -> None:
-        self.switch_epoch = switch_epoch
+        self.switch_epoch = checked_integer("switch_epoch", switch_epoch, at_least=0)
+        _check_seed(seed)
         defaults = dict(dataset=dataset, seed=seed)
         self.samplers = [
             DATA_SAMPLERS.build(cfg, default_args=defaults)
@@ -114,3 +119,8 @@ class DeferredSampler(Sampler):
 
     def __len__(self) -> int:
         return len(self.current)
+
+
+def _check_seed(seed: int | None) -> None:
+    if seed is not None:  # mmengine's samplers then agree on one
+        checked_integer("seed", seed, at_least=0)

@@ -7,6 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
+from mmdet_ltnorm.arguments import checked_integer
 from mmdet_ltnorm.class_groups import class_counts
 from mmdet_ltnorm.norms import shared_num_components, split_by
 
@@ -27,7 +28,7 @@ class SplitSeedingHook(Hook):
     """
 
     def __init__(self, iterations: int) -> None:
-        self.iterations = iterations
+        self.iterations = checked_integer("iterations", iterations, at_least=0)
         self._entered: split_by | None = None
 
     def before_train(self, runner: Runner) -> None:

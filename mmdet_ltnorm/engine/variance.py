@@ -9,6 +9,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
+from mmdet_ltnorm.arguments import checked_number
 from mmdet_ltnorm.surgery import norm_positions
 
 
@@ -32,7 +33,7 @@ class VarianceRegularizationHook(Hook):
     """
 
     def __init__(self, alpha: float, positions: str | Sequence[str] = "residual") -> None:
-        self.alpha = alpha
+        self.alpha = checked_number("alpha", alpha, at_least=0)
         self.positions = positions
 
     def before_train(self, runner: Runner) -> None:

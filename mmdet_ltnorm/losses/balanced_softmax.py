@@ -7,6 +7,7 @@ from mmengine.registry import MODELS
 from torch import Tensor
 from torch.nn import functional as F
 
+from mmdet_ltnorm.arguments import checked_number
 from mmdet_ltnorm.losses.base import ClassCounts, SampleLoss, background_columns
 
 
@@ -39,7 +40,7 @@ class BalancedSoftmaxLoss(ClassCounts, SampleLoss):
 
     def __init__(self, num_classes: int, tau: float = 1.0, **kwargs: Any) -> None:
         super().__init__(num_classes, **kwargs)
-        self.tau = tau
+        self.tau = checked_number("tau", tau, at_least=0)
 
     def sample_losses(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the adjusted cross entropy of each sample."""

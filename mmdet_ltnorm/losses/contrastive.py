@@ -5,6 +5,9 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmdet_ltnorm.arguments import checked_number
+from mmdet_ltnorm.losses.base import check_labels
+
 
 def balanced_contrastive_loss(
     features: Tensor, labels: Tensor, prototypes: Tensor, temperature: float = 0.07
@@ -53,14 +56,13 @@ class BalancedContrastiveLoss(nn.Module):
 
     def __init__(self, temperature: float = 0.07, loss_weight: float = 1.0) -> None:
         super().__init__()
-        if temperature <= 0:
-            raise ValueError(f"temperature must be > 0, got {temperature}")
-        self.temperature = temperature
-        self.loss_weight = loss_weight
+        self.temperature = checked_number("temperature", temperature, above=0)
+        self.loss_weight = checked_number("loss_weight", loss_weight, at_least=0)
 
     def forward(self, features: Tensor, labels: Tensor, prototypes: Tensor) -> Tensor:
         """Return the loss of features (V, N, D) of N images in V views and prototypes (C, D)."""
+        check_labels(labels, len(prototypes))
         losses = balanced_contrastive_loss(
             features.flatten(0, 1), labels.repeat(len(features)), prototypes, self.temperature
         )
-        return self.loss_weight * losses.mean()
+        return self.loss_weight * losses.sum() / max(len(losses), 1)

@@ -6,6 +6,7 @@ import torch
 from mmengine.registry import MODELS
 from torch import Tensor
 
+from mmdet_ltnorm.arguments import checked_number
 from mmdet_ltnorm.class_groups import image_counts
 from mmdet_ltnorm.losses.sigmoid import SigmoidBoxLoss
 
@@ -44,7 +45,7 @@ class EqualizationLoss(SigmoidBoxLoss):
     def __init__(self, num_classes: int, ann_file: str, threshold: float, **kwargs: Any) -> None:
         super().__init__(num_classes, **kwargs)
         self.ann_file = ann_file
-        self.threshold = threshold
+        self.threshold = checked_number("threshold", threshold, at_least=0, at_most=1)
         # Not in checkpoints, which then serve for other annotations and losses too.
         self.register_buffer("rare", None, persistent=False)
 

@@ -65,6 +65,8 @@ class EqualizationLossV2(SigmoidBoxLoss):
         targets = self.targets(logits, labels)
         gradients = self.weights(targets) * (torch.sigmoid(logits + PRIOR) - targets).abs()
         of_class = torch.stack([targets * gradients, (1 - targets) * gradients])[..., :-1].sum(1)
+        # What is not finite would stay in the sums for ever, and on all ranks.
+        of_class = of_class.where(of_class.isfinite(), 0)
         all_reduce(of_class)
         self.positive += of_class[0]
         self.negative += of_class[1]

@@ -7,6 +7,7 @@ from mmengine.registry import MODELS
 from torch import Tensor
 from torch.nn import functional as F
 
+from mmdet_ltnorm.arguments import checked_number
 from mmdet_ltnorm.losses.base import SampleLoss
 
 
@@ -32,9 +33,7 @@ class SoftmaxFocalLoss(SampleLoss):
 
     def __init__(self, gamma: float = 2.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if gamma < 0:
-            raise ValueError(f"gamma must be >= 0, got {gamma}")
-        self.gamma = gamma
+        self.gamma = checked_number("gamma", gamma, at_least=0)
 
     def sample_losses(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the focal loss of each sample."""

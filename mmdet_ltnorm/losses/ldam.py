@@ -7,6 +7,7 @@ from mmengine.registry import MODELS
 from torch import Tensor
 from torch.nn import functional as F
 
+from mmdet_ltnorm.arguments import checked_number
 from mmdet_ltnorm.losses.base import ClassCounts, SampleLoss
 
 
@@ -69,9 +70,9 @@ class LDAMLoss(ClassCounts, SampleLoss):
         **kwargs: Any,
     ) -> None:
         super().__init__(num_classes, **kwargs)
-        self.max_margin = max_margin
-        self.scale = scale
-        self.input_scale = input_scale
+        self.max_margin = checked_number("max_margin", max_margin, at_least=0)
+        self.scale = checked_number("scale", scale, above=0)
+        self.input_scale = checked_number("input_scale", input_scale, above=0)
 
     def sample_losses(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of each sample from its cosines."""

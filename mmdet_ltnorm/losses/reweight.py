@@ -8,6 +8,7 @@ from mmengine.registry import MODELS
 from torch import Tensor
 from torch.nn import functional as F
 
+from mmdet_ltnorm.arguments import checked_number
 from mmdet_ltnorm.losses.base import ClassCounts, Deferral, background_columns
 
 
@@ -21,8 +22,7 @@ def effective_number_weights(
     Cui et al., "Class-Balanced Loss Based on Effective Number of Samples": with beta = 0 all
     weights are 1, towards beta = 1 they become inverse to the counts.
     """
-    if not 0 <= beta < 1:
-        raise ValueError(f"beta must be in [0, 1), got {beta}")
+    checked_number("beta", beta, at_least=0, below=1)
     log_beta = math.log(beta) if beta else -math.inf
     weights = -1 / torch.expm1(log_beta * class_counts.clamp(min=1).to(dtype))
     return weights / weights.mean()
@@ -54,7 +54,7 @@ class ClassBalancedLoss(Deferral, ClassCounts):
     ) -> None:
         super().__init__(defer_until, num_classes=num_classes)
         self.loss = MODELS.build(loss)
-        self.beta = beta
+        self.beta = checked_number("beta", beta, at_least=0, below=1)
 
     @property
     def custom_activation(self) -> bool:

@@ -7,6 +7,7 @@ from mmengine.registry import MODELS
 from torch import Tensor
 from torch.nn import functional as F
 
+from mmdet_ltnorm.arguments import checked_number
 from mmdet_ltnorm.losses.base import ClassCounts, Deferral
 
 
@@ -71,10 +72,9 @@ class RIDELoss(Deferral, ClassCounts):
         defer_until: int = 0,
     ) -> None:
         super().__init__(defer_until, num_classes=num_classes)
-        if not 0 <= temperature_strength < 1:
-            raise ValueError(f"temperature_strength must be in [0, 1), got {temperature_strength}")
+        checked_number("temperature_strength", temperature_strength, at_least=0, below=1)
         self.loss = MODELS.build(loss)
-        self.diversity_factor = diversity_factor
+        self.diversity_factor = checked_number("diversity_factor", diversity_factor)
         self.temperature_strength = temperature_strength
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -83,5 +83,5 @@ class RIDELoss(Deferral, ClassCounts):
         strength = 0.0 if self.is_deferred() else self.temperature_strength
         temperature = ride_temperature(self.known_class_counts(), strength, logits.dtype)
         own = sum(self.loss(expert, labels) for expert in logits.unbind(1))
-        diversity = expert_divergence(logits, temperature).mean()
+        diversity = expert_divergence(logits, temperature).sum() / max(len(logits), 1)
         return own + self.diversity_factor * temperature.mean() ** 2 * diversity

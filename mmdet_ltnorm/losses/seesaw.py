@@ -10,6 +10,9 @@ from mmengine.dist import all_reduce
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from mmdet_ltnorm.arguments import checked_choice, checked_flag, checked_integer, checked_number
+from mmdet_ltnorm.losses.base import REDUCTIONS, check_labels
+
 
 class LTSeesawLoss(SeesawLoss):
     """mmdet's ``SeesawLoss``: equal losses, gradients and counts, in less time.
@@ -27,14 +30,20 @@ class LTSeesawLoss(SeesawLoss):
         **options: those of ``SeesawLoss``.
 
     Raises:
-        ValueError: ``eps`` is not positive.
+        TypeError, ValueError: an option is no number, or out of range.
     """
 
     def __init__(self, sync_counts: bool = False, **options: Any) -> None:
+        checked_integer("num_classes", options.get("num_classes", 1203), at_least=1)
+        checked_flag("use_sigmoid", options.get("use_sigmoid", False))
         super().__init__(**options)
-        if self.eps <= 0:
-            raise ValueError(f"eps must be positive, got {self.eps}")
-        self.sync_counts = sync_counts
+        checked_number("p", self.p, at_least=0)
+        checked_number("q", self.q, at_least=0)
+        checked_number("eps", self.eps, above=0)
+        checked_number("loss_weight", self.loss_weight, at_least=0)
+        checked_choice("reduction", self.reduction, REDUCTIONS)
+        checked_flag("return_dict", self.return_dict)
+        self.sync_counts = checked_flag("sync_counts", sync_counts)
 
     def forward(
         self,
@@ -45,6 +54,7 @@ class LTSeesawLoss(SeesawLoss):
         reduction_override: str | None = None,
     ) -> Tensor | dict[str, Tensor]:
         """Count the labels, and return the losses of the (N, num_classes + 2) scores."""
+        check_labels(labels, self.num_classes + 1)
         self.count(labels)
         reduction = reduction_override or self.reduction
         scores = cls_score.to(torch.promote_types(cls_score.dtype, torch.float32))

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mmdet_ltnorm.arguments import checked_integer
 from mmdet_ltnorm.losses.base import SampleLoss
 
 PRIOR = math.log(0.001 / 0.999)  # the logit of the probability 0.001
@@ -27,7 +28,11 @@ class SigmoidBoxLoss(SampleLoss):
 
     def __init__(self, num_classes: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.num_classes = num_classes
+        self.num_classes = checked_integer("num_classes", num_classes, at_least=1)
+
+    def num_labels(self, logits: Tensor) -> int:
+        """Return how many labels there are, the background's included, which may have no logit."""
+        return self.num_classes + 1
 
     def targets(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return 1 in the column of each label, (N, columns); the background's may be missing."""

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmdet_ltnorm.arguments import checked_choice, checked_integer
+
 GROUPINGS = ("contiguous", "modulo", "frequency")
 
 
@@ -114,8 +116,10 @@ def group_of_classes(
     Raises:
         ValueError: an unknown grouping, K or the counts missing, or fewer classes than groups.
     """
-    if grouping not in GROUPINGS:
-        raise ValueError(f"grouping must be one of {GROUPINGS}, got {grouping!r}")
+    checked_choice("grouping", grouping, GROUPINGS)
+    checked_integer("num_groups", num_groups)
+    if num_classes is not None:
+        checked_integer("num_classes", num_classes, at_least=1)
     if class_counts is None and (grouping == "frequency" or num_classes is None):
         missing = "class_counts" if grouping == "frequency" else "num_classes or class_counts"
         raise ValueError(f"grouping={grouping!r} needs {missing}, got None")
@@ -128,7 +132,10 @@ def group_of_classes(
         return torch.arange(total) % num_groups
     order = torch.arange(total)
     if grouping == "frequency":
-        order = torch.as_tensor(class_counts).cpu().argsort(descending=True, stable=True)
+        counts = torch.as_tensor(class_counts).cpu()
+        if counts.is_floating_point() or counts.dtype == torch.bool or (counts < 0).any():
+            raise ValueError(f"class_counts must be integers >= 0, got {class_counts!r}")
+        order = counts.argsort(descending=True, stable=True)
     groups = torch.empty_like(order)
     for group, classes in enumerate(order.tensor_split(num_groups)):
         groups[classes] = group
