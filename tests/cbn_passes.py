@@ -21,8 +21,10 @@ def drawn(shape, components, dtype, channels_last, device="cpu"):
     if channels_last:
         x, gradient = (t.to(memory_format=torch.channels_last) for t in (x, gradient))
     table = components, shape[1]
+    x = x.to(dtype)
     return SimpleNamespace(
-        x=x.to(dtype),
+        x=x,
+        centre=pixels.centre(x),
         gradient=gradient.to(dtype),
         joint=(
             normal(components, 1),
@@ -44,11 +46,11 @@ def in_double(value):
 def results(module, drawn):
     """Return what each pass makes of the arguments."""
     x, gradient, tables = drawn.x, drawn.gradient, drawn.tables
-    centre = pixels.centre(drawn.x)
+    centre = drawn.centre
     weights, sums = module.expectation(x, drawn.joint, centre, None)
     one_hot, split_sums = module.expectation(x, drawn.joint, centre, drawn.groups)
     alone, _ = module.expectation(x, drawn.joint, centre, None, summed=False)
-    plain, weighted = module.gradient_sums(x, gradient, weights)
+    plain, weighted = module.gradient_sums(x, centre, gradient, weights)
     affine = tables[:2]
     return dict(
         weights=weights,
@@ -56,11 +58,11 @@ def results(module, drawn):
         sums=sums,
         one_hot=one_hot,
         split_sums=split_sums,
-        y=module.mixed_affine(x, weights, *affine),
+        y=module.mixed_affine(x, centre, weights, *affine),
         plain=plain,
         weighted=weighted,
-        to_x=module.input_gradient(x, gradient, weights, *tables),
-        to_logits=module.logit_gradient(x, gradient, weights, centre, affine, drawn.to_sums),
+        to_x=module.input_gradient(x, centre, gradient, weights, *tables),
+        to_logits=module.logit_gradient(x, centre, gradient, weights, affine, drawn.to_sums),
     )
 
 

@@ -8,7 +8,8 @@ def cbn_reference(x, weight, bias, state, layer, groups=None, training=True):
     """Eq. 7-16 of the CBN paper on every pixel and component; return the output and the new state.
 
     ``state`` is (running_mean, running_var, prior), ``layer`` has the options. A pixel's weight in
-    the moments of a component is its responsibility plus the shrinkage k.
+    the moments of a component is its responsibility plus the shrinkage k; with ``groups`` it is 1
+    for its own component and 0 for others (Eq. 17, 18).
     """
     mean, var, prior = state
     rows = x.movedim(1, -1).reshape(-1, 1, x.shape[1])  # (N, 1, C)
@@ -22,13 +23,14 @@ def cbn_reference(x, weight, bias, state, layer, groups=None, training=True):
         w = F.one_hot(groups, len(prior)).to(x).repeat_interleave(count // len(x), 0)
     used_mean, used_var = mean, var
     if training:
-        each = (w + layer.shrinkage)[:, :, None]  # (N, M, 1)
+        each = (w + (layer.shrinkage if groups is None else 0))[:, :, None]  # (N, M, 1)
         pixels = each.sum(0)
-        seen = ((pixels if groups is None else w.sum(0)[:, None]) >= 1) & (count >= 2)
+        seen = (pixels >= (1 if groups is None else 2)) & (count >= 2)
+        summed = x.new_tensor(count) if groups is None else pixels
         pixels = pixels.clamp(min=1e-30)
         new_mean = (each * rows).sum(0) / pixels
         new_var = (each * (rows - new_mean) ** 2).sum(0) / pixels
-        kept, rate, bessel = 0, layer.momentum, count / max(count - 1, 1)
+        kept, rate, bessel = 0, layer.momentum, summed / (summed - 1).clamp(min=1)
         if layer.literal:
             kept, rate, bessel = layer.momentum, 1 - layer.momentum, 1
         used_mean = torch.where(seen, kept * mean + (1 - kept) * new_mean, mean)

@@ -17,19 +17,22 @@ CASES = {
     "a rank without samples": dict(sizes=(8, 0), fresh=True),
     "one pixel a rank": dict(sizes=(1, 1), size=1, shrinkage=1.0),
     "split, a group on one rank only": dict(split=True, sizes=(2, 1)),
+    "split, two pixels in a group or one": dict(split=True, sizes=(2, 3), size=1),
+    "pixels far from zero": dict(far=1e3, responsibility_gradient=True),
 }
 
 
-def case(split=False, fresh=False, sizes=(3, 5), size=4, **options):
+def case(split=False, fresh=False, sizes=(3, 5), size=4, far=0, **options):
     """A layer, and for each rank its samples, the gradients of their outputs, and their labels."""
     torch.manual_seed(0)
     layer = CBN(6, num_components=3, dtype=torch.float64, **options)
     for parameter in layer.parameters():
         torch.nn.init.normal_(parameter)
     if not fresh:
-        layer.running_mean.normal_()
+        layer.running_mean.normal_(far)
         layer.running_var.uniform_(0.5, 2)
     x, upstream = torch.randn(2, sum(sizes), 6, size, size, dtype=torch.float64)
+    x += far
     labels = torch.arange(sum(sizes))
     return layer, split, [x.split(sizes), upstream.split(sizes), labels.split(sizes)]
 

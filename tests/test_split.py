@@ -12,12 +12,6 @@ from mmdet_ltnorm.norms.split import active_groups, group_of_classes
 LABELS = torch.tensor([0, 5, 2, 9])
 
 
-def batch_norm_of(rows, layer, component):
-    """Standardize pixels (N, C) as batch norm does and apply one component's affine part."""
-    normalized = (rows - rows.mean(0)) / (rows.var(0, correction=0) + layer.eps).sqrt()
-    return normalized * layer.weight[component] + layer.bias[component]
-
-
 def test_classes_are_grouped_by_number_remainder_or_frequency():
     assert group_of_classes(4, num_classes=10).tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 3, 3]
     assert group_of_classes(4, "modulo", num_classes=10).tolist() == [0, 1, 2, 3, 0, 1, 2, 3, 0, 1]
@@ -29,17 +23,57 @@ def test_classes_are_grouped_by_number_remainder_or_frequency():
     assert torch.equal(by_frequency, group_of_classes(3, num_classes=7))
 
 
-def test_samples_of_a_group_are_normalized_with_its_component_alone():
-    layer = CBN(3, num_components=4, shrinkage=0.0, dtype=torch.float64)
-    nn.init.normal_(layer.weight), nn.init.normal_(layer.bias)
-    x = torch.randn(6, 3, 5, 5, dtype=torch.float64)
-    labels = torch.tensor([0, 3, 1, 3, 0, 7])
-    with split_by(labels, 4, "modulo"):
+def learned(channels, components, **options):
+    """Return a layer whose parameters and stored statistics are random, in float64."""
+    layer = CBN(channels, num_components=components, dtype=torch.float64, **options)
+    with torch.no_grad():
+        for tensor in (layer.weight, layer.bias, layer.running_mean):
+            tensor.normal_()
+        layer.running_var.uniform_(0.5, 2)
+    return layer
+
+
+@pytest.mark.parametrize("shrinkage", [0.0, 0.1, 1.0])
+def test_a_split_pass_is_a_batch_norm_for_each_group_whatever_the_shrinkage(shrinkage):
+    layer, names = learned(3, 4, shrinkage=shrinkage), ("running_mean", "running_var")
+    norms = [nn.BatchNorm2d(3, dtype=torch.float64) for _ in range(4)]
+    for group, norm in enumerate(norms):
+        state = {name: rows[group] for name, rows in layer.state_dict().items() if rows.dim() == 2}
+        norm.load_state_dict(state, strict=False)
+    x, upstream = torch.randn(2, 6, 3, 5, 5, dtype=torch.float64)
+    x.requires_grad_()
+    with split_by(torch.tensor([0, 3, 1, 3, 0, 7]), 4, "modulo"):
         y = layer(x)
-    for group, members in {0: [0, 4], 1: [2], 3: [1, 3, 5]}.items():
-        rows = x[members].movedim(1, -1).flatten(0, -2)
-        expected = batch_norm_of(rows, layer, group)
-        torch.testing.assert_close(y[members].movedim(1, -1).flatten(0, -2), expected)
+    mine = torch.autograd.grad(y, [x, layer.weight, layer.bias], upstream)
+    for group, members in enumerate([[0, 4], [2], [], [1, 3, 5]]):
+        if members:
+            expected = norms[group](x[members])
+            torch.testing.assert_close(y[members], expected)
+            wanted = [x, norms[group].weight, norms[group].bias]
+            to_x, *theirs = torch.autograd.grad(expected, wanted, upstream[members])
+            torch.testing.assert_close(mine[0][members], to_x[members])
+            torch.testing.assert_close([gradient[group] for gradient in mine[1:]], theirs)
+        for name in names:
+            ours = getattr(layer, name)[group]
+            torch.testing.assert_close(ours, getattr(norms[group], name))
+
+
+def test_a_group_of_one_pixel_is_normalized_with_the_stored_statistics_which_stay():
+    layer = learned(3, 2)
+    before = layer.state_dict(keep_vars=False)
+    before = {name: tensor.clone() for name, tensor in before.items()}
+    x, upstream = torch.randn(2, 3, 3, 1, 1, dtype=torch.float64)
+    x.requires_grad_()
+    with split_by(torch.tensor([0, 0, 1]), 2, num_classes=2):
+        y = layer(x)
+    scale = layer.weight[1] / (before["running_var"][1] + layer.eps).sqrt()
+    expected = (x[2, :, 0, 0] - before["running_mean"][1]) * scale + layer.bias[1]
+    torch.testing.assert_close(y[2, :, 0, 0], expected)
+    (to_x,) = torch.autograd.grad(y, x, upstream)
+    torch.testing.assert_close(to_x[2, :, 0, 0], upstream[2, :, 0, 0] * scale)
+    for name in ("running_mean", "running_var"):
+        moved = (getattr(layer, name) != before[name]).any(1)
+        assert moved.tolist() == [True, False], name
 
 
 def test_only_components_with_samples_move_and_the_prior_never():

@@ -1,12 +1,15 @@
 """The Triton kernels compute what the matrix products do: interpreted, and on a GPU compiled."""
 
 import os
+from contextlib import contextmanager
 from types import SimpleNamespace
 from unittest.mock import patch
 
 import pytest
 import torch
 from cbn_passes import assert_close, drawn, poisoned, results
+from cbn_precision import LAYERS as FAR_LAYERS
+from cbn_precision import assert_as_precise_as_batch_norm, errors
 from cbn_reference import cbn_reference
 from cbn_tables import assert_tables_close, drawn_tables, table_results
 from triton_processes import compiling_for_an_absent_gpu, interpreted_results
@@ -30,7 +33,7 @@ CASES = {
     "several tiles, channels last": ((2, 130, 4, 5), 2, torch.float32, True, SMALL),
     "several tiles in half precision": ((5, 19, 9, 7), 2, torch.bfloat16, True, SMALL),
 }
-# Components, channels, dtype, pixels, and the share that stored statistics keep.
+# Components, channels, dtype, pixels, the share that stored statistics keep, and what is broken.
 TABLES = {
     "usual tables": (4, 70, torch.float64, 100.0, 0.0),
     "several tiles of channels": (3, 600, torch.float64, 100.0, 0.1),
@@ -38,6 +41,7 @@ TABLES = {
     "one component's tables": (1, 3, torch.float64, 5.0, 0.0),
     "one pixel": (2, 5, torch.float64, 1.0, 0.0),
     "few pixels for each": (5, 5, torch.float64, 2.0, 0.5),
+    "broken tables": (3, 600, torch.float64, 100.0, 0.0, True),
 }
 LAYERS = {
     "compound": dict(),
@@ -88,6 +92,16 @@ def reference(layer, x, labels):
     return y.detach(), *gradients, *state
 
 
+@contextmanager
+def on_kernels(triton_cbn):
+    """Let layers run on Triton's kernels wherever their input is."""
+    with (
+        patch.object(mixture, "passes_over", lambda *_: triton_cbn),
+        patch.object(cbn, "passes_over", lambda *_: triton_cbn),
+    ):
+        yield
+
+
 def in_the_interpreter(_, path):
     from mmdet_ltnorm.norms import triton_cbn
 
@@ -100,9 +114,11 @@ def in_the_interpreter(_, path):
     for name, options in LAYERS.items():
         case = layer_and_input(**options)
         expected = reference(*case)
-        on_kernels = patch.object(mixture, "passes_over", lambda *_: triton_cbn)
-        with on_kernels, patch.object(cbn, "passes_over", lambda *_: triton_cbn):
+        with on_kernels(triton_cbn):
             found[name] = trained_once(*case), expected
+    with on_kernels(triton_cbn):
+        for name, options in FAR_LAYERS.items():
+            found[f"far, {name}"] = errors(1e4, samples=4, **options)
     from mmdet_ltnorm.norms import triton_tables
 
     for name, case in TABLES.items():
@@ -133,7 +149,12 @@ def test_a_layer_on_interpreted_kernels_equals_the_obvious_code(interpreted, nam
 @pytest.mark.parametrize("name", TABLES)
 def test_interpreted_kernels_compute_the_tables_of_the_plain_code(interpreted, name):
     ours, theirs = interpreted[name]
-    assert_tables_close(ours, theirs)
+    assert_tables_close(ours, theirs, broken=name == "broken tables")
+
+
+@pytest.mark.parametrize("name", FAR_LAYERS)
+def test_interpreted_kernels_are_as_precise_as_batch_norm_far_from_zero(interpreted, name):
+    assert_as_precise_as_batch_norm(interpreted[f"far, {name}"])
 
 
 def compiled(_, path):
@@ -199,7 +220,8 @@ def test_compiled_kernels_compute_the_tables_of_the_plain_code(name):
 
     torch.seed()
     arguments = drawn_tables(*TABLES[name], device="cuda")
-    assert_tables_close(table_results(triton_tables, arguments), table_results(tables, arguments))
+    ours, theirs = (table_results(module, arguments) for module in (triton_tables, tables))
+    assert_tables_close(ours, theirs, broken=name == "broken tables")
 
 
 @pytest.mark.gpu

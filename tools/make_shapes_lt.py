@@ -2,7 +2,6 @@
 """Write Shapes-LT, a procedural data set in CIFAR's file format."""
 
 import argparse
-import sys
 from pathlib import Path
 
 from mmdet_ltnorm.data import make_shapes_lt
@@ -22,8 +21,8 @@ def main() -> None:
     out_dir = args.pop("out_dir")
     try:
         new = make_shapes_lt(out_dir, **args)
-    except (OSError, ValueError) as error:
-        sys.exit(f"{parser.prog}: {error}")
+    except ValueError as error:
+        parser.error(str(error))
     print(f"{'wrote' if new else 'found it in'} {out_dir}")
 
 

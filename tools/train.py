@@ -35,7 +35,7 @@ def main() -> None:
         sys.exit(f"{parser.prog}: {error}")
     try:
         train(cfg)
-    except (CheckpointError, FloatingPointError, OSError) as error:
+    except (BlockingIOError, CheckpointError, FloatingPointError) as error:
         sys.exit(f"{parser.prog}: {error}")
 
 

@@ -14,8 +14,7 @@ from mmdet_ltnorm.analysis.groups import Groups
 from mmdet_ltnorm.analysis.pictures import COLOURS, picture
 from mmdet_ltnorm.writing import replacing
 
-# In pixels: smaller images are enlarged, so that names can be read, but not beyond the second.
-SHORTEST, LONGEST = 480, 1920
+SHORTEST = 480  # pixels; smaller images are enlarged, so that names can be read
 
 
 def group_colours(groups: Groups) -> dict[str, str]:
@@ -81,8 +80,7 @@ def draw_detections(
 def _enlarged(
     image: NDArray[np.uint8], sample: BaseDataElement
 ) -> tuple[NDArray[np.uint8], BaseDataElement]:
-    height, width = image.shape[:2]
-    factor = max(1, min(-(-SHORTEST // min(height, width)), LONGEST // max(height, width)))
+    factor = -(-SHORTEST // min(image.shape[:2]))
     found = sample.pred_instances
     larger = InstanceData(bboxes=found.bboxes * factor, labels=found.labels, scores=found.scores)
     if "masks" in found:

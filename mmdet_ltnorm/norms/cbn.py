@@ -8,6 +8,7 @@ import torch
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
+from mmdet_ltnorm.arguments import checked_flag, checked_integer, checked_number
 from mmdet_ltnorm.norms import pixels
 from mmdet_ltnorm.norms.components import MixtureOfBatchNorms
 from mmdet_ltnorm.norms.diagnostics import have_collapsed, mixture_report
@@ -37,10 +38,13 @@ class CBN(MixtureOfBatchNorms):
     with those stored. With M = 1 this is batch norm.
 
     Inside :class:`~mmdet_ltnorm.norms.split_by` each sample's pixels belong to its group's
-    component (Algorithm 3). In a distributed run the sums over pixels run over all ranks, so that
+    component (Algorithm 3), and to it alone: k is 0 (Eq. 17, 18), and each group has a batch norm
+    of its own. In a distributed run the sums over pixels run over all ranks, so that
     N ranks equal one big batch; as with SyncBN, all ranks have to run the layer. A batch of one
     pixel is normalized with the stored statistics, which it leaves alone, and so is a component
-    that gets less than one.
+    that gets less than one, and in a split pass one that gets less than two. A batch with NaN or
+    infinite numbers leaves them alone, too: its output is NaN, as batch norm's, the next one's not.
+    The layer warns of it when it next looks, every 1000 batches.
 
     A fresh layer has :math:`\gamma = 1, \beta = 0`, equal priors, and components that lie 0.1
     standard deviations around the mean of the first training batch, the same on every rank and in
@@ -54,16 +58,16 @@ class CBN(MixtureOfBatchNorms):
         momentum: weight of the batch in the stored statistics; with ``literal``, of the old ones.
         num_components: M.
         temperature: T, a number or ``'sqrt_channels'``; above 1 it makes w softer.
-        shrinkage: k. Every pixel counts k more for every component, so that none is empty. By
-            default 0.1, which suits the last norms of residual blocks, with ``literal`` 0; in all
-            layers take 1.
+        shrinkage: k. Every pixel counts k more for every component, so that none is empty; not in
+            split passes. By default 0.1, which suits the last norms of residual blocks, with
+            ``literal`` 0; in all layers take 1.
         literal: normalize in training with the stored statistics after their update, of which they
             keep the share ``momentum`` (Eq. 13-15).
         responsibility_gradient: let gradients flow through w to x, too.
 
     Raises:
-        ValueError: options out of range; an input of other dimensions or channels; and what
-            :func:`~mmdet_ltnorm.norms.split.active_groups` raises.
+        TypeError, ValueError: options that are no numbers, or out of range; an input of other
+            dimensions or channels; and what :func:`~mmdet_ltnorm.norms.split.active_groups` raises.
         RuntimeError: gradient checkpointing repeats a pass that was too long ago.
     """
 
@@ -81,16 +85,22 @@ class CBN(MixtureOfBatchNorms):
         device: Any = None,
         dtype: Any = None,
     ) -> None:
-        if shrinkage is None:
-            shrinkage = 0.0 if literal else 0.1
+        checked_integer("num_features", num_features, at_least=1)
+        checked_integer("num_components", num_components, at_least=1)
+        checked_number("eps", eps, above=0)
+        checked_number("momentum", momentum, at_least=0, at_most=1)
+        super().__init__(num_features, eps, momentum, num_components, device, dtype)
         if temperature == "sqrt_channels":
             temperature = math.sqrt(num_features)
-        _check_options(num_components, momentum, temperature, shrinkage)
-        super().__init__(num_features, eps, momentum, num_components, device, dtype)
-        self.temperature = temperature
-        self.shrinkage = shrinkage
-        self.literal = literal
-        self.responsibility_gradient = responsibility_gradient
+        if isinstance(temperature, str):
+            raise ValueError(f"temperature must be > 0 or 'sqrt_channels', got {temperature!r}")
+        self.temperature = checked_number("temperature", temperature, above=0)
+        self.literal = checked_flag("literal", literal)
+        if shrinkage is None:
+            shrinkage = 0.0 if literal else 0.1
+        self.shrinkage = checked_number("shrinkage", shrinkage, at_least=0)
+        gradient = checked_flag("responsibility_gradient", responsibility_gradient)
+        self.responsibility_gradient = gradient
 
     def reset_running_stats(self) -> None:
         """Start the components afresh and forget what was learned about them."""
@@ -98,6 +108,7 @@ class CBN(MixtureOfBatchNorms):
         self._passes = TrainingPasses()
         self._responsibilities: Tensor | None = None
         self._batches_until_check = BATCHES_BETWEEN_CHECKS
+        self._told_of_collapse = False
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalize (B, C, ...)."""
@@ -106,9 +117,7 @@ class CBN(MixtureOfBatchNorms):
         self._check_input_dim(input)
         if self.training:
             return self._normalize_batch(input)
-        centre = pixels.centre(input)
-        args = (self.weight, self.bias, self.stored(), centre, None, self._rule())
-        return MixtureNorm.apply(input, *args)[0]
+        return self._by_stored(input)[0]
 
     @torch.compiler.disable
     def _normalize_batch(self, x: Tensor) -> Tensor:
@@ -121,16 +130,23 @@ class CBN(MixtureOfBatchNorms):
             self.place(x)
             stored = self.stored()
             self._passes.add(TrainingPass(x.shape, centre, stored, groups))
+        split = groups is not None
+        rule = self._rule(split)
         y, responsibilities, *moments = MixtureNorm.apply(
-            x, self.weight, self.bias, stored, centre, groups, self._rule()
+            x, self.weight, self.bias, stored, centre, groups, rule
         )
         if not again:
-            split = groups is not None
             self._move(x, Moments(*moments), split)
             if not split:
                 self._responsibilities = pixels.sample(responsibilities)
-            self._watch_for_collapse()
+            self._watch()
         return y
+
+    def _by_stored(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the input normalized with the stored statistics, and the responsibilities."""
+        stored, rule = self.stored(), self._rule()._replace(training=False)
+        centre = stored.centre().to(torch.promote_types(x.dtype, torch.float32))
+        return MixtureNorm.apply(x, self.weight, self.bias, stored, centre, None, rule)
 
     @torch.no_grad()
     def _move(self, x: Tensor, batch: Moments, split: bool) -> None:
@@ -138,39 +154,47 @@ class CBN(MixtureOfBatchNorms):
         passes = passes_over(x, self.num_components)
         tables = tables_beside(passes, self.weight, self.bias, *self.running())
         rate = 1 - self.momentum if self.literal else self.momentum
-        tables.move(self.running(), batch, rate, unbiased=not self.literal, split=split)
+        unbiased = not self.literal
+        tables.move(self.running(), batch, self.not_finite, rate, unbiased, split)
         self.num_batches_tracked.add_(batch.enough)
 
-    def _rule(self) -> Rule:
+    def _rule(self, split: bool = False) -> Rule:
         return Rule(
             eps=self.eps,
             temperature=self.temperature,
-            shrinkage=self.shrinkage,
+            shrinkage=0.0 if split else self.shrinkage,  # Eq. 17, 18: a group's own pixels
             kept=self.momentum if self.literal else 0.0,
             training=self.training,
             responsibility_gradient=self.responsibility_gradient,
         )
 
-    def _watch_for_collapse(self) -> None:
+    def _watch(self) -> None:
+        """Look at the statistics once in many batches: the host waits for the device then."""
         self._batches_until_check -= 1
-        if self._batches_until_check or self.num_components == 1:
+        if self._batches_until_check:
+            return
+        self._batches_until_check = BATCHES_BETWEEN_CHECKS
+        if self.not_finite:
+            self.not_finite.zero_()
+            warnings.warn(
+                f"{self} got NaN or infinite numbers in one of its last {BATCHES_BETWEEN_CHECKS} "
+                "batches: its outputs were NaN, its stored statistics have left the batch out",
+                stacklevel=2,
+            )
+        if self._told_of_collapse or self.num_components == 1:
             return
         if have_collapsed(self.running_mean, self.running_var, self.prior):
-            # The counter is below zero from now on, so that this is said once.
+            self._told_of_collapse = True
             warnings.warn(
                 f"the components of {self} have collapsed into one, it is batch norm now: lower "
                 "its temperature or shrinkage, or train with split_by, too",
                 stacklevel=2,
             )
-        else:
-            self._batches_until_check = BATCHES_BETWEEN_CHECKS
 
     @torch.no_grad()
     def responsibilities(self, input: Tensor) -> Tensor:
         """Return w under the stored statistics, (B, M, ...) for pixels (B, C, ...)."""
-        rule, centre = self._rule()._replace(training=False), pixels.centre(input)
-        args = (self.weight, self.bias, self.stored(), centre, None, rule)
-        weights = MixtureNorm.apply(input, *args)[1]
+        weights = self._by_stored(input)[1]
         return weights.mT.reshape(len(input), *input.shape[2:], -1).movedim(-1, 1)
 
     @torch.no_grad()
@@ -230,14 +254,3 @@ def shared_num_components(model: nn.Module) -> int:
             f"{layers}: give it norm_cfg=dict(type='CBN')"
         )
     return found.pop()
-
-
-def _check_options(components: int, momentum: float, temperature: float, shrinkage: float) -> None:
-    if components < 1:
-        raise ValueError(f"num_components must be at least 1, got {components}")
-    if momentum is None:
-        raise ValueError("momentum must be a number, got None: CBN has no cumulative average")
-    if isinstance(temperature, str) or temperature <= 0:
-        raise ValueError(f"temperature must be positive or 'sqrt_channels', got {temperature!r}")
-    if shrinkage < 0:
-        raise ValueError(f"shrinkage must not be negative, got {shrinkage}")

@@ -145,19 +145,20 @@ struct Expectation {
 
 template <int M>
 struct GradientSums {
-  static void run(const float* x, const float* gradient, const float* weights, double* sums,
-                  Shape shape, int threads) {
+  static void run(const float* x, const float* centre, const float* gradient,
+                  const float* weights, double* sums, Shape shape, int threads) {
     const int64_t C = shape.channels, P = shape.pixels;
     over_rows(shape, threads, [&](const Tile& t) {
       const float* w = weights + t.sample * M * P + t.pixel;
       double* sum = sums + omp_get_thread_num() * C * 2 * M;
       for (int64_t c = t.channel; c < t.channel + t.channels; ++c) {
         const int64_t start = (t.sample * C + c) * P + t.pixel;
+        const float middle = centre[c];
         Sums<M> plain, weighted;
         along(t.pixels, [&](int64_t p, auto zero) {
           using T = decltype(zero);
           const T g = load<T>(gradient + start + p);
-          const T product = g * load<T>(x + start + p);
+          const T product = g * (load<T>(x + start + p) - middle);
           for (int j = 0; j < M; ++j) {
             const T weight = load<T>(w + j * P + p);
             plain.add(j, T(weight * g));
@@ -173,13 +174,14 @@ struct GradientSums {
   }
 };
 
-// Writes g * (w . scale) + w . first + x * (w . second), without a gradient the latter two.
+// Writes g * (w . scale) + w . first + (x - centre) * (w . second), without a gradient the latter
+// two.
 template <int M>
 struct Mix {
   template <bool backward>
-  static void tiles(const float* x, const float* gradient, const float* weights,
-                    const float* scale, const float* first, const float* second, float* result,
-                    Shape shape, int threads) {
+  static void tiles(const float* x, const float* centre, const float* gradient,
+                    const float* weights, const float* scale, const float* first,
+                    const float* second, float* result, Shape shape, int threads) {
     const int64_t C = shape.channels, P = shape.pixels;
     over_rows(shape, threads, [=](const Tile& t) {
       const float* w = weights + t.sample * M * P + t.pixel;
@@ -187,6 +189,7 @@ struct Mix {
         const int64_t start = (t.sample * C + c) * P + t.pixel;
         const float *from = x + start, *g = gradient + (backward ? start : 0);
         float* to = result + start;
+        const float middle = centre[c];
         const Row<M> a = row<M>(backward ? scale : first, c), b = row<M>(first, c);
         const Row<M> s = row<M>(second, c);
         along(t.pixels, [=](int64_t p, auto zero) {
@@ -198,18 +201,18 @@ struct Mix {
             constant += weight * b.of[j];
             to_x += weight * s.of[j];
           }
-          T y = constant + to_x * load<T>(from + p);
+          T y = constant + to_x * (load<T>(from + p) - middle);
           if constexpr (backward) y += to_gradient * load<T>(g + p);
           store(to + p, y);
         });
       }
     });
   }
-  static void run(const float* x, const float* gradient, const float* weights, const float* scale,
-                  const float* first, const float* second, float* result, Shape shape,
-                  int threads) {
-    (gradient ? tiles<true> : tiles<false>)(x, gradient, weights, scale, first, second, result,
-                                            shape, threads);
+  static void run(const float* x, const float* centre, const float* gradient,
+                  const float* weights, const float* scale, const float* first,
+                  const float* second, float* result, Shape shape, int threads) {
+    (gradient ? tiles<true> : tiles<false>)(x, centre, gradient, weights, scale, first, second,
+                                            result, shape, threads);
   }
 };
 
@@ -234,16 +237,17 @@ void expectation(const float* x, const float* constant, const float* linear, con
                         sums, Shape{samples, channels, pixels}, threads);
 }
 
-void gradient_sums(const float* x, const float* gradient, const float* weights, double* sums,
-                   int components, int64_t samples, int64_t channels, int64_t pixels, int threads) {
-  dispatch<GradientSums>(components, x, gradient, weights, sums,
+void gradient_sums(const float* x, const float* centre, const float* gradient,
+                   const float* weights, double* sums, int components, int64_t samples,
+                   int64_t channels, int64_t pixels, int threads) {
+  dispatch<GradientSums>(components, x, centre, gradient, weights, sums,
                          Shape{samples, channels, pixels}, threads);
 }
 
-void mix(const float* x, const float* gradient, const float* weights, const float* scale,
-         const float* first, const float* second, float* result, int components,
-         int64_t samples, int64_t channels, int64_t pixels, int threads) {
-  dispatch<Mix>(components, x, gradient, weights, scale, first, second, result,
+void mix(const float* x, const float* centre, const float* gradient, const float* weights,
+         const float* scale, const float* first, const float* second, float* result,
+         int components, int64_t samples, int64_t channels, int64_t pixels, int threads) {
+  dispatch<Mix>(components, x, centre, gradient, weights, scale, first, second, result,
                 Shape{samples, channels, pixels}, threads);
 }
 }

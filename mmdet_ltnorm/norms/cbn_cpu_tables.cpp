@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <vector>
 
 namespace {
 
@@ -23,19 +24,22 @@ double lerp(double from, double to, double weight) { return from + weight * (to 
 
 extern "C" {
 
-void log_joint(const float* mean, const float* var, const float* prior, const double* centre,
+void log_joint(const float* mean, const float* var, const float* prior, const float* centre,
                double eps, double temperature, double least_prior, float* constant, float* linear,
                float* square, int components, int64_t channels) {
+  std::vector<double> joint(components);
+  double joint_mean = 0;
   for (int j = 0; j < components; ++j) {
     const float *mu = mean + j * channels, *v = var + j * channels;
     double log_density = 0;
     for (int64_t c = 0; c < channels; ++c) {
-      const double variance = v[c] + eps;
-      log_density += ((mu[c] - centre[c]) * (mu[c] + centre[c]) / variance + std::log(variance));
+      const double variance = v[c] + eps, offset = double(mu[c]) - centre[c];
+      log_density += offset * offset / variance + std::log(variance);
     }
-    constant[j] = static_cast<float>(std::log(std::max<double>(prior[j], least_prior)) -
-                                     0.5 * log_density / temperature);
+    joint[j] = std::log(std::max<double>(prior[j], least_prior)) - 0.5 * log_density / temperature;
+    joint_mean += joint[j] / components;
   }
+  for (int j = 0; j < components; ++j) constant[j] = static_cast<float>(joint[j] - joint_mean);
   over_blocks(channels, [=](int64_t first, int64_t n) {
     double slope_mean[kBlock] = {}, inverse_mean[kBlock] = {};
     for (int pass = 0; pass < 2; ++pass)
@@ -43,7 +47,7 @@ void log_joint(const float* mean, const float* var, const float* prior, const do
         const int64_t at = j * channels + first;
         for (int64_t c = 0; c < n; ++c) {
           const double inverse = 1 / ((var[at + c] + eps) * temperature);
-          const double slope = (mean[at + c] - centre[first + c]) * inverse;
+          const double slope = (double(mean[at + c]) - centre[first + c]) * inverse;
           if (pass == 0) {
             slope_mean[c] += slope / components;
             inverse_mean[c] += inverse / components;
@@ -56,25 +60,24 @@ void log_joint(const float* mean, const float* var, const float* prior, const do
   });
 }
 
-// tables (7, M, C): the mean, inverse, scale and shift that normalize, and the batch's mean, second
-// moment and variance; numbers (2 M + 1): counts, shares and the total; flags (M + 1): which
+// tables (7, M, C): the offset, inverse, scale and shift that normalize, and the batch's mean,
+// offset and variance; numbers (2 M + 1): counts, shares and the total; flags (M + 1): which
 // components were seen, and whether there are enough pixels.
-void affine_of_batch(const double* sums, const float* mean, const float* var, const float* weight,
-                     const float* bias, double eps, double shrinkage, double kept, bool split,
-                     float* tables, float* numbers, bool* flags, int components,
-                     int64_t channels) {
+void affine_of_batch(const double* sums, const float* mean, const float* var, const float* centre,
+                     const float* weight, const float* bias, double eps, double shrinkage,
+                     double kept, bool split, float* tables, float* numbers, bool* flags,
+                     int components, int64_t channels) {
   const int64_t row = 1 + 2 * channels, size = components * channels;
   double total = 0;
   for (int j = 0; j < components; ++j) total += sums[j * row];
-  const bool enough = total > 1.5;  // two, summed in float32
   for (int j = 0; j < components; ++j) {
     const double zeroth = sums[j * row], shrunk = zeroth + shrinkage * total;
     numbers[j] = static_cast<float>(std::max(shrunk, 1.0));
     numbers[components + j] = static_cast<float>(zeroth / std::max(total, 1.0));
-    flags[j] = enough && (split ? zeroth : shrunk) >= 1;
+    flags[j] = !(shrunk < (split ? 1.5 : 1)) && !(total <= 1.5);
   }
   numbers[2 * components] = static_cast<float>(total);
-  flags[components] = enough;
+  flags[components] = total > 1.5;  // two, summed in float32
   over_blocks(channels, [=](int64_t begin, int64_t n) {
     double all_first[kBlock] = {}, all_second[kBlock] = {};
     for (int j = 0; j < components; ++j) {
@@ -92,11 +95,12 @@ void affine_of_batch(const double* sums, const float* mean, const float* var, co
         const double first = (own[c] + shrinkage * all_first[c]) * share;
         const double second = (own[c + channels] + shrinkage * all_second[c]) * share;
         const double spread = std::max(second - first * first, 0.0);
-        const double used_mean = flags[j] ? lerp(first, mean[at], kept) : mean[at];
+        const double middle = centre[begin + c], old = mean[at] - middle;
+        const double offset = flags[j] ? lerp(first, old, kept) : old;
         const double used_var = flags[j] ? lerp(spread, var[at], kept) : var[at];
         const double inverse = 1 / std::sqrt(used_var + eps), scale = weight[at] * inverse;
-        const double written[] = {used_mean, inverse, scale, bias[at] - used_mean * scale,
-                                  first,     second,  spread};
+        const double written[] = {offset,         inverse, scale, bias[at] - offset * scale,
+                                  first + middle, first,   spread};
         for (int k = 0; k < 7; ++k) tables[k * size + at] = static_cast<float>(written[k]);
       }
     }
@@ -104,7 +108,7 @@ void affine_of_batch(const double* sums, const float* mean, const float* var, co
 }
 
 void sums_gradient(const float* to_weight, const float* to_bias, const float* scale,
-                   const float* inverse, const float* mean, const float* second_moment,
+                   const float* inverse, const float* offset, const float* var,
                    const float* count, const bool* seen, double shrinkage, double kept,
                    float* output, int components, int64_t channels) {
   const int64_t row = 1 + 2 * channels;
@@ -115,8 +119,8 @@ void sums_gradient(const float* to_weight, const float* to_bias, const float* sc
       const int64_t at = j * channels + c;
       const double slope = scale[at] * used;
       const double second = -0.5 * slope * inverse[at] * to_weight[at];
-      const double first = -slope * to_bias[at] - 2 * mean[at] * second;
-      zeroth -= (mean[at] * first + second_moment[at] * second) * share;
+      const double mu = offset[at], first = -slope * to_bias[at] - 2 * mu * second;
+      zeroth -= (mu * first + (var[at] + mu * mu) * second) * share;
       output[j * row + 1 + c] = static_cast<float>(first * share);
       output[j * row + 1 + channels + c] = static_cast<float>(second * share);
     }
@@ -131,16 +135,20 @@ void sums_gradient(const float* to_weight, const float* to_bias, const float* sc
   }
 }
 
-void move(float* running_mean, float* running_var, float* prior, const float* mean,
-          const float* var, const float* share, const float* total, const bool* seen,
-          const bool* enough, double rate, bool unbiased, bool split, int components,
-          int64_t channels) {
-  const double pixels = *total;
-  const double factor = unbiased ? pixels / std::max(pixels - 1, 1.0) : 1;
+void move(float* running_mean, float* running_var, float* prior, int64_t* not_finite,
+          const float* mean, const float* var, const float* count, const float* share,
+          const float* total, const bool* seen, const bool* enough, double rate, bool unbiased,
+          bool split, int components, int64_t channels) {
   for (int j = 0; j < components; ++j) {
     if (!split && *enough) prior[j] = static_cast<float>(lerp(prior[j], share[j], rate));
-    if (!seen[j]) continue;
+    const double pixels = split ? count[j] : *total;
+    const double factor = unbiased ? pixels / std::max(pixels - 1, 1.0) : 1;
     for (int64_t at = j * channels; at < (j + 1) * channels; ++at) {
+      if (!std::isfinite(mean[at]) || !std::isfinite(var[at])) {
+        *not_finite = 1;
+        continue;
+      }
+      if (!seen[j]) continue;
       running_mean[at] = static_cast<float>(lerp(running_mean[at], mean[at], rate));
       running_var[at] = static_cast<float>(lerp(running_var[at], var[at] * factor, rate));
     }

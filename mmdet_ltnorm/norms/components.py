@@ -19,7 +19,7 @@ class MixtureOfBatchNorms(_BatchNorm):
     """What a batch norm layer stores, for M components.
 
     Parameters ``weight`` and ``bias`` (M, C); buffers ``running_mean`` and ``running_var`` (M, C),
-    ``prior`` (M,) and ``num_batches_tracked``.
+    ``prior`` (M,) and ``num_batches_tracked``. ``not_finite`` is no part of the state.
     """
 
     def __init__(
@@ -42,6 +42,9 @@ class MixtureOfBatchNorms(_BatchNorm):
         self.register_buffer("running_var", torch.empty(shape, **factory))
         self.register_buffer("prior", torch.empty(num_components, **factory))
         self.register_buffer("num_batches_tracked", torch.tensor(0, device=device))
+        # 1 from the first batch on whose moments were not finite; read where the host waits anyway.
+        met = torch.tensor(0, device=device)
+        self.register_buffer("not_finite", met, persistent=False)
         self.reset_parameters()
 
     def reset_running_stats(self) -> None:
@@ -52,6 +55,7 @@ class MixtureOfBatchNorms(_BatchNorm):
         self.running_var.fill_(1)
         self.prior.fill_(1 / self.num_components)
         self.num_batches_tracked.zero_()
+        self.not_finite.zero_()
         self._placed = False  # whether the components are known to have met their first batch
 
     def stored(self) -> Components:
@@ -69,7 +73,7 @@ class MixtureOfBatchNorms(_BatchNorm):
             return
         if _is_perturbation(self.running_mean) and self.running_var.eq(1).all():
             total, mean, var = _batch_mean_and_variance(x)
-            if total < 2:
+            if not (total >= 2 and mean.isfinite().all() and var.isfinite().all()):
                 return
             self.running_mean.mul_(var.sqrt()).add_(mean)
             self.running_var.mul_(var)

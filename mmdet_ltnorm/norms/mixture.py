@@ -14,7 +14,9 @@ every pixel counts k more for every component (shrinkage towards the moments of 
           \mu_j = \frac{S^1_j + k \sum_l S^1_l}{n_j}, \quad
           v_j = \frac{S^2_j + k \sum_l S^2_l}{n_j} - \mu_j^2 .
 
-This arithmetic on (M, C) is done in float64, where the difference of squares is harmless.
+This arithmetic on (M, C) is done in float64, where the difference of squares is harmless. All of it
+is in offsets from a point among the pixels, the centre, in place of :math:`x_i` and
+:math:`\mu_j`: pixels that are far from zero, measured in their deviation, then lose no precision.
 Backward, with :math:`G_j = \sum_i w_{ij} g_i` and
 :math:`D_j = \sum_i w_{ij}\, g_i \circ (x_i - \mu_j)`, and without gradient through w:
 
@@ -37,7 +39,7 @@ from torch.autograd.function import once_differentiable
 from mmdet_ltnorm.norms import pixels
 from mmdet_ltnorm.norms.functional import widened
 from mmdet_ltnorm.norms.passes import passes_over, tables_beside
-from mmdet_ltnorm.norms.synchronize import sum_over_ranks
+from mmdet_ltnorm.norms.synchronize import moments_gradient_over_ranks, moments_over_ranks
 from mmdet_ltnorm.norms.tables import Affine, Components, Moments, Rule, log_joint
 
 
@@ -62,11 +64,12 @@ class MixtureNorm(torch.autograd.Function):
             joint = tables.log_joint(stored, centre, rule, dtype)
             weights, sums = passes.expectation(x, joint, centre, groups, rule.training)
             if rule.training:
-                args = weight, bias, sum_over_ranks(sums), stored, rule, split, dtype
+                sums = moments_over_ranks(sums, centre)
+                args = weight, bias, sums, stored, centre, rule, split, dtype
                 used, moments = tables.affine_of_batch(*args)
             else:
-                used = tables.affine(weight, bias, stored.mean, stored.var, rule, dtype)
-            y = passes.mixed_affine(x, weights, used.scale, used.shift)
+                used = tables.affine_of_stored(weight, bias, stored, centre, rule, dtype)
+            y = passes.mixed_affine(x, centre, weights, used.scale, used.shift)
         ctx.rule, ctx.split, ctx.passes, ctx.tables = rule, split, passes, tables
         ctx.save_for_backward(x, weights, weight, centre, *used, *joint, *moments)
         ctx.mark_non_differentiable(weights, *moments)
@@ -82,11 +85,11 @@ class MixtureNorm(torch.autograd.Function):
         used, joint, moments = Affine(*rest[:4]), rest[4:7], rest[7:]
         gradient, passes, tables = pixels.like(gradient, x), ctx.passes, ctx.tables
         with torch.autocast(x.device.type, enabled=False):
-            plain, weighted = passes.gradient_sums(x, gradient, weights)
+            plain, weighted = passes.gradient_sums(x, centre, gradient, weights)
             to_weight, to_bias = tables.affine_gradient(plain, weighted, used)
             if moments:
                 args = to_weight, to_bias, used, Moments(*moments), ctx.rule
-                sums = sum_over_ranks(tables.sums_gradient(*args))
+                sums = moments_gradient_over_ranks(tables.sums_gradient(*args), centre)
             else:
                 sums = used.scale.new_zeros(len(weight), 1 + 2 * len(centre))
             to_x = None
@@ -94,14 +97,13 @@ class MixtureNorm(torch.autograd.Function):
                 coefficients = (used.scale, *sums[:, 1:].chunk(2, dim=1))
                 if ctx.rule.responsibility_gradient and not ctx.split:
                     pair = used.scale, used.shift
-                    logits = passes.logit_gradient(x, gradient, weights, centre, pair, sums)
+                    logits = passes.logit_gradient(x, centre, gradient, weights, pair, sums)
                     _, linear, square = joint
-                    linear = linear - 2 * centre.to(linear.dtype) * square
                     more = (torch.zeros_like(linear), linear, square)
                     pairs = zip(coefficients, more, strict=True)
                     coefficients = tuple(torch.cat(pair) for pair in pairs)
                     weights = torch.cat([weights, logits], dim=1)
-                to_x = passes.input_gradient(x, gradient, weights, *coefficients)
+                to_x = passes.input_gradient(x, centre, gradient, weights, *coefficients)
         dtype = weight.dtype
         return to_x, to_weight.to(dtype), to_bias.to(dtype), None, None, None, None
 
@@ -110,10 +112,11 @@ def normalized(x: Tensor, weight: Tensor, bias: Tensor, stored: Components, rule
     """Return what :class:`MixtureNorm` does in evaluation, in operations that trace and compile."""
     last = x.dim() - 1  # the ONNX exporter mistakes -1
     rows = widened(x).movedim(1, last)
-    centre = stored.mean.mean(0)
+    centre = stored.centre().to(rows.dtype)
     const, linear, square = log_joint(stored, centre, rule, rows.dtype)
     scale = weight * (stored.var + rule.eps).rsqrt()
-    shift = bias - stored.mean * scale
-    logits = const.t() + rows @ linear.t() + (rows - centre).square() @ square.t()
+    shift = bias - (stored.mean - centre) * scale
+    offsets = rows - centre
+    logits = const.t() + offsets @ linear.t() + offsets.square() @ square.t()
     weights = logits.softmax(-1)
-    return (rows * (weights @ scale) + weights @ shift).movedim(last, 1).to(x.dtype)
+    return (offsets * (weights @ scale) + weights @ shift).movedim(last, 1).to(x.dtype)

@@ -24,12 +24,12 @@ NAMES = ("norms_cpu_avx2", "norms_cpu")
 # channels.
 ARGUMENTS = {
     "expectation": "pppppfpppillli",
-    "gradient_sums": "ppppillli",
-    "mix": "pppppppillli",
+    "gradient_sums": "pppppillli",
+    "mix": "ppppppppillli",
     "log_joint": "ppppdddpppil",
-    "affine_of_batch": "pppppdddbpppil",
+    "affine_of_batch": "ppppppdddbpppil",
     "sums_gradient": "ppppppppddpil",
-    "move": "pppppppppdbbil",
+    "move": "pppppppppppdbbil",
     "nbn_forward": "pppppppdddbppppllli",
     "nbn_backward": "ppppppppdbpppppllli",
 }

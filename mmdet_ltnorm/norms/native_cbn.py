@@ -8,12 +8,7 @@ from torch import Tensor
 
 from mmdet_ltnorm.norms import pixels
 from mmdet_ltnorm.norms.native import call_over, threads
-from mmdet_ltnorm.norms.pixels import (
-    SMALLEST_RESPONSIBILITY,
-    about_zero,
-    logit_gradient,
-    one_hot,
-)
+from mmdet_ltnorm.norms.pixels import SMALLEST_RESPONSIBILITY, logit_gradient, one_hot
 
 __all__ = ["expectation", "gradient_sums", "input_gradient", "logit_gradient", "mixed_affine"]
 
@@ -33,50 +28,57 @@ def expectation(
     components, rows = len(const), threads(x)
     if groups is None:
         weights = x.new_empty(len(x), components, x[0, 0].numel())
-        # The kernel's powers are those of x - centre.
-        const = (const[:, 0] + linear.double() @ centre).to(x.dtype)
     else:
         weights, const = one_hot(x, groups, components, x.dtype), None
     zeroth = sums = None
     if summed:
-        zeroth = centre.new_zeros(rows, components)
-        sums = centre.new_zeros(rows, len(centre), 2, components)
-    tables = (const, *_tables(linear, square), centre.to(x.dtype))
+        zeroth = x.new_zeros(rows, components, dtype=torch.float64)
+        sums = x.new_zeros(rows, len(centre), 2, components, dtype=torch.float64)
+    tables = (const, *_tables(linear, square), centre)
     outputs = weights, zeroth, sums
     call_over(x, "expectation", *tables, SMALLEST_RESPONSIBILITY, *outputs, components)
     if not summed:
         return weights, None
     zeroth, (first, second) = zeroth.sum(0)[:, None], sums.sum(0).permute(1, 2, 0)
-    first = torch.addcmul(first, centre, zeroth)
-    return weights, about_zero(torch.cat([zeroth, first, second], dim=1), centre)
+    return weights, torch.cat([zeroth, first, second], dim=1)
 
 
-def mixed_affine(x: Tensor, weights: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+def mixed_affine(
+    x: Tensor, centre: Tensor, weights: Tensor, scale: Tensor, shift: Tensor
+) -> Tensor:
     """See :func:`mmdet_ltnorm.norms.pixels.mixed_affine`."""
     y = torch.empty_like(x)
     tables = (None, *_tables(shift, scale))
-    call_over(x, "mix", None, weights, *tables, y, len(scale))
+    call_over(x, "mix", centre, None, weights, *tables, y, len(scale))
     return y
 
 
-def gradient_sums(x: Tensor, gradient: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+def gradient_sums(
+    x: Tensor, centre: Tensor, gradient: Tensor, weights: Tensor
+) -> tuple[Tensor, Tensor]:
     """See :func:`mmdet_ltnorm.norms.pixels.gradient_sums`."""
     components = weights.shape[1]
     sums = x.new_zeros(threads(x), x.shape[1], 2, components, dtype=torch.float64)
-    call_over(x, "gradient_sums", gradient, weights, sums, components)
+    call_over(x, "gradient_sums", centre, gradient, weights, sums, components)
     plain, weighted = sums.sum(0).permute(1, 2, 0).to(x.dtype).contiguous()
     return plain, weighted
 
 
 def input_gradient(
-    x: Tensor, gradient: Tensor, weights: Tensor, scale: Tensor, first: Tensor, second: Tensor
+    x: Tensor,
+    centre: Tensor,
+    gradient: Tensor,
+    weights: Tensor,
+    scale: Tensor,
+    first: Tensor,
+    second: Tensor,
 ) -> Tensor:
     """See :func:`mmdet_ltnorm.norms.pixels.input_gradient`."""
     if len(scale) > MOST_COMPONENTS:  # with those of the logits, twice as many
-        return pixels.input_gradient(x, gradient, weights, scale, first, second)
+        return pixels.input_gradient(x, centre, gradient, weights, scale, first, second)
     to_x = torch.empty_like(x)
     tables = _tables(scale, first, 2 * second)
-    call_over(x, "mix", gradient, weights, *tables, to_x, len(scale))
+    call_over(x, "mix", centre, gradient, weights, *tables, to_x, len(scale))
     return to_x
 
 

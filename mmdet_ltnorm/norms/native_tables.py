@@ -13,12 +13,19 @@ from mmdet_ltnorm.norms.tables import (
     Components,
     Moments,
     Rule,
-    affine,
     affine_gradient,
+    affine_of_stored,
     unpacked,
 )
 
-__all__ = ["affine", "affine_gradient", "affine_of_batch", "log_joint", "move", "sums_gradient"]
+__all__ = [
+    "affine_gradient",
+    "affine_of_batch",
+    "affine_of_stored",
+    "log_joint",
+    "move",
+    "sums_gradient",
+]
 
 
 def log_joint(
@@ -37,6 +44,7 @@ def affine_of_batch(
     bias: Tensor,
     sums: Tensor,
     stored: Components,
+    centre: Tensor,
     rule: Rule,
     split: bool,
     dtype: torch.dtype,
@@ -45,7 +53,7 @@ def affine_of_batch(
     components = len(weight)
     tables, numbers = weight.new_empty(7, *weight.shape), weight.new_empty(2 * components + 1)
     flags = weight.new_empty(components + 1, dtype=torch.bool)
-    inputs = sums, stored.mean, stored.var, weight, bias
+    inputs = sums, stored.mean, stored.var, centre, weight, bias
     options = rule.eps, rule.shrinkage, rule.kept, split
     call("affine_of_batch", *inputs, *options, tables, numbers, flags, *weight.shape)
     return unpacked(tables, numbers, flags)
@@ -57,13 +65,23 @@ def sums_gradient(
     """See :func:`mmdet_ltnorm.norms.tables.sums_gradient`."""
     components, channels = to_weight.shape
     output = to_weight.new_empty(components, 1 + 2 * channels)
-    tables = to_weight, to_bias, used.scale, used.inverse, moments.mean, moments.second
+    tables = to_weight, to_bias, used.scale, used.inverse, moments.offset, moments.var
     options = moments.count, moments.seen, rule.shrinkage, rule.kept
     call("sums_gradient", *tables, *options, output, *to_weight.shape)
     return output
 
 
-def move(running: Components, batch: Moments, rate: float, unbiased: bool, split: bool) -> None:
+def move(
+    running: Components,
+    batch: Moments,
+    not_finite: Tensor,
+    rate: float,
+    unbiased: bool,
+    split: bool,
+) -> None:
     """See :func:`mmdet_ltnorm.norms.tables.move`."""
-    moments = batch.mean, batch.var, batch.share, batch.total, batch.seen, batch.enough
-    call("move", *running, *moments, rate, unbiased, split, *running.mean.shape)
+    numbers = batch.mean, batch.var, batch.count, batch.share, batch.total
+    outputs = *running, not_finite
+    flags = batch.seen, batch.enough
+    options = rate, unbiased, split
+    call("move", *outputs, *numbers, *flags, *options, *running.mean.shape)

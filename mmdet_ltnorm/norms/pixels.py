@@ -1,7 +1,8 @@
 """Passes over the pixels of a feature map, in tiles that stay in the cache.
 
 A pass multiplies matrices of pixels with matrices of components. It makes no tensor as large as the
-feature map but its result, and widens half precision tile by tile.
+feature map but its result, and widens half precision tile by tile. Pixels are taken as offsets from
+a point among them, the centre: differences of large numbers would leave rounding errors alone.
 """
 
 from collections.abc import Iterator
@@ -42,11 +43,15 @@ def as_matrices(x: Tensor) -> Tensor:
 
 
 def centre(x: Tensor) -> Tensor:
-    """Return a point among the pixels, (C,) in float64: the mean of some samples' first ones."""
+    """Return a point among the pixels, (C,): the mean of some samples' middle ones.
+
+    It is of the type that the passes compute in, so that all of them mean the same point.
+    """
+    dtype = torch.promote_types(x.dtype, torch.float32)
     if x.numel() == 0:
-        return torch.zeros(x.shape[1], dtype=torch.float64, device=x.device)
-    first = (slice(4), slice(None), *(0,) * (x.dim() - 2))
-    return x.detach()[first].double().mean(0)
+        return x.new_zeros(x.shape[1], dtype=dtype)
+    middle = (slice(4), slice(None), *(size // 2 for size in x.shape[2:]))
+    return x.detach()[middle].to(dtype).mean(0)
 
 
 def one_hot(x: Tensor, groups: Tensor, components: int, dtype: torch.dtype) -> Tensor:
@@ -72,78 +77,81 @@ def expectation(
 ) -> tuple[Tensor, Tensor | None]:
     r"""Return the responsibilities (B, M, P) and, in float64, sums over the pixels (M, 1 + 2C).
 
-    The responsibilities are the softmax of const + linear · x + square · (x - centre)², or one-hot
-    where each sample's group is given; the sums are :math:`\sum_i w_i x_i^n`, n = 0, 1, 2, side by
-    side, or None where nobody needs them.
+    With offsets o = x - centre, the responsibilities are the softmax of const + linear · o +
+    square · o², or one-hot where each sample's group is given; the sums are
+    :math:`\sum_i w_i o_i^n`, n = 0, 1, 2, side by side, or None where nobody needs them.
 
     Args:
         joint: const (M, 1), linear (M, C) and square (M, C).
-        centre: anything near the pixels, (C,), against cancellation.
     """
     matrices, (const, linear, square) = as_matrices(x), joint
-    middle = centre[:, None].to(const.dtype)
     if groups is None:
         weights = const.new_empty(matrices.shape[0], len(const), matrices.shape[2])
     else:
         weights = one_hot(x, groups, len(const), const.dtype)
     first, second = _accumulators(matrices, weights), _accumulators(matrices, weights)
     for pixels, w in _tiles(matrices, weights):
-        count, pixels = len(pixels), pixels.to(w.dtype)
-        squares = F.mse_loss(pixels, middle.expand_as(pixels), reduction="none")  # in one pass
+        count, offsets = len(pixels), pixels - centre[:, None]
+        squares = offsets.square()
         if groups is None:
-            logits = torch.baddbmm(const, linear.expand(count, -1, -1), pixels)
+            logits = torch.baddbmm(const, linear.expand(count, -1, -1), offsets)
             logits.baddbmm_(square.expand(count, -1, -1), squares)
             F.threshold_(torch.softmax(logits, 1, out=w), SMALLEST_RESPONSIBILITY, 0)
         if summed:
-            first[:count].baddbmm_(w, pixels.mT)
+            first[:count].baddbmm_(w, offsets.mT)
             second[:count].baddbmm_(w, squares.mT)
     if not summed:
         return weights, None
     zeroth = weights.sum((0, 2))[:, None]
-    sums = torch.cat([zeroth, first.sum(0), second.sum(0)], dim=1).double()
-    return weights, about_zero(sums, centre)
+    return weights, torch.cat([zeroth, first.sum(0), second.sum(0)], dim=1).double()
 
 
-def about_zero(sums: Tensor, centre: Tensor) -> Tensor:
-    """Turn sums (M, 1 + 2C) whose squares are about the centre into those about zero, in place."""
-    zeroth, first, second = sums.split([1, len(centre), len(centre)], dim=1)
-    second.addcmul_(centre, first, value=2).addcmul_(centre.square(), zeroth, value=-1)
-    return sums
-
-
-def mixed_affine(x: Tensor, weights: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """Return x · Σ w scale + Σ w shift, with scale and shift (M, C), in x's format and dtype."""
+def mixed_affine(
+    x: Tensor, centre: Tensor, weights: Tensor, scale: Tensor, shift: Tensor
+) -> Tensor:
+    """Return o · Σ w scale + Σ w shift of offsets o = x - centre, in x's format and dtype."""
     y = torch.empty_like(x)
     for pixels, output, w in _tiles(as_matrices(x), as_matrices(y), weights):
         result = _buffer(output, w.dtype)
-        _mix(scale, w, result).mul_(pixels)
+        _mix(scale, w, result).mul_(pixels - centre[:, None])
         _mix(shift, w, result, add=True)
         if result is not output:
             output.copy_(result)
     return y
 
 
-def gradient_sums(x: Tensor, gradient: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Return Σ w g and Σ w g · x, (M, C) each."""
+def gradient_sums(
+    x: Tensor, centre: Tensor, gradient: Tensor, weights: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return Σ w g and Σ w g · (x - centre), (M, C) each."""
     matrices = as_matrices(x)
     plain, weighted = _accumulators(matrices, weights), _accumulators(matrices, weights)
     for pixels, g, w in _tiles(matrices, as_matrices(gradient), weights):
         count, g = len(g), g.to(w.dtype)
         plain[:count].baddbmm_(w, g.mT)
-        weighted[:count].baddbmm_(w, (g * pixels).mT)
+        weighted[:count].baddbmm_(w, (g * (pixels - centre[:, None])).mT)
     return plain.sum(0), weighted.sum(0)
 
 
 def input_gradient(
-    x: Tensor, gradient: Tensor, weights: Tensor, scale: Tensor, first: Tensor, second: Tensor
+    x: Tensor,
+    centre: Tensor,
+    gradient: Tensor,
+    weights: Tensor,
+    scale: Tensor,
+    first: Tensor,
+    second: Tensor,
 ) -> Tensor:
-    """Return g · Σ w scale + Σ w first + 2 x · Σ w second, in x's format and dtype."""
+    """Return g · Σ w scale + Σ w first + 2 o · Σ w second of offsets o = x - centre.
+
+    It is in x's format and dtype.
+    """
     to_x = torch.empty_like(x)
     matrices = (as_matrices(tensor) for tensor in (x, gradient, to_x))
     second = 2 * second
     for pixels, g, output, w in _tiles(*matrices, weights):
         result = _buffer(output, w.dtype)
-        _mix(second, w, result).mul_(pixels)
+        _mix(second, w, result).mul_(pixels - centre[:, None])
         result.addcmul_(_mix(scale, w, torch.empty_like(result)), g)
         _mix(first, w, result, add=True)
         if result is not output:
@@ -153,9 +161,9 @@ def input_gradient(
 
 def logit_gradient(
     x: Tensor,
+    centre: Tensor,
     gradient: Tensor,
     weights: Tensor,
-    centre: Tensor,
     affine: tuple[Tensor, Tensor],
     sums: Tensor,
 ) -> Tensor:
@@ -165,30 +173,17 @@ def logit_gradient(
         affine: scale and shift (M, C), through which the responsibilities act on the output.
         sums: the gradient (M, 1 + 2C) of the sums that :func:`expectation` returns.
     """
-    middle = centre.to(weights.dtype)
-    scale, shift, zeroth, first, second = about_centre(middle, affine, sums)
-    to_output, to_sums = torch.cat([scale, shift], dim=1), torch.cat([first, second], dim=1)
-    middle = middle[:, None]
+    zeroth, to_sums = sums[:, :1], sums[:, 1:]
+    to_output = torch.cat(affine, dim=1)
     output = torch.empty_like(weights)
     for pixels, g, w, result in _tiles(as_matrices(x), as_matrices(gradient), weights, output):
         count, g = len(g), g.to(w.dtype)
-        offset = pixels - middle
+        offset = pixels - centre[:, None]
         powers = torch.cat([offset, offset.square()], dim=1)
         through = torch.baddbmm(zeroth, to_sums.expand(count, -1, -1), powers)
         through.baddbmm_(to_output.expand(count, -1, -1), torch.cat([offset * g, g], dim=1))
         result.copy_(w * (through - (w * through).sum(1, keepdim=True)))
     return output
-
-
-def about_centre(
-    centre: Tensor, affine: tuple[Tensor, Tensor], sums: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Return the coefficients of scale · x + shift and of the sums' polynomials in x - centre."""
-    scale, shift = affine
-    zeroth, first, second = sums.split([1, len(centre), len(centre)], dim=1)
-    shift = torch.addcmul(shift, scale, centre)
-    zeroth = zeroth + (centre * torch.addcmul(first, second, centre)).sum(1, keepdim=True)
-    return scale, shift, zeroth, torch.addcmul(first, second, centre, value=2), second
 
 
 def _tiles(*matrices: Tensor) -> Iterator[list[Tensor]]:

@@ -13,9 +13,48 @@ def sum_over_ranks(tensor: Tensor) -> Tensor:
     Each rank's result depends on all ranks' tensors, so the gradient is summed over ranks as well.
     All ranks have to call this equally often; works on any backend that reduces, gloo included.
     """
-    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
-        return tensor
-    return _SumOverRanks.apply(tensor)
+    return _SumOverRanks.apply(tensor) if there_are_other_ranks() else tensor
+
+
+def there_are_other_ranks() -> bool:
+    """Tell whether this is a distributed run of several ranks."""
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
+def moments_over_ranks(sums: Tensor, centre: Tensor) -> Tensor:
+    """Return the sums of every rank's powers of offsets, S⁰, S¹, S² side by side, (M, 1 + 2C).
+
+    They are of offsets from the rank's own centre (C,), and what returns is, too. In between are
+    sums of powers of the pixels, in float64.
+    """
+    if not there_are_other_ranks():
+        return sums
+    return _moved(sum_over_ranks(_moved(sums, centre)), -centre)
+
+
+def moments_gradient_over_ranks(gradient: Tensor, centre: Tensor) -> Tensor:
+    """Return the sum of every rank's gradient of what :func:`moments_over_ranks` returned."""
+    if not there_are_other_ranks():
+        return gradient
+    total = sum_over_ranks(_moved_gradient(gradient.double(), -centre))
+    return _moved_gradient(total, centre).to(gradient.dtype)
+
+
+def _moved(sums: Tensor, by: Tensor) -> Tensor:
+    """Return the sums of powers of offsets that are larger by a vector (C,)."""
+    zeroth, first, second = sums.split([1, len(by), len(by)], dim=1)
+    by = by.double()
+    moved = first + by * zeroth
+    return torch.cat([zeroth, moved, second + by * (first + moved)], dim=1)
+
+
+def _moved_gradient(gradient: Tensor, by: Tensor) -> Tensor:
+    """Return the gradient of sums from that of those :func:`_moved` by a vector (C,)."""
+    zeroth, first, second = gradient.split([1, len(by), len(by)], dim=1)
+    by = by.double()
+    moved = first + 2 * by * second
+    to_zeroth = zeroth + (by * (first + by * second)).sum(1, keepdim=True)
+    return torch.cat([to_zeroth, moved, second], dim=1)
 
 
 class _SumOverRanks(torch.autograd.Function):

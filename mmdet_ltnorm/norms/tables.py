@@ -1,6 +1,8 @@
 """The arithmetic of a mixture on its tables (M, C): components, moments and their gradients.
 
 :mod:`~mmdet_ltnorm.norms.mixture` has the formulas. Differences of squares are taken in float64.
+Pixels and means are offsets from a centre (C,), a point among the pixels, but where they are called
+means.
 """
 
 from typing import NamedTuple
@@ -19,17 +21,21 @@ class Components(NamedTuple):
     var: Tensor
     prior: Tensor
 
+    def centre(self) -> Tensor:
+        """Return a point among the means, (C,)."""
+        return self.mean.mean(0)
+
 
 class Moments(NamedTuple):
     """What a training batch tells about the components.
 
-    ``mean``, ``second`` (about zero) and ``var`` (biased) are (M, C), ``count`` is n_j (M, 1),
-    ``share`` the mean responsibility (M,) and ``total`` the number of pixels; ``seen`` (M, 1) and
-    ``enough`` tell whether count and total suffice.
+    ``mean``, ``offset`` (the mean's from the centre) and ``var`` (biased) are (M, C), ``count`` is
+    n_j (M, 1), ``share`` the mean responsibility (M,) and ``total`` the number of pixels; ``seen``
+    (M, 1) and ``enough`` tell whether count and total suffice.
     """
 
     mean: Tensor
-    second: Tensor
+    offset: Tensor
     var: Tensor
     count: Tensor
     share: Tensor
@@ -39,9 +45,12 @@ class Moments(NamedTuple):
 
 
 class Affine(NamedTuple):
-    """What normalizes, (M, C) each: the mean, 1 / sqrt(var + eps), and x · scale + shift."""
+    """What normalizes an offset o: o · scale + shift.
 
-    mean: Tensor
+    ``offset`` is that of the mean and ``inverse`` 1 / sqrt(var + eps); all are (M, C).
+    """
+
+    offset: Tensor
     inverse: Tensor
     scale: Tensor
     shift: Tensor
@@ -66,25 +75,39 @@ def log_joint(
 ) -> tuple[Tensor, Tensor, Tensor]:
     r"""Return what makes :math:`\log\tau_j + \log f_j(x) / T` of a pixel, but what all j share.
 
-    It is const + linear · x + square · (x - centre)², of shapes (M, 1), (M, C) and (M, C), Eq. 9.
-    Without its means over j the sum over many channels is small, and float32 does for it.
+    It is const + linear · o + square · o², of shapes (M, 1), (M, C) and (M, C), Eq. 9. Without the
+    means over j the sum over many channels is small, and float32 does for it.
     """
-    mean, variance = stored.mean.double(), stored.var.double() + rule.eps
+    offset, variance = stored.mean.double() - centre, stored.var.double() + rule.eps
     inverse = (variance * rule.temperature).reciprocal()
-    linear = (mean - centre) * inverse
-    log_density = (linear * (mean + centre)).sum(1) + variance.log().sum(1) / rule.temperature
+    linear = offset * inverse
+    log_density = (linear * offset).sum(1) + variance.log().sum(1) / rule.temperature
     const = stored.prior.double().clamp_min(SMALLEST_PRIOR).log() - 0.5 * log_density
-    linear, square = linear - linear.mean(0), -0.5 * (inverse - inverse.mean(0))
+    const, linear = const - const.mean(0), linear - linear.mean(0)
+    square = -0.5 * (inverse - inverse.mean(0))
     return const[:, None].to(dtype), linear.to(dtype), square.to(dtype)
 
 
-def affine(
-    weight: Tensor, bias: Tensor, mean: Tensor, var: Tensor, rule: Rule, dtype: torch.dtype
+def affine_of_stored(
+    weight: Tensor,
+    bias: Tensor,
+    stored: Components,
+    centre: Tensor,
+    rule: Rule,
+    dtype: torch.dtype,
 ) -> Affine:
-    """Return what normalizes with means and variances (M, C)."""
-    mean, inverse = mean.to(dtype), (var.to(dtype) + rule.eps).rsqrt()
+    """Return what normalizes with the stored statistics."""
+    offset = (stored.mean.double() - centre).to(dtype)
+    return affine(weight, bias, offset, stored.var, rule, dtype)
+
+
+def affine(
+    weight: Tensor, bias: Tensor, offset: Tensor, var: Tensor, rule: Rule, dtype: torch.dtype
+) -> Affine:
+    """Return what normalizes with the means' offsets and variances (M, C)."""
+    inverse = (var.to(dtype) + rule.eps).rsqrt()
     scale = weight.to(dtype) * inverse
-    return Affine(mean, inverse, scale, torch.addcmul(bias.to(dtype), mean, scale, value=-1))
+    return Affine(offset, inverse, scale, torch.addcmul(bias.to(dtype), offset, scale, value=-1))
 
 
 def affine_of_batch(
@@ -92,6 +115,7 @@ def affine_of_batch(
     bias: Tensor,
     sums: Tensor,
     stored: Components,
+    centre: Tensor,
     rule: Rule,
     split: bool,
     dtype: torch.dtype,
@@ -99,23 +123,24 @@ def affine_of_batch(
     """Return what normalizes a training batch, and the batch's moments.
 
     Args:
-        sums: S⁰, S¹, S² side by side, (M, 1 + 2C) in float64.
+        sums: S⁰, S¹, S² of offsets side by side, (M, 1 + 2C) in float64.
     """
-    moments = moments_of_batch(sums, rule.shrinkage, split, dtype)
-    mean, var = moments.mean, moments.var
+    moments = moments_of_batch(sums, centre, rule.shrinkage, split, dtype)
+    offset, var = moments.offset, moments.var
+    old_offset, old_var = (stored.mean.double() - centre).to(dtype), stored.var.to(dtype)
     if rule.kept:
-        mean = torch.lerp(mean, stored.mean, rule.kept)
-        var = torch.lerp(var, stored.var, rule.kept)
-    mean = torch.where(moments.seen, mean, stored.mean)
-    var = torch.where(moments.seen, var, stored.var)
-    return affine(weight, bias, mean, var, rule, dtype), moments
+        offset = torch.lerp(offset, old_offset, rule.kept)
+        var = torch.lerp(var, old_var, rule.kept)
+    offset = torch.where(moments.seen, offset, old_offset)
+    var = torch.where(moments.seen, var, old_var)
+    return affine(weight, bias, offset, var, rule, dtype), moments
 
 
 def unpacked(tables: Tensor, numbers: Tensor, flags: Tensor) -> tuple[Affine, Moments]:
     """Return what compiled code for :func:`affine_of_batch` writes as its result.
 
     Args:
-        tables: (7, M, C), the four of :class:`Affine`, then mean, second and var of the batch.
+        tables: (7, M, C), the four of :class:`Affine`, then mean, offset and var of the batch.
         numbers: (2 M + 1,), the counts, the shares and the total.
         flags: (M + 1,), which components were seen, and whether there are enough pixels.
     """
@@ -126,26 +151,29 @@ def unpacked(tables: Tensor, numbers: Tensor, flags: Tensor) -> tuple[Affine, Mo
     return Affine(*tables[:4]), Moments(*moments)
 
 
-def moments_of_batch(sums: Tensor, shrinkage: float, split: bool, dtype: torch.dtype) -> Moments:
+def moments_of_batch(
+    sums: Tensor, centre: Tensor, shrinkage: float, split: bool, dtype: torch.dtype
+) -> Moments:
     """Return the moments from the sums S⁰, S¹, S² side by side, (M, 1 + 2C) in float64.
 
-    A component needs one pixel to be seen, and a batch two. Those that the shrinkage lends count,
-    except where the batch is split.
+    A component needs one pixel to be seen, those that the shrinkage lends included; where the batch
+    is split a component needs two, as a batch does. Sums that are not finite are seen.
     """
     total = sums[:, 0].sum()
     enough = total > 1.5  # two, summed in float32
     shrunk = torch.add(sums, sums.sum(0), alpha=shrinkage)
-    seen = (sums if split else shrunk)[:, :1].ge(1) & enough
+    seen = ~(shrunk[:, :1] < (1.5 if split else 1)) & ~(total <= 1.5)
     count = shrunk[:, :1].clamp_min(1)
-    mean, second = (shrunk[:, 1:] / count).chunk(2, dim=1)
-    var = torch.addcmul(second, mean, mean, value=-1).clamp_min_(0)
-    numbers = (mean, second, var, count, sums[:, 0] / total.clamp_min(1), total)
+    offset, second = (shrunk[:, 1:] / count).chunk(2, dim=1)
+    var = torch.addcmul(second, offset, offset, value=-1).clamp_min_(0)
+    share = sums[:, 0] / total.clamp_min(1)
+    numbers = (offset + centre, offset, var, count, share, total)
     return Moments(*(number.to(dtype) for number in numbers), seen, enough)
 
 
 def affine_gradient(plain: Tensor, weighted: Tensor, used: Affine) -> tuple[Tensor, Tensor]:
-    """Return the gradients of weight and bias from Σ w g and Σ w g · x, (M, C) each."""
-    return weighted.addcmul_(used.mean, plain, value=-1).mul_(used.inverse), plain
+    """Return the gradients of weight and bias from Σ w g and Σ w g · o, (M, C) each."""
+    return weighted.addcmul_(used.offset, plain, value=-1).mul_(used.inverse), plain
 
 
 def sums_gradient(
@@ -154,24 +182,38 @@ def sums_gradient(
     """Return the gradient of the sums (M, 1 + 2C) from those of weight and bias."""
     mine = moments.seen.to(to_bias.dtype) * (1 - rule.kept)
     second = -0.5 * used.scale * used.inverse * to_weight * mine
-    first = torch.addcmul(-used.scale * to_bias * mine, moments.mean, second, value=-2)
-    zeroth = -(moments.mean * first + moments.second * second).sum(1, keepdim=True)
+    first = torch.addcmul(-used.scale * to_bias * mine, moments.offset, second, value=-2)
+    square = moments.var + moments.offset.square()
+    zeroth = -(moments.offset * first + square * second).sum(1, keepdim=True)
     gradient = torch.cat([zeroth, first, second], dim=1) / moments.count
     return torch.add(gradient, gradient.sum(0), alpha=rule.shrinkage)
 
 
-def move(running: Components, batch: Moments, rate: float, unbiased: bool, split: bool) -> None:
+def move(
+    running: Components,
+    batch: Moments,
+    not_finite: Tensor,
+    rate: float,
+    unbiased: bool,
+    split: bool,
+) -> None:
     """Move stored statistics in place towards a batch's, which get the weight ``rate``.
 
     Args:
-        unbiased: store N / (N - 1) times the batch's variance, as batch norm does.
+        not_finite: a number that becomes 1 if the batch's are not finite; those move nothing.
+        unbiased: store N / (N - 1) times the batch's variance, as batch norm does; N is the number
+            of pixels of the batch or, where it is split, of the component's part.
         split: the batch says nothing about the prior.
     """
     dtype, var = running.mean.dtype, batch.var
+    finite = batch.mean.isfinite() & var.isfinite()
+    not_finite.masked_fill_(~finite.all(), 1)
     if unbiased:
-        var = var * (batch.total / (batch.total - 1).clamp_min(1))
-    weight = batch.seen.to(dtype) * rate
-    running.mean.lerp_(batch.mean.to(dtype), weight)
-    running.var.lerp_(var.to(dtype), weight)
+        pixels = batch.count if split else batch.total
+        var = var * (pixels / (pixels - 1).clamp_min(1))
+    weight = (batch.seen & finite).to(dtype) * rate
+    running.mean.lerp_(batch.mean.where(finite, 0).to(dtype), weight)
+    running.var.lerp_(var.where(finite, 0).to(dtype), weight)
     if not split:
-        running.prior.lerp_(batch.share.to(dtype), batch.enough.to(dtype) * rate)
+        share = batch.share.nan_to_num(0)
+        running.prior.lerp_(share.to(dtype), batch.enough.to(dtype) * rate)

@@ -16,13 +16,7 @@ import triton
 from torch import Tensor
 
 from mmdet_ltnorm.norms import triton_kernels as kernels
-from mmdet_ltnorm.norms.pixels import (
-    SMALLEST_RESPONSIBILITY,
-    about_centre,
-    about_zero,
-    as_matrices,
-    one_hot,
-)
+from mmdet_ltnorm.norms.pixels import SMALLEST_RESPONSIBILITY, as_matrices, one_hot
 
 WARPS = 8
 # Sixteen numbers for each thread: enough loads under way, and registers left for the sums.
@@ -53,7 +47,6 @@ def expectation(
     """See :func:`mmdet_ltnorm.norms.pixels.expectation`."""
     matrices, dtype = as_matrices(x), joint[0].dtype
     (samples, channels, pixels), components = matrices.shape, len(joint[0])
-    middle = centre.to(dtype)
     if groups is None:
         weights = joint[0].new_empty(samples, components, pixels)
         share = _share(samples * pixels)
@@ -64,7 +57,7 @@ def expectation(
             weights,
             partial,
             *(table.contiguous() for table in joint),
-            middle,
+            centre,
             _geometry(matrices),
             SMALLEST_RESPONSIBILITY,
             **_layout(matrices, weights),
@@ -73,56 +66,65 @@ def expectation(
         )
     else:
         weights = one_hot(x, groups, components, dtype)
-        partial = _partial_sums(matrices, None, weights, middle) if summed else None
+        partial = _partial_sums(matrices, centre, None, weights) if summed else None
     if not summed:
         return weights, None
     zeroth = weights.sum((0, 2), dtype=torch.float64)[:, None]
-    sums = torch.cat([zeroth, *partial.sum(0, dtype=torch.float64)], dim=1)
-    return weights, about_zero(sums, centre)
+    return weights, torch.cat([zeroth, *partial.sum(0, dtype=torch.float64)], dim=1)
 
 
 @_on_its_device
-def mixed_affine(x: Tensor, weights: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+def mixed_affine(
+    x: Tensor, centre: Tensor, weights: Tensor, scale: Tensor, shift: Tensor
+) -> Tensor:
     """See :func:`mmdet_ltnorm.norms.pixels.mixed_affine`."""
-    return _mixed(x, None, weights, None, shift, scale)
+    return _mixed(x, centre, None, weights, None, shift, scale)
 
 
 @_on_its_device
-def gradient_sums(x: Tensor, gradient: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+def gradient_sums(
+    x: Tensor, centre: Tensor, gradient: Tensor, weights: Tensor
+) -> tuple[Tensor, Tensor]:
     """See :func:`mmdet_ltnorm.norms.pixels.gradient_sums`."""
-    partial = _partial_sums(as_matrices(x), as_matrices(gradient), weights, None)
+    partial = _partial_sums(as_matrices(x), centre, as_matrices(gradient), weights)
     plain, weighted = partial.sum(0)
     return plain, weighted
 
 
 @_on_its_device
 def input_gradient(
-    x: Tensor, gradient: Tensor, weights: Tensor, scale: Tensor, first: Tensor, second: Tensor
+    x: Tensor,
+    centre: Tensor,
+    gradient: Tensor,
+    weights: Tensor,
+    scale: Tensor,
+    first: Tensor,
+    second: Tensor,
 ) -> Tensor:
     """See :func:`mmdet_ltnorm.norms.pixels.input_gradient`."""
-    return _mixed(x, gradient, weights, scale, first, second)
+    return _mixed(x, centre, gradient, weights, scale, first, second)
 
 
 @_on_its_device
 def logit_gradient(
     x: Tensor,
+    centre: Tensor,
     gradient: Tensor,
     weights: Tensor,
-    centre: Tensor,
     affine: tuple[Tensor, Tensor],
     sums: Tensor,
 ) -> Tensor:
     """See :func:`mmdet_ltnorm.norms.pixels.logit_gradient`."""
     matrices, output = as_matrices(x), torch.empty_like(weights)
-    middle, total = centre.to(weights.dtype), weights[:, 0].numel()
+    total, to_sums = weights[:, 0].numel(), sums.split([1, len(centre), len(centre)], dim=1)
     share = _share(total)
     kernels.logit_gradient[(triton.cdiv(total, share),)](
         matrices,
         as_matrices(gradient),
         weights,
         output,
-        middle,
-        *(table.contiguous() for table in about_centre(middle, affine, sums)),
+        centre,
+        *(table.contiguous() for table in (*affine, *to_sums)),
         _geometry(matrices),
         **_layout(matrices, weights),
         **_block(matrices, weights, share),
@@ -132,6 +134,7 @@ def logit_gradient(
 
 def _mixed(
     x: Tensor,
+    centre: Tensor,
     gradient: Tensor | None,
     weights: Tensor,
     scale: Tensor | None,
@@ -150,6 +153,7 @@ def _mixed(
         None if gradient is None else as_matrices(gradient),
         as_matrices(result),
         weights,
+        centre,
         None if scale is None else scale.contiguous(),
         first,
         second,
@@ -162,9 +166,9 @@ def _mixed(
 
 
 def _partial_sums(
-    matrices: Tensor, gradient: Tensor | None, weights: Tensor, middle: Tensor | None
+    matrices: Tensor, centre: Tensor, gradient: Tensor | None, weights: Tensor
 ) -> Tensor:
-    """Return some programs' Σ w x and Σ w (x - middle)², or Σ w g and Σ w g · x, (any, 2, M, C)."""
+    """Return some programs' Σ w o and Σ w o², or Σ w g and Σ w g · o, (any, 2, M, C)."""
     total, channels, components = weights[:, 0].numel(), matrices.shape[1], weights.shape[1]
     tile = _tile(matrices, total, _summed_tile(weights))
     blocks = triton.cdiv(channels, tile["CHANNELS"])
@@ -175,7 +179,7 @@ def _partial_sums(
         gradient,
         weights,
         partial,
-        middle,
+        centre,
         _geometry(matrices),
         **_layout(matrices, weights),
         **tile,

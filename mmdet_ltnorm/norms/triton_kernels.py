@@ -2,10 +2,11 @@
 
 A tile has channels as rows and pixels as columns, in whichever order they are in memory; a table
 has components as rows and pixels or channels as columns. Pixels are counted through, over the
-samples. A ``geometry`` is the numbers of all pixels, of a sample's and of channels; ``ROW`` divides
-the length of the rows in memory, of pixels or of channels, and lets the compiler read as many
-numbers at once. Sums over tiles add up tile by tile in a tuple with an entry for each of the ``M``
-components, and across threads once, at the end. Rows of tables go up to the power of two ``ROWS``.
+samples. Offsets are pixels minus the centre, a point among them. A ``geometry`` is the numbers of
+all pixels, of a sample's and of channels; ``ROW`` divides the length of the rows in memory, of
+pixels or of channels, and lets the compiler read as many numbers at once. Sums over tiles add up
+tile by tile in a tuple with an entry for each of the ``M`` components, and across threads once, at
+the end. Rows of tables go up to the power of two ``ROWS``.
 """
 
 import triton
@@ -29,7 +30,7 @@ def expectation(
         where, real = _tile_at(c, n, geometry, ROW, LAST)
         values = tl.load(x + where, mask=real, other=0).to(dtype)
         offsets = values - _column(centre, 0, c, geometry)
-        terms = _with_products(terms, values, offsets * offsets, linear, square, c, geometry, M)
+        terms = _with_products(terms, offsets, offsets * offsets, linear, square, c, geometry, M)
     j = tl.arange(0, ROWS)
     logits = tl.zeros((ROWS, SHARE), dtype)
     logits += tl.load(const + j, mask=j < M, other=-float("inf"))[:, None]
@@ -55,7 +56,7 @@ def sums(
     M: tl.constexpr, PIXELS: tl.constexpr, CHANNELS: tl.constexpr,
     ROW: tl.constexpr, LAST: tl.constexpr,
 ):  # fmt: skip
-    """Write Σ w g and Σ w g · x over some pixels; without a gradient Σ w x, Σ w (x - centre)²."""
+    """Write Σ w g and Σ w g o over some pixels of offsets o; without a gradient Σ w o, Σ w o²."""
     c = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
     begin, step = tl.program_id(0) * PIXELS, tl.num_programs(0) * PIXELS
     _write_sums(
@@ -66,11 +67,11 @@ def sums(
 
 @triton.jit
 def mix(
-    x, gradient, result, weights, scale, first, second, apart, geometry,
+    x, gradient, result, weights, centre, scale, first, second, apart, geometry,
     M: tl.constexpr, PIXELS: tl.constexpr, CHANNELS: tl.constexpr,
     ROW: tl.constexpr, LAST: tl.constexpr,
 ):  # fmt: skip
-    """Write Σ w first + x · Σ w second; with a gradient 2 x in place of x, and g · Σ w scale more.
+    """Write Σ w first + o Σ w second of offsets o; with a gradient 2 o, and g Σ w scale more.
 
     Rows of the tables first and second lie ``apart`` by so many numbers.
     """
@@ -89,7 +90,8 @@ def mix(
             to_gradient += _column(scale, i, c, geometry) * w
     if gradient is not None:
         to_x *= 2
-    mixed = tl.load(x + where, mask=real, other=0).to(dtype) * to_x + constant
+    offsets = tl.load(x + where, mask=real, other=0).to(dtype) - _column(centre, 0, c, geometry)
+    mixed = offsets * to_x + constant
     if gradient is not None:
         mixed += tl.load(gradient + where, mask=real, other=0).to(dtype) * to_gradient
     tl.store(result + where, mixed.to(result.dtype.element_ty), mask=real)
@@ -139,14 +141,12 @@ def _write_sums(
     for start in range(begin, end, step):
         n = start + tl.arange(0, PIXELS)
         where, real = _tile_at(c, n, geometry, ROW, LAST)
-        values = tl.load(x + where, mask=real, other=0).to(dtype)
-        if gradient is None:
-            offsets = values - _column(centre, 0, c, geometry)
-            products = offsets * offsets
-        else:
-            g = tl.load(gradient + where, mask=real, other=0).to(dtype)
-            products = g * values
-            values = g
+        offsets = tl.load(x + where, mask=real, other=0).to(dtype)
+        offsets -= _column(centre, 0, c, geometry)
+        values = offsets
+        if gradient is not None:
+            values = tl.load(gradient + where, mask=real, other=0).to(dtype)
+        products = values * offsets
         first, second = _with_weighted(
             first, second, values, products, weights, n, geometry, M, ROW, LAST
         )

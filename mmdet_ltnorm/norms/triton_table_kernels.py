@@ -22,10 +22,10 @@ def log_joint(
         where, real = _table_at(j, c, channels, M)
         mu = tl.load(mean + where, mask=real, other=0).to(tl.float64)
         variance = tl.load(var + where, mask=real, other=1).to(tl.float64) + eps
-        middle = tl.load(centre + c, mask=c < channels, other=0)[None, :]
+        offset = mu - tl.load(centre + c, mask=c < channels, other=0).to(tl.float64)[None, :]
         inverse = tl.where(real, 1 / (variance * temperature), 0)
-        slope = (mu - middle) * inverse
-        terms = slope * (mu + middle) + tl.where(real, tl.log(variance) / temperature, 0)
+        slope = offset * inverse
+        terms = slope * offset + tl.where(real, tl.log(variance) / temperature, 0)
         log_density += tl.sum(terms, axis=1)
         slope -= tl.sum(slope, axis=0)[None, :] / M
         curve = -0.5 * (inverse - tl.sum(inverse, axis=0)[None, :] / M)
@@ -33,20 +33,21 @@ def log_joint(
         tl.store(square + where, curve.to(square.dtype.element_ty), mask=real)
     tau = tl.load(prior + j, mask=j < M, other=1).to(tl.float64)
     joint = tl.log(tl.maximum(tau, least_prior)) - 0.5 * log_density
+    joint -= tl.sum(tl.where(j < M, joint, 0), axis=0) / M
     tl.store(const + j, joint.to(const.dtype.element_ty), mask=j < M)
 
 
 @triton.jit
 def affine_of_batch(
-    tables, numbers, flags, sums, mean, var, weight, bias, channels,
+    tables, numbers, flags, sums, mean, var, centre, weight, bias, channels,
     eps: "fp64", shrinkage: "fp64", kept: "fp64",  # noqa: F821
     SPLIT: tl.constexpr, M: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Write what normalizes a batch, and its moments, for some channels.
 
-    ``tables`` (7, M, C) are the mean, inverse, scale and shift that normalize, and the batch's
-    mean, second moment and variance; ``numbers`` (2 M + 1,) counts, shares and the total;
-    ``flags`` (M + 1,) which components were seen and whether there are enough pixels.
+    ``tables`` (7, M, C) are the offset, inverse, scale and shift that normalize, and the batch's
+    mean, offset and variance; ``numbers`` (2 M + 1,) counts, shares and the total; ``flags``
+    (M + 1,) which components were seen and whether there are enough pixels.
     """
     dtype = tables.dtype.element_ty
     j = tl.arange(0, ROWS)
@@ -57,40 +58,41 @@ def affine_of_batch(
     first = tl.load(at, mask=real, other=0)
     second = tl.load(at + channels, mask=real, other=0)
     total = tl.sum(zeroth, axis=0)
-    enough = total > 1.5
     shrunk = zeroth + shrinkage * total
-    seen = tl.where(enough, zeroth if SPLIT else shrunk, 0) >= 1
+    least = 1.5 if SPLIT else 1.0
+    few = tl.where(total <= 1.5, 1, tl.where(shrunk < least, 1, 0)) > 0
     count = tl.maximum(shrunk, 1)
     first = (first + shrinkage * tl.sum(first, axis=0)[None, :]) / count[:, None]
     second = (second + shrinkage * tl.sum(second, axis=0)[None, :]) / count[:, None]
     spread = tl.maximum(second - first * first, 0)
-    old = tl.load(mean + where, mask=real, other=0).to(tl.float64)
-    used_mean = tl.where(seen[:, None], first + kept * (old - first), old)
+    middle = tl.load(centre + c, mask=c < channels, other=0).to(tl.float64)[None, :]
+    old = tl.load(mean + where, mask=real, other=0).to(tl.float64) - middle
+    offset = tl.where(few[:, None], old, first + kept * (old - first))
     old = tl.load(var + where, mask=real, other=1).to(tl.float64)
-    used_var = tl.where(seen[:, None], spread + kept * (old - spread), old)
+    used_var = tl.where(few[:, None], old, spread + kept * (old - spread))
     inverse = 1 / tl.sqrt(used_var + eps)
     scale = tl.load(weight + where, mask=real, other=0).to(tl.float64) * inverse
-    shift = tl.load(bias + where, mask=real, other=0).to(tl.float64) - used_mean * scale
+    shift = tl.load(bias + where, mask=real, other=0).to(tl.float64) - offset * scale
     size = M * channels
-    tl.store(tables + where, used_mean.to(dtype), mask=real)
+    tl.store(tables + where, offset.to(dtype), mask=real)
     tl.store(tables + size + where, inverse.to(dtype), mask=real)
     tl.store(tables + 2 * size + where, scale.to(dtype), mask=real)
     tl.store(tables + 3 * size + where, shift.to(dtype), mask=real)
-    tl.store(tables + 4 * size + where, first.to(dtype), mask=real)
-    tl.store(tables + 5 * size + where, second.to(dtype), mask=real)
+    tl.store(tables + 4 * size + where, (first + middle).to(dtype), mask=real)
+    tl.store(tables + 5 * size + where, first.to(dtype), mask=real)
     tl.store(tables + 6 * size + where, spread.to(dtype), mask=real)
     if tl.program_id(0) == 0:
         share = zeroth / tl.maximum(total, 1)
         tl.store(numbers + j, count.to(dtype), mask=j < M)
         tl.store(numbers + M + j, share.to(dtype), mask=j < M)
         tl.store(numbers + 2 * M, total.to(dtype))
-        tl.store(flags + j, seen, mask=j < M)
-        tl.store(flags + M, enough)
+        tl.store(flags + j, tl.where(few, 0, 1).to(tl.int1), mask=j < M)
+        tl.store(flags + M, total > 1.5)
 
 
 @triton.jit
 def sums_gradient(
-    output, to_weight, to_bias, scale, inverse, mean, second_moment, count, seen, channels,
+    output, to_weight, to_bias, scale, inverse, offset, var, count, seen, channels,
     shrinkage: "fp64", kept: "fp64",  # noqa: F821
     M: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
@@ -104,12 +106,12 @@ def sums_gradient(
         c = start + tl.arange(0, BLOCK)
         where, real = _table_at(j, c, channels, M)
         slope = tl.load(scale + where, mask=real, other=0).to(tl.float64) * mine[:, None]
-        mu = tl.load(mean + where, mask=real, other=0).to(tl.float64)
+        mu = tl.load(offset + where, mask=real, other=0).to(tl.float64)
         second = tl.load(inverse + where, mask=real, other=0).to(tl.float64) * slope
         second *= -0.5 * tl.load(to_weight + where, mask=real, other=0).to(tl.float64)
         first = -slope * tl.load(to_bias + where, mask=real, other=0).to(tl.float64)
         first -= 2 * mu * second
-        power = tl.load(second_moment + where, mask=real, other=0).to(tl.float64)
+        power = tl.load(var + where, mask=real, other=0).to(tl.float64) + mu * mu
         zeroth -= tl.sum(mu * first + power * second, axis=1)
         first, second = first / n[:, None], second / n[:, None]
         first += shrinkage * tl.sum(first, axis=0)[None, :]
@@ -124,8 +126,8 @@ def sums_gradient(
 
 @triton.jit
 def move(
-    running_mean, running_var, prior, mean, var, share, total, seen, enough, channels,
-    rate: "fp64",  # noqa: F821
+    running_mean, running_var, prior, not_finite, mean, var, count, share, total, seen, enough,
+    channels, rate: "fp64",  # noqa: F821
     UNBIASED: tl.constexpr, SPLIT: tl.constexpr,
     M: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
@@ -134,16 +136,23 @@ def move(
     c = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     where, real = _table_at(j, c, channels, M)
     weight = tl.load(seen + j, mask=j < M, other=0).to(tl.float64)[:, None] * rate
-    factor = 1.0
+    mu = tl.load(mean + where, mask=real, other=0).to(tl.float64)
+    spread = tl.load(var + where, mask=real, other=0).to(tl.float64)
+    finite = (tl.abs(mu) < float("inf")) & (tl.abs(spread) < float("inf"))
+    bad = tl.max(tl.where(finite, 0, 1))
+    tl.store(not_finite, bad.to(not_finite.dtype.element_ty), mask=bad > 0)
     if UNBIASED:
-        pixels = tl.load(total).to(tl.float64)
-        factor = pixels / tl.maximum(pixels - 1, 1)
-    _lerp(running_mean + where, tl.load(mean + where, mask=real, other=0), weight, real)
-    spread = tl.load(var + where, mask=real, other=0).to(tl.float64) * factor
-    _lerp(running_var + where, spread, weight, real)
+        if SPLIT:
+            pixels = tl.load(count + j, mask=j < M, other=1).to(tl.float64)[:, None]
+        else:
+            pixels = tl.load(total).to(tl.float64)
+        spread *= pixels / tl.maximum(pixels - 1, 1)
+    _lerp(running_mean + where, mu, weight, real & finite)
+    _lerp(running_var + where, spread, weight, real & finite)
     if not SPLIT and tl.program_id(0) == 0:
         share_weight = tl.load(enough).to(tl.float64) * rate
-        _lerp(prior + j, tl.load(share + j, mask=j < M, other=0), share_weight, j < M)
+        tau = tl.load(share + j, mask=j < M, other=0)
+        _lerp(prior + j, tau, share_weight, (j < M) & (tau == tau))
 
 
 @triton.jit

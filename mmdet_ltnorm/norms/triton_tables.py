@@ -16,12 +16,19 @@ from mmdet_ltnorm.norms.tables import (
     Components,
     Moments,
     Rule,
-    affine,
     affine_gradient,
+    affine_of_stored,
     unpacked,
 )
 
-__all__ = ["affine", "affine_gradient", "affine_of_batch", "log_joint", "move", "sums_gradient"]
+__all__ = [
+    "affine_gradient",
+    "affine_of_batch",
+    "affine_of_stored",
+    "log_joint",
+    "move",
+    "sums_gradient",
+]
 
 # Channels of a tile.
 BLOCK = 256
@@ -57,6 +64,7 @@ def affine_of_batch(
     bias: Tensor,
     sums: Tensor,
     stored: Components,
+    centre: Tensor,
     rule: Rule,
     split: bool,
     dtype: torch.dtype,
@@ -66,7 +74,7 @@ def affine_of_batch(
     tables = sums.new_empty(7, components, channels, dtype=dtype)
     numbers = sums.new_empty(2 * components + 1, dtype=dtype)
     flags = sums.new_empty(components + 1, dtype=torch.bool)
-    inputs = (stored.mean, stored.var, weight, bias)
+    inputs = (stored.mean, stored.var, centre, weight, bias)
     with torch.cuda.device_of(sums):
         kernels.affine_of_batch[(triton.cdiv(channels, BLOCK),)](
             tables,
@@ -90,7 +98,7 @@ def sums_gradient(
     """See :func:`mmdet_ltnorm.norms.tables.sums_gradient`."""
     components, channels = to_weight.shape
     output = to_weight.new_empty(components, 1 + 2 * channels)
-    tables = (to_weight, to_bias, used.scale, used.inverse, moments.mean, moments.second)
+    tables = (to_weight, to_bias, used.scale, used.inverse, moments.offset, moments.var)
     with torch.cuda.device_of(output):
         kernels.sums_gradient[(1,)](
             output,
@@ -105,14 +113,23 @@ def sums_gradient(
     return output
 
 
-def move(running: Components, batch: Moments, rate: float, unbiased: bool, split: bool) -> None:
+def move(
+    running: Components,
+    batch: Moments,
+    not_finite: Tensor,
+    rate: float,
+    unbiased: bool,
+    split: bool,
+) -> None:
     """See :func:`mmdet_ltnorm.norms.tables.move`."""
     channels = running.mean.shape[1]
     with torch.cuda.device_of(running.mean):
         kernels.move[(triton.cdiv(channels, BLOCK),)](
             *running,
+            not_finite,
             batch.mean,
             batch.var,
+            batch.count,
             batch.share,
             batch.total,
             batch.seen,
