@@ -53,6 +53,8 @@ def main() -> int:
     make_shapes_lt("data/shapes_lt")
     labels = {f"cls_shapes_{key}": label for key, label in METHODS.items()}
     labels |= {f"{name}_nbn": f"{label} + NBN" for name, label in labels.items()}
+    # The same classifiers with and without NBN; cls_shapes_ride_nbn has LR, as in the papers.
+    labels["cls_shapes_ride_nbn_cosine"] = labels.pop("cls_shapes_ride_nbn")
     # Second stages start from the others' checkpoints, so all are one sweep.
     runs = plan_runs([f"configs/demo/{name}.py" for name in labels], args.seeds, str(args.out))
     scores = train_runs(runs, [sys.executable, "tools/train.py"], args.jobs)

@@ -171,6 +171,20 @@ def check_same_model(
     raise CheckpointError(message)
 
 
+def check_finite(weights: Mapping[str, Tensor], name: str) -> None:
+    """Check that weights are numbers: with NaN a model predicts nothing, or nonsense.
+
+    Raises:
+        CheckpointError: naming the weights that are not.
+    """
+    broken = [key for key, value in weights.items() if not value.isfinite().all()]
+    if broken:
+        raise CheckpointError(
+            f"{name} has NaN or infinite values in {_shortened(broken)}: its training diverged; "
+            "take an earlier checkpoint"
+        )
+
+
 def class_names(meta: Mapping[str, Any]) -> list[str] | None:
     """Return the names of a trained model's classes, as a checkpoint's ``meta`` has them."""
     return _listed((meta.get("dataset_meta") or {}).get("classes", meta.get("CLASSES")))

@@ -5,9 +5,38 @@ import math
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+
+def check_outputs(outputs: Iterable[str | Path], inputs: Iterable[str | Path] = ()) -> None:
+    """Refuse to write two things to one file, or one over what is read.
+
+    Links lead to one file, and so do names that differ in the case of letters, where the file
+    system does not tell them apart: such names are refused everywhere.
+
+    Raises:
+        ValueError: naming both.
+    """
+    taken = {place: file for file in inputs for place in _places(file)}
+    for output in outputs:
+        places = _places(output)
+        if place := next((place for place in places if place in taken), None):
+            raise ValueError(
+                f"{output} would be written over {taken[place]}: name another place to write to"
+            )
+        taken |= dict.fromkeys(places, output)
+
+
+def _places(file: str | Path) -> list[Any]:
+    """Return what two names of one file have in common: the path without links, or the inode."""
+    path = os.path.realpath(file)
+    found = [path.casefold()]
+    if os.path.isfile(path):
+        found.append(os.stat(path)[1:3])  # another path to it, through a mount or a hard link
+    return found
 
 
 @contextmanager

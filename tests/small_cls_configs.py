@@ -51,7 +51,10 @@ def small(path, data_roots, work_dir):
     if cfg.train_dataloader.dataset.get("imbalance_factor", 1) > 20:
         cfg.train_dataloader.dataset.imbalance_factor = 20
     cfg.train_cfg = dict(type="IterBasedTrainLoop", max_iters=2, val_interval=2)
-    if "ClassBalancedLoss" in str(cfg.model) or "epoch" in str(cfg.train_dataloader.sampler):
+    follow_epochs = ("RIDELoss", "ClassBalancedLoss")
+    if any(loss in str(cfg.model) for loss in follow_epochs) or "epoch" in str(
+        cfg.train_dataloader.sampler
+    ):
         cfg.train_cfg = dict(by_epoch=True, max_epochs=1)
         cfg.train_dataloader.dataset.indices = 8
     cfg.param_scheduler = None

@@ -201,6 +201,14 @@ def test_the_md5_check_tells_a_file_from_the_original(small):
         ({"labels": [0], "data": "text"}, r"\(N, 3072\), got str"),
         ({"labels": [0], "data": np.zeros((2, 3072), np.uint8)}, "2 images, got 1 labels"),
         ({"labels": [10], "data": np.zeros((1, 3072), np.uint8)}, r"0 to 9 .* among them \['10'\]"),
+        (
+            {"labels": [2**40], "data": np.zeros((1, 3072), np.uint8)},
+            r"among them \['1099511627776'",
+        ),
+        ({"labels": [-1], "data": np.zeros((1, 3072), np.uint8)}, r"among them \['-1'\]"),
+        ({"labels": [1.0], "data": np.zeros((1, 3072), np.uint8)}, r"whole numbers, got \[1.0\]"),
+        ({"labels": 3, "data": np.zeros((1, 3072), np.uint8)}, "list of labels, .* got 3"),
+        ({"labels": [[0]], "data": np.zeros((1, 3072), np.uint8)}, r"list of labels, .* got \[\[0"),
         ({"data": np.zeros((1, 3072), np.uint8)}, r"lacks \['labels'\], it has \['data'\]"),
     ],
 )
@@ -210,9 +218,21 @@ def test_a_file_with_the_wrong_content_is_named(small, content, message):
         CIFAR10LT(data_root=str(small), split="test")
 
 
+@pytest.mark.parametrize("names", [7, [], [1, 2], "ab"])
+def test_a_file_without_names_of_classes_is_named(small, names):
+    meta = small / "cifar-10-batches-py" / "batches.meta"
+    meta.write_bytes(python2_pickle({"label_names": names}))
+    with pytest.raises(ValueError, match="batches.meta: expected a list of the classes' names"):
+        CIFAR10LT(data_root=str(small))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (dict(imbalance_factor=float("nan")), "at least 1, got nan"),
+        (dict(imbalance_factor=float("inf")), "inf leaves the last class without .* at most 20"),
+        (dict(imbalance_factor=0), "at least 1, got 0"),
+        (dict(imbalance_factor=-10, profile="step"), "at least 1, got -10"),
         (dict(split="val"), 'split must be "train" or "test", got \'val\''),
         (dict(profile="linear"), r"one of \['exponential', 'step'\], got 'linear'"),
         (dict(split="test", imbalance_factor=10), "test split stays balanced, got .*=10"),

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -91,3 +92,18 @@ def test_written_content_reads_back_with_our_reader_and_with_pickle(tmp_path_fac
 def test_only_uint8_arrays_can_be_written(tmp_path):
     with pytest.raises(TypeError, match="uint8, got float64"):
         dump_cifar_pickle({"data": np.zeros(3)}, tmp_path / "file")
+
+
+def test_a_file_takes_no_more_memory_than_it_is_long(tmp_path):
+    # LONG_BINPUT to the place 2**30: a table of pointers up to it would take 8.6 GB.
+    (tmp_path / "batch").write_bytes(b"\x80\x02}r\x00\x00\x00\x40.")
+    tracemalloc.start()
+    assert load_cifar_pickle(tmp_path / "batch") == {}
+    used = tracemalloc.get_traced_memory()[1]
+    # BINSTRING and LONG4 of 2**31 - 1 bytes that are not there.
+    for length in b"T\xff\xff\xff\x7f", b"\x8b\xff\xff\xff\x7f":
+        (tmp_path / "batch").write_bytes(b"\x80\x02" + length + b".")
+        with pytest.raises(ValueError, match="batch is not in CIFAR's format"):
+            load_cifar_pickle(tmp_path / "batch")
+    assert max(used, tracemalloc.get_traced_memory()[1]) < 2**20
+    tracemalloc.stop()

@@ -173,7 +173,7 @@ def test_a_config_resumes_from_its_own_checkpoint(path, data_roots, tmp_path):
 def test_a_resumed_ride_run_goes_on_with_its_epoch_and_a_curve_for_each_magnitude(
     data_roots, tmp_path
 ):
-    path = CONFIGS / "demo" / "cls_shapes_ride_nbn.py"
+    path = CONFIGS / "demo" / "cls_shapes_ride_nbn_cosine.py"
     cfg = small(path, data_roots, tmp_path)
     cfg.default_hooks.checkpoint.interval = 1
     first = Runner.from_cfg(cfg)

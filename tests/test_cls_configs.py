@@ -78,9 +78,15 @@ def network(name):
         ("imagenet_r50_nbn_unnormalized", 4, 1),
         ("imagenet_r50_crt_nbn", 4, 0),
         ("imagenet_r50_crt_nbn_star", 4, 1),
-        ("cifar100_ride_nbn", 15, 3),
-        ("imagenet_rx50_ride_nbn", 16, 4),
-        ("inat18_r50_ride_nbn", 12, 3),
+        ("cifar10_ride_nbn", 30, 3),
+        ("cifar100_ride_nbn", 30, 3),
+        ("cifar100_ride_bs_nbn", 30, 3),
+        ("imagenet_rx50_ride_nbn", 40, 4),
+        ("imagenet_rx50_ride_bs_nbn", 40, 4),
+        ("inat18_r50_ride_nbn", 30, 3),
+        ("cifar100_ride_nbn_cosine", 15, 3),
+        ("imagenet_rx50_ride_nbn_cosine", 16, 4),
+        ("inat18_r50_ride_nbn_cosine", 12, 3),
     ],
 )
 def test_norms_sit_where_the_row_says_and_share_what_it_says(name, layers, learned):
@@ -88,8 +94,81 @@ def test_norms_sit_where_the_row_says_and_share_what_it_says(name, layers, learn
     norms = [module for module in model.modules() if isinstance(module, NBN)]
     found = [g for _, g in magnitudes(model) if g is not None and g.requires_grad]
     assert (len(norms), len(found)) == (layers, learned)
-    if name.endswith("fixed_g"):
-        assert all(norm.magnitude == 1 for norm in norms)
+
+
+def leaf_config(name):
+    (path,) = [path for path in LEAVES if path.stem == name]
+    return Config.fromfile(path)
+
+
+@pytest.mark.parametrize("ride", [path.stem for path in LEAVES if "_ride_" in path.stem])
+def test_ride_with_nbn_is_the_authors_form_and_the_cosine_form_is_a_leaf(ride):
+    cfg = leaf_config(ride).model
+    sits, predictor = cfg.backbone.backbone, cfg.head.predictor.type
+    if ride.endswith("_cosine"):
+        assert (sits.get("positions", "residual"), predictor) == ("residual", "NormedLinear")
+    elif ride.endswith("_nbn"):
+        assert (sits.positions, predictor) == ("last_stage", "RectifiedLinear")
+        assert "tempearture" not in cfg.head.predictor
+    elif ride.endswith("_bs"):
+        assert predictor == "Linear"
+    if "_bs" in ride:
+        assert cfg.head.loss.loss.type == "BalancedSoftmaxLoss"
+        assert (cfg.head.loss.temperature_strength, cfg.head.loss.get("defer_until", 0)) == (0, 0)
+    experts = 4 if ride.startswith("imagenet") else 3
+    assert cfg.head.num_experts == cfg.backbone.num_experts == experts
+
+
+@pytest.mark.parametrize("start", [None, 1])
+def test_rows_of_table_ix_differ_in_one_option_and_start_from_one_g_and_raw_bias(start):
+    rows = {"ce_nbn": {}, "nbn_fixed_g": dict(learn_magnitude=False)}
+    rows["nbn_unnormalized"] = dict(normalize=False)
+    started = []
+    for row, option in rows.items():
+        cfg = leaf_config(f"imagenet_r50_{row}").model.backbone
+        assert cfg.norm_cfg == dict(type="NBN", **option)
+        cfg.backbone.base_channels = 8
+        if start:
+            cfg.norm_cfg.initial_magnitude = start
+        DefaultScope.get_instance("table ix", scope_name="mmdet")
+        torch.manual_seed(0)
+        state = MODELS.build(cfg).state_dict()
+        started.append({k: v for k, v in state.items() if k.startswith("layer4")})
+    g = start or 16  # the square root of 4 * 8 * 8 channels
+    assert all(state["layer4.2.bn3.magnitude"] == g for state in started)
+    for state in started[1:]:
+        for name, tensor in started[0].items():
+            assert torch.equal(state[name], tensor), name
+
+
+def test_focal_and_ldam_rows_of_table_i_share_its_recipe():
+    for data in "cifar10", "cifar100":
+        common = leaf_config(f"{data}_ce")
+        focal, ldam = leaf_config(f"{data}_focal"), leaf_config(f"{data}_ldam")
+        assert focal.model.head.loss == dict(type="SoftmaxFocalLoss", gamma=2.0)
+        assert ldam.model.head.loss.type == "LDAMLoss"
+        assert ldam.model.head.predictor.type == "NormedLinear"
+        for row in focal, ldam:
+            for part in "train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler":
+                assert row[part] == common[part]
+
+
+def test_inaturalist_follows_imagenet_lts_recipe_but_for_its_length_and_images():
+    ours, imagenet = leaf_config("inat18_r50_ce"), leaf_config("imagenet_r50_ce")
+    assert ours.optim_wrapper == imagenet.optim_wrapper
+    assert ours.optim_wrapper.optimizer.weight_decay == 5e-4
+    assert ours.train_cfg.max_epochs == ours.param_scheduler.T_max == 200
+    decays = {"bcl": 1e-4, "ride": 2e-4}
+    for name, decay in decays.items():
+        assert leaf_config(f"inat18_r50_{name}").optim_wrapper.optimizer.weight_decay == decay
+
+
+@pytest.mark.parametrize("norm", ["", "_nbn"])
+def test_table_viiis_first_stage_on_inaturalist_has_90_epochs(norm):
+    first = leaf_config(f"inat18_r50_ce{norm}_90e")
+    assert first.train_cfg.max_epochs == first.param_scheduler.T_max == 90
+    second = leaf_config(f"inat18_r50_crt{norm or '_90e'}")
+    assert second.model.first_stage == f"work_dirs/inat18_r50_ce{norm}_90e/epoch_90.pth"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What the tools make of a command line."""
 
 import argparse
+import json
 import runpy
 import subprocess
 import sys
@@ -9,7 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from tiny_mask_rcnn import tiny_model
 
+from mmdet_ltnorm.engine import launch
 from mmdet_ltnorm.engine.launch import (
     RUN_HOOKS,
     build_runner,
@@ -34,8 +37,11 @@ def arguments(config=SEESAW_NBN, **options):
 @pytest.fixture
 def config(mini_lvis, tmp_path):
     cfg = Config.fromfile(SEESAW_NBN)
+    cfg.merge_from_dict(tiny_model(num_classes=8))
+    content = json.loads((mini_lvis / "annotations" / "lvis_v1_val.json").read_text())
+    classes = [category["name"] for category in content["categories"]]
     for loader in ("train_dataloader", "val_dataloader", "test_dataloader"):
-        cfg[loader].dataset.data_root = f"{mini_lvis}/"
+        cfg[loader].dataset.update(data_root=f"{mini_lvis}/", metainfo=dict(classes=classes))
     cfg.dump(tmp_path / "seesaw.py")
     return tmp_path / "seesaw.py"
 
@@ -63,6 +69,7 @@ def test_scaling_the_lr_needs_to_know_what_it_is_for(config):
 )
 def test_mixed_precision_fits_the_device(cuda, wrapper, config, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")  # mmengine's log looks for the device
     cfg = config_for_training(arguments(config, amp=True))
     assert cfg.optim_wrapper.type == wrapper
     assert cfg.optim_wrapper.optimizer.lr == 0.005
@@ -94,19 +101,17 @@ def test_sync_bn_is_refused_from_the_command_line(config):
 
 def test_testing_writes_and_draws_what_it_is_asked_for(config, tmp_path):
     torch.save({}, tmp_path / "a.pth")
-    given = arguments(config, checkpoint=str(tmp_path / "a.pth"), out="x.pkl", show_dir="drawn")
+    given = arguments(config, checkpoint=str(tmp_path / "a.pth"), out="x.json", show_dir="drawn")
     cfg = config_for_testing(given)
     assert cfg.load_from == str(tmp_path / "a.pth")
-    assert [metric["type"] for metric in cfg.test_evaluator] == ["LTLVISMetric", "DumpDetResults"]
+    assert [metric["results_file"] for metric in cfg.test_evaluator] == ["x.json"]
     assert cfg.default_hooks.visualization.draw
     assert cfg.default_hooks.visualization.test_out_dir == "drawn"
-    given.out = "x.json"
-    assert config_for_testing(given).test_evaluator[0].results_file == "x.json"
     given.cfg_options = {"test_evaluator.type": "CocoMetric"}
     with pytest.raises(ValueError, match="GroupAccuracy and LTLVISMetric, test_evaluator has Coco"):
         config_for_testing(given)
-    given.out = "x.txt"
-    with pytest.raises(ValueError, match=r"writes NAME\.json or NAME\.pkl, got x\.txt"):
+    given.out = "x.pkl"
+    with pytest.raises(ValueError, match=r"writes NAME\.json, got x\.pkl: reading a pickle can"):
         config_for_testing(given)
     given.checkpoint = "nowhere.pth"
     with pytest.raises(FileNotFoundError, match=r"nowhere\.pth does not exist"):
@@ -139,6 +144,30 @@ def test_a_launch_script_without_arguments_prints_its_usage(script):
     run = subprocess.run([script], capture_output=True, text=True, timeout=20)
     assert run.returncode != 0
     assert f"usage: tools/{script.name}" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("config", "options", "message"),
+    [
+        (
+            "demo/cls_digits_ce",
+            dict(show_dir="d"),
+            "--show-dir is for det.*ImageClassifier is",
+        ),
+        ("demo/cls_digits_ce", dict(post="norcal"), "--post norcal is for detectors, and Image"),
+        ("lvis/ce_2x", dict(post="tau_norm"), "--post tau_norm is for classifiers, and MaskRCNN"),
+        ("lvis/ce_2x", dict(post="logit_adjustment"), "is for classifiers, .* norcal and logn"),
+    ],
+)
+def test_options_of_the_other_kind_of_model_are_refused_first(
+    tmp_path, monkeypatch, config, options, message
+):
+    monkeypatch.setattr(launch, "check_data_files", lambda *_: None)
+    (tmp_path / "a.pth").touch()
+    config = TOOLS.parent / "configs" / f"{config}.py"
+    given = arguments(config, checkpoint=str(tmp_path / "a.pth"), **options)
+    with pytest.raises(ValueError, match=message):
+        config_for_testing(given)
 
 
 @pytest.mark.parametrize("post", ["logit_adjustment", "tau_norm"])

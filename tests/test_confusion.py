@@ -106,7 +106,7 @@ def test_another_file_is_refused_with_the_columns_it_has(tmp_path):
         read_class_scores(tmp_path / "x.csv")
     for name in ("x.pkl", "x.json", "x.yml"):
         (tmp_path / name).write_bytes(b"\x80\x04not text")
-        with pytest.raises(ValueError, match=f"{name} is no table in JSON or CSV"):
+        with pytest.raises(ValueError, match=f"{name}, line 1: byte 0x80 is not UTF-8"):
             read_class_scores(tmp_path / name)
 
 

@@ -20,7 +20,7 @@ EXPORT = ROOT / "tools" / "export.py"
 SHORTER = {"max_epochs = 30": "max_epochs = 1", "epoch_30.pth": "epoch_1.pth"}
 SHORTER |= {"epoch_12.pth": "epoch_1.pth"}
 PAGES = [
-    *("index", "nbn", "cbn"),
+    *("index", "nbn", "cbn", "experiments"),
     *(pytest.param(page, marks=pytest.mark.slow) for page in ("classification", "detection")),
 ]
 

@@ -2,6 +2,9 @@
 
 import hashlib
 import pickle
+import runpy
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -94,6 +97,27 @@ def test_a_set_is_made_once_and_never_overwritten_by_another(shapes):
     with pytest.raises(ValueError, match=r"shapes-python is not the Shapes-LT asked for.*delete"):
         make_shapes_lt(shapes, train_per_class=20, test_per_class=6)
     assert digests(shapes) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            "--train-per-class 0",
+            "train_per_class must be between 1 and 69905 for 10 .*, got 0",
+        ),
+        ("--test-per-class -3", "test_per_class must be between 1 and 69905 .*, got -3"),
+        ("--train-per-class 1000000000", "between 1 and 69905 for 10 classes, got 1000000000"),
+        ("--seed -1", "seed must be 0 or more, got -1"),
+        ("--num-classes 3", "num_classes must be between 10 and 100, got 3"),
+    ],
+)
+def test_the_tool_refuses_numbers_that_make_no_set(tmp_path, monkeypatch, options, message):
+    tool = Path(__file__).parents[1] / "tools" / "make_shapes_lt.py"
+    monkeypatch.setattr(sys, "argv", [str(tool), str(tmp_path / "new"), *options.split()])
+    with pytest.raises(SystemExit, match=f"^make_shapes_lt.py: .*{message}"):
+        runpy.run_path(str(tool), run_name="__main__")
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_missing_set_says_how_to_make_it(tmp_path):

@@ -1,11 +1,13 @@
 """tools/export.py: ONNX files that agree with onnxruntime, and the models it refuses."""
 
 import json
+import re
 import runpy
 import sys
 import warnings
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -14,7 +16,7 @@ from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
 import mmdet_ltnorm.deployment.onnx_file as onnx_file
-from mmdet_ltnorm.deployment import export_onnx
+from mmdet_ltnorm.deployment import Predictor, export_onnx
 
 TOOL = Path(__file__).parents[1] / "tools" / "export.py"
 CLASSES = [f"class {number}" for number in range(10)]
@@ -35,11 +37,11 @@ def head(predictor="Linear", **options):
     return dict(num_classes=len(CLASSES), predictor=dict(type=predictor), **options)
 
 
-def trained(tmp_path, model, meta=True):
+def trained(tmp_path, model, meta=True, pipeline=()):
     """Save a config and a checkpoint of a model whose state is not that of a fresh one."""
     init_default_scope("mmdet")
     config, checkpoint = tmp_path / "config.py", tmp_path / "trained.pth"
-    dataset = dict(type="CIFAR10LT", data_root="nowhere", split="test", pipeline=[])
+    dataset = dict(type="CIFAR10LT", data_root="nowhere", split="test", pipeline=[*pipeline])
     Config(dict(model=model, test_dataloader=dict(dataset=dataset))).dump(config)
     model = MODELS.build(model)
     for name, parameter in model.named_parameters():
@@ -101,6 +103,55 @@ def test_an_onnx_file_takes_raw_images_and_agrees_with_the_model(tmp_path, backb
         np.testing.assert_allclose(scores.sum(1), 1, rtol=1e-5)
     properties = {entry.key: entry.value for entry in onnx.load(out).metadata_props}
     assert json.loads(properties["classes"]) == CLASSES
+
+
+def snippet():
+    """Return the page's code that prepares an image for an ONNX file and runs it."""
+    page = (TOOL.parents[1] / "docs" / "classification.md").read_text(encoding="utf-8")
+    (code,) = [c for c in re.findall(r"```python\n(.*?)```", page, re.S) if "def prepare" in c]
+    return code.split("batch = ")[0]
+
+
+def test_the_docs_snippet_gives_the_answers_of_predict_py(tmp_path, monkeypatch):
+    pytest.importorskip("onnxruntime")
+    steps = [
+        dict(type="LoadImageFromFile"),
+        dict(type="ResizeShortestEdge", scale=40, max_size=100000),
+        dict(type="CenterCrop", crop_size=32),
+        dict(type="PackClsInputs"),
+    ]
+    config, checkpoint, _ = trained(tmp_path, plain_classifier(), pipeline=steps)
+    export_onnx(config, checkpoint, tmp_path / "animals.onnx")
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(snippet(), names)
+    assert names["classes"] == CLASSES
+    assert json.loads(names["contract"]["input_size"]) == [32, 32]
+    told = [names["contract"][key] for key in ("dtype", "layout", "channel_order", "range")]
+    assert told == ["float32", "NCHW", "BGR", "0 to 255"]
+    assert names["contract"]["normalization"] == (
+        'in the graph: {"channel_order": "RGB", "mean": [100, 120, 140], "std": [50, 60, 70]}'
+    )
+    predictor = Predictor(config, checkpoint)
+    differs = 0
+    for number, shape in enumerate([(480, 640), (641, 333), (31, 97), (40, 40), (32, 32), (1, 9)]):
+        file = str(tmp_path / f"{number}.png")
+        noise = np.random.default_rng(number).integers(0, 256, (*shape, 3), np.uint8)
+        cv2.imwrite(file, cv2.resize(noise[:9, :9], shape[::-1]))
+        expected = predictor(file).pred_score.numpy()
+        image = names["prepare"](file)
+        scores = names["session"].run(["scores"], {"images": image[None]})[0][0]
+        np.testing.assert_allclose(scores, expected, atol=1e-5)
+        whole = cv2.imread(file).transpose(2, 0, 1)[None]
+        differs += abs(run(tmp_path / "animals.onnx", whole)[0] - expected).max() > 1e-2
+    assert differs >= 3  # the steps matter
+
+
+@pytest.mark.parametrize("steps", [[], [dict(type="PackClsInputs")]])
+def test_a_pipeline_that_leaves_the_size_says_so(tmp_path, steps):
+    config, checkpoint, model = trained(tmp_path, plain_classifier(), pipeline=steps)
+    contract = onnx_file.input_contract(Config.fromfile(config), model)
+    assert contract["preprocessing"] == "[]" and contract["input_size"] == "[0, 0]"
 
 
 def plain_classifier(**options):
@@ -192,14 +243,22 @@ def test_checkpoints_of_other_models_and_other_suffixes_are_refused(tmp_path, mo
     weights = torch.load(checkpoint)["state_dict"]
     other = tmp_path / "other.pth"
     for change, message in [
-        (dict(a=torch.ones(1)), "other.pth is of another model than .*config.py: it also has a$"),
-        ({"head.predictor.bias": torch.ones(3)}, "have other shapes head.predictor.bias$"),
+        (
+            dict(a=torch.ones(1)),
+            "other.pth is of another model than the config: it also has a. Use",
+        ),
+        (
+            {"head.predictor.bias": torch.ones(3)},
+            "other shapes: head.predictor.bias .3,. there, .10,. here",
+        ),
     ]:
         torch.save({"state_dict": weights | change}, other)
         with pytest.raises(SystemExit, match=message):
             export(monkeypatch, config, other, out)
     torch.save({name: w for name, w in weights.items() if "layer3" not in name}, other)
-    with pytest.raises(SystemExit, match=r"it lacks backbone.layer3\S+, \S+, \S+ and \d+ more$"):
+    with pytest.raises(
+        SystemExit, match=r"it lacks backbone.layer3\S+, \S+, \S+ and \d+ more. Use"
+    ):
         export(monkeypatch, config, other, out)
     torch.save({"state_dict": weights, "meta": {"dataset_meta": {"classes": "ab"}}}, other)
     with pytest.raises(SystemExit, match="2 classes are named .*: head 10"):

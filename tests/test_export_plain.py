@@ -92,3 +92,36 @@ def test_a_mask_rcnn_predicts_the_same_in_plain_mmdet(detector, tmp_path):
     torch.testing.assert_close(found["scores"], ours.scores, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(found["bboxes"], ours.bboxes, rtol=1e-4, atol=1e-2)
     assert (found["masks"] != ours.masks).float().mean() < 1e-3
+    # mmdet's other way in, which draws, and a joined test set of the config.
+    from mmdet.apis import DetInferencer
+
+    inferencer = DetInferencer(
+        model=str(out.with_suffix(".py")), weights=str(out), device="cpu", show_progress=False
+    )
+    result = inferencer(str(image), out_dir=str(tmp_path / "drawn"))["predictions"][0]
+    np.testing.assert_allclose(result["scores"], ours.scores, rtol=1e-4, atol=1e-5)
+    assert (tmp_path / "drawn" / "vis" / "image.png").is_file()
+
+
+def test_only_an_earlier_export_is_written_over(detector, tmp_path):
+    out = tmp_path / "folded.pth"
+    for _ in range(2):
+        export_plain(*detector, out)
+    mine = tmp_path / "epoch_11.pth"
+    mine.write_bytes(b"trained for days")
+    config = tmp_path / "street.py"
+    config.write_text("# my config")
+    for target, named in (mine, mine), (config.with_suffix(".pth"), config):
+        with pytest.raises(ValueError, match=f"{named.name} is there already, and no earlier exp"):
+            export_plain(*detector, target)
+    assert mine.read_bytes() == b"trained for days" and config.read_text() == "# my config"
+    assert not config.with_suffix(".pth").exists()
+
+
+def test_the_plain_config_of_joined_test_sets_has_the_first_ones_pipeline(detector, tmp_path):
+    cfg = Config.fromfile(detector[0])
+    first = cfg.test_dataloader.dataset
+    cfg.test_dataloader.dataset = dict(type="ConcatDataset", datasets=[first, first])
+    cfg.dump(tmp_path / "joined.py")
+    plain = export_plain(tmp_path / "joined.py", detector[1], tmp_path / "folded.pth")
+    assert Config.fromfile(plain).test_dataloader.dataset.pipeline == first.pipeline

@@ -45,7 +45,8 @@ def difference(one, other):
 
 
 def test_there_is_a_leaf_for_each_row():
-    assert {*LEAVES} == {*BASELINES, *BASELINES.values(), *CBN_LEAVES, "eqlv2_2x"}
+    others = "eqlv2_2x", "seesaw_nbn_mean_2x"
+    assert {*LEAVES} == {*BASELINES, *BASELINES.values(), *CBN_LEAVES, *others}
 
 
 @pytest.mark.parametrize("name", LEAVES)
@@ -144,6 +145,11 @@ def test_an_nbn_leaf_differs_from_its_baseline_in_the_norm_alone(name, baseline)
     placed.pop("_scope_", None)
     expected = dict(norm_cfg=dict(type="NBN"), positions="residual", share="all")
     assert placed == dict(type="LTNormBackbone", **expected)
+
+
+def test_eq_2_to_the_letter_differs_from_seesaw_with_nbn_in_one_option():
+    changed = difference(leaf("seesaw_nbn_mean_2x"), leaf("seesaw_nbn_2x"))
+    assert changed == {"model.backbone.norm_cfg.pretrained": "mean"}
 
 
 def test_the_cbn_leaves_differ_from_seesaw_in_the_norms_and_say_so():

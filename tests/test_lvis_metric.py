@@ -177,8 +177,19 @@ def test_one_kind_of_score_needs_no_masks(tmp_path):
 def test_a_set_of_classes_of_another_size_is_refused_before_the_first_image(tmp_path):
     content, _ = random_set(0)
     metric = LTLVISMetric(write(content, tmp_path))
-    with pytest.raises(ValueError, match="has 5 classes and .*val.json has 7 categories"):
-        metric.dataset_meta = dict(classes=list("abcde"))
+    names = [category["name"] for category in content["categories"]]
+    with pytest.raises(ValueError, match="val.json has 7 categories, and .* names 5 classes"):
+        metric.dataset_meta = dict(classes=names[:5])
+    with pytest.raises(ValueError, match=r"in another order: label 0 is 'c\d+' there"):
+        metric.dataset_meta = dict(classes=names[::-1])
+    metric.dataset_meta = dict(classes=names)
+
+
+def test_an_image_of_another_size_than_annotated_is_refused_for_boxes_too(tmp_path):
+    content, samples = random_set(0)
+    samples[0] |= dict(img_path="turned.jpg", ori_shape=samples[0]["ori_shape"][::-1])
+    with pytest.raises(ValueError, match="turned.jpg is .*color_type='color_ignore_orientation'"):
+        evaluate(content, samples, tmp_path, metric="bbox")
 
 
 def changed(name, value):
@@ -224,10 +235,10 @@ def test_options_that_mean_nothing_are_refused(options, message, tmp_path):
 def test_a_file_that_is_not_in_the_format_of_lvis_is_refused(tmp_path):
     content, _ = random_set(0)
     del content["images"][0]["neg_category_ids"]
-    with pytest.raises(ValueError, match="LVIS v1's format: images without 'neg_category_ids'"):
+    with pytest.raises(ValueError, match="not LVIS v1's: images without 'neg_category_ids'"):
         LTLVISMetric(write(content, tmp_path))
-    with pytest.raises(ValueError, match="it has no 'annotations'"):
-        LTLVISMetric(write(dict(images=[], categories=[]), tmp_path))
+    with pytest.raises(ValueError, match="expected images, annotations and categories"):
+        LTLVISMetric(write(dict(images=[]), tmp_path))
 
 
 def test_no_image_at_all_is_an_error(tmp_path):

@@ -78,7 +78,7 @@ def test_other_peoples_files_are_not_overwritten(tmp_path):
 
 def test_a_run_that_breaks_off_leaves_nothing_that_looks_complete(tmp_path, monkeypatch):
     def fail(*args):
-        assert (next(tmp_path.iterdir()) / "train2017").is_dir()  # it was under way
+        assert (tmp_path / ".set.partial" / "train2017").is_dir()  # it was under way
         raise KeyboardInterrupt
 
     monkeypatch.setattr(module, "_categories", fail)
@@ -94,7 +94,11 @@ def test_a_run_that_breaks_off_leaves_nothing_that_looks_complete(tmp_path, monk
         ({"num_categories": 41}, "num_categories must be between 3 and 40, got 41"),
         ({"num_train": 100}, "num_train must be at least 231 for 24 .* in all three .* got 100"),
         ({"num_val": 20}, "num_val must be at least 44 for 24 categories with 5 images each"),
-        ({"image_size": 16}, "image_size must be at least 32 pixels, got 16"),
+        ({"num_train": -5}, "num_train must be between 1 and 1000000, got -5"),
+        ({"num_val": 10**9}, "num_val must be between 1 and 1000000, got 1000000000"),
+        ({"seed": -1}, "seed must be 0 or more, got -1"),
+        ({"image_size": 16}, "image_size must be between 32 and 4096 pixels, got 16"),
+        ({"image_size": 10**6}, "image_size must be between 32 and 4096 pixels, got 1000000"),
         ({"category_names": ["a"] * 30}, "at least 24 different names, got 30, of which 1 differ"),
         ({"category_names": list("abc")}, "at least 24 different names, got 3, of which 3 differ"),
     ],
@@ -120,6 +124,33 @@ def test_the_stated_least_number_of_images_is_the_least(num_categories, populate
 def test_a_contact_sheet_shows_images_that_there_are(mini_lvis, tmp_path):
     draw_contact_sheet(mini_lvis, tmp_path / "sheet.png", rows=3, columns=3)
     assert cv2.imread(str(tmp_path / "sheet.png")).std() > 20
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--num-train 8", "num_train must be at least 231"),
+        ("--num-val 0", "num_val must be between 1 and"),
+        ("--preview sheet.xyz --num-train 169 --num-val 8 --num-categories 4", "xyz"),
+    ],
+)
+def test_the_tool_refuses_in_one_line(tmp_path, monkeypatch, options, message):
+    tool = Path(__file__).parents[1] / "tools" / "make_mini_lvis.py"
+    command = f"{tool} {tmp_path}/set --image-size 32 {options}"
+    monkeypatch.setattr(sys, "argv", command.split())
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match=rf"^make_mini_lvis.py: .*{message}"):
+        runpy.run_path(str(tool), run_name="__main__")
+
+
+def test_a_broken_file_of_an_older_set_is_named(tmp_path):
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations" / "lvis_v1_val.json").write_text('{"info": ')
+    with pytest.raises(ValueError, match="lvis_v1_val.json, line 1, column .* is not JSON"):
+        make_mini_lvis(tmp_path, **SMALL)
+    (tmp_path / "annotations" / "lvis_v1_val.json").write_text("[]")
+    with pytest.raises(ValueError, match="holds something else"):
+        make_mini_lvis(tmp_path, **SMALL)
 
 
 def test_the_tool_prints_what_it_made(tmp_path, capsys, monkeypatch):

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import pickle
 import runpy
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
+from mmengine.evaluator import Evaluator
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from tiny_mask_rcnn import as_arguments, tiny_data, tiny_model
@@ -39,11 +39,19 @@ def predictions(tmp_path, monkeypatch):
         work_dir = tmp_path / str(next(_runs))
         options = {**options, "experiment_name": f"post-{work_dir.name}"}
         command = ["test.py", config, checkpoint, "--work-dir", work_dir, *post]
-        command += ["--out", work_dir / "out.pkl", "--cfg-options", *as_arguments(options)]
+        command += ["--cfg-options", *as_arguments(options)]
         monkeypatch.setattr(sys, "argv", list(map(str, command)))
-        runpy.run_path(str(ROOT / "tools" / "test.py"), run_name="__main__")
+        samples, process = [], Evaluator.process
+
+        def keep(evaluator, data_samples, data_batch=None):
+            samples.extend(sample.to_dict() for sample in data_samples)
+            process(evaluator, data_samples, data_batch)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Evaluator, "process", keep)
+            runpy.run_path(str(ROOT / "tools" / "test.py"), run_name="__main__")
         [file] = work_dir.glob("*/*.json")
-        return pickle.loads((work_dir / "out.pkl").read_bytes()), json.loads(file.read_text())
+        return samples, json.loads(file.read_text())
 
     return run
 

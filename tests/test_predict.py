@@ -12,8 +12,10 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
+from PIL import Image
 from torch import nn
 
+from mmdet_ltnorm import deployment
 from mmdet_ltnorm.data import make_shapes_lt
 from mmdet_ltnorm.deployment import Predictor, predict_files
 from mmdet_ltnorm.deployment.drawing import group_colours
@@ -97,12 +99,240 @@ def test_what_cannot_be_read_is_named(classifier, tmp_path, monkeypatch):
     for files, message in [
         ((config, checkpoint, tmp_path / "no.png"), "no.png does not exist"),
         ((config, checkpoint, tmp_path / "empty"), "no image is in .*empty"),
-        ((config, checkpoint, tmp_path / "broken.png"), "broken.png is not an image"),
+        (
+            (config, checkpoint, tmp_path / "broken.png"),
+            "1 of 1 .*\n.*broken.png is no image",
+        ),
+        ((config, checkpoint, "--score-thr", "0.5", tmp_path / "image.png"), "2"),
         ((config, tmp_path / "no.pth", tmp_path / "image.png"), "no.pth can not be found"),
         ((tmp_path / "no.py", checkpoint, tmp_path / "image.png"), "No such file .*no.py"),
     ]:
         with pytest.raises(SystemExit, match=message):
             predict(monkeypatch, *files, "--out", tmp_path / "out")
+
+
+class Answers:
+    """In the place of a Predictor: what tests of files and pictures need, at once."""
+
+    def __init__(self, note="first"):
+        self.note = note
+
+    def __call__(self, image):
+        if cv2.imread(str(image)) is None:
+            raise ValueError("no image")
+        return self.note
+
+    def record(self, sample, score_thr):
+        return [{"class": sample, "score": 0.5}]
+
+    def draw(self, image, sample, out, score_thr):
+        out.write_text(f"{sample} {image}")
+
+
+def content(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_pictures_never_lie_among_the_images_or_over_them(tmp_path):
+    image = write_image(tmp_path / "photos" / "photo.png", (8, 8))
+    (tmp_path / "link").symlink_to(tmp_path / "photos")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "far.png").symlink_to(image)
+    before = content(tmp_path)
+    for images, out in [
+        ([tmp_path / "photos"], tmp_path / "photos"),
+        ([image], tmp_path / "link"),
+        ([tmp_path / "link"], tmp_path / "photos" / ".." / "photos"),
+        ([tmp_path / "other" / "far.png"], tmp_path / "other"),
+    ]:
+        with pytest.raises(ValueError, match="is the folder of the image .*another folder"):
+            predict_files(Answers(), images, out)
+    with pytest.raises(ValueError, match="photo.png is a file, and pictures go to a folder"):
+        predict_files(Answers(), [image], image)
+    assert content(tmp_path) == before
+
+
+def test_every_image_has_a_picture_of_its_own(tmp_path):
+    names = "a.jpg", "a.png", "a_0.png", "a_1.png", "A_2.png", "b.png"
+    images = [write_image(tmp_path / "in" / name, (8, 8)) for name in names]
+    images.append(write_image(tmp_path / "in2" / "b.png", (8, 8)))
+    twice = [tmp_path / "in", tmp_path / "in2" / ".." / "in2", images[0], tmp_path / "in2"]
+    records = predict_files(Answers(), twice, tmp_path / "out")
+    assert sorted(record["image"] for record in records) == sorted(map(str, images))
+    pictures = {record["picture"] for record in records}
+    assert len({picture.lower() for picture in pictures}) == 7
+    assert {"a_0.png", "a_1.png", "A_2.png"} < pictures
+    for record in records:
+        assert (tmp_path / "out" / record["picture"]).read_text() == f"first {record['image']}"
+    assert json.loads((tmp_path / "out" / "predictions.json").read_text()) == records
+
+
+def test_a_second_run_replaces_what_the_first_wrote_for_the_same_images(tmp_path, monkeypatch):
+    one = write_image(tmp_path / "in" / "one.png", (8, 8))
+    out = tmp_path / "out"
+    monkeypatch.chdir(tmp_path)
+    predict_files(Answers(), ["in"], "out")
+    other = write_image(tmp_path / "in" / "one.jpg", (8, 8))  # both get new names
+    predict_files(Answers("second"), [tmp_path / "in"], out)
+    assert sorted(content(out)) == ["one_0.png", "one_1.png", "predictions.json"]
+    assert (out / "one_0.png").read_text() == f"second {other}"
+    assert (out / "one_1.png").read_text() == f"second {one}"
+
+
+@pytest.mark.parametrize(
+    ("there", "text", "message"),
+    [
+        ("one.png", "mine", "one.png is there already, and no picture of .*in/one.png by an"),
+        ("predictions.json", "[1]", "predictions.json is there already, and no earlier run wrote"),
+        ("predictions.json", "mine", "predictions.json is there already, and no earlier run wrote"),
+        (
+            "predictions.json",
+            '[{"image": "/x/one.png", "picture": "one.png"}]',
+            "predictions.json has predictions for other images, /x/one.png: write to another",
+        ),
+        (
+            "predictions.json",
+            '[{"image": "IMAGE", "picture": "../in/one.png"}]',
+            "predictions.json is there already, and no earlier run wrote",
+        ),
+    ],
+)
+def test_what_others_wrote_is_never_replaced(tmp_path, there, text, message):
+    image = write_image(tmp_path / "in" / "one.png", (8, 8))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / there).write_text(text.replace("IMAGE", str(image)))
+    before = content(tmp_path)
+    with pytest.raises(ValueError, match=message):
+        predict_files(Answers(), [image], tmp_path / "out")
+    assert content(tmp_path) == before
+
+
+def test_a_link_in_the_place_of_a_picture_is_not_followed(tmp_path):
+    image = write_image(tmp_path / "in" / "one.png", (8, 8))
+    predict_files(Answers(), [image], tmp_path / "out")
+    (tmp_path / "out" / "one.png").unlink()
+    (tmp_path / "out" / "one.png").symlink_to(image)
+    before = image.read_bytes()
+    with pytest.raises(ValueError, match="one.png is there already"):
+        predict_files(Answers(), [image], tmp_path / "out")
+    assert image.read_bytes() == before
+
+
+def test_a_killed_run_can_be_started_again_and_its_file_claims_nothing(tmp_path):
+    image = write_image(tmp_path / "in" / "one.png", (8, 8))
+
+    class Killed(Answers):
+        def record(self, sample, score_thr):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        predict_files(Killed(), [image], tmp_path / "out")
+    (record,) = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert record["predictions"] is None
+    (record,) = predict_files(Answers(), [image], tmp_path / "out")
+    assert record["predictions"]
+
+
+def half(file, part=0.5):
+    raw = file.read_bytes()
+    file.write_bytes(raw[: int(len(raw) * part)])
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "bmp", "tif", "ppm"])
+@pytest.mark.parametrize("part", [0, 0.01, 0.5, 0.95])
+def test_a_damaged_image_costs_no_others_and_is_named_at_the_end(tmp_path, suffix, part):
+    for name in "a.png", f"b.{suffix}", "c.png":
+        write_image(tmp_path / "in" / name, (64, 64))
+    half(tmp_path / "in" / f"b.{suffix}", part)
+    told = rf"in/b.{suffix}(: no image| is damaged)"
+    message = rf"1 of 3 images have no prediction, the other 2 are in .*\n.*{told}"
+    with pytest.raises(ValueError, match=message):
+        predict_files(Answers(), [tmp_path / "in"], tmp_path / "out")
+    assert sorted(content(tmp_path / "out")) == ["a.png", "c.png", "predictions.json"]
+    records = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert [record["picture"] for record in records] == ["a.png", "c.png"]
+
+
+def save(file, pillow, **options):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pillow.save(file, **options)
+    return file
+
+
+def unusual_images(folder):
+    """Images of red 40 x 20 pixels in the forms that cameras, scanners and tools save."""
+    red = Image.new("RGB", (40, 20), (254, 0, 0))
+    turned = Image.Exif()
+    turned[0x0112] = 6  # to be turned by 90 degrees
+    deep = np.zeros((20, 40, 3), np.uint16)
+    deep[..., 2] = 254 * 257
+    folder.mkdir()
+    cv2.imwrite(str(folder / "deep.png"), deep)
+    cv2.imwrite(str(folder / "deep.tif"), deep)
+    save(folder / "alpha.png", red.convert("RGBA"))
+    save(folder / "palette.png", red.quantize(4))
+    save(folder / "cmyk.jpg", red.convert("CMYK"), quality=95)
+    save(folder / "turned.jpg", red.transpose(Image.Transpose.ROTATE_90), exif=turned, quality=95)
+    save(folder / "progressive.jpg", red, progressive=True, quality=95)
+    save(folder / "pages.tif", red, save_all=True, append_images=[Image.new("RGB", (9, 9))])
+    save(folder / "moving.webp", red, save_all=True, append_images=[red], lossless=True)
+    return folder
+
+
+def test_images_of_every_form_are_seen_as_they_look(classifier, tmp_path, monkeypatch):
+    predictor = Predictor(*classifier)
+    seen = []
+    monkeypatch.setattr(
+        deployment.predictor, "draw_classes", lambda image, *_: seen.append(image.copy())
+    )
+    folder = unusual_images(tmp_path / "in")
+    predict_files(predictor, [folder], tmp_path / "out")
+    assert len(seen) == 9
+    for image in seen:
+        assert image.shape == (20, 40, 3)
+        np.testing.assert_allclose(image.reshape(-1, 3).mean(0), (254, 0, 0), atol=6)
+    save(tmp_path / "grey.png", Image.new("L", (40, 20), 77))
+    save(tmp_path / "moving.gif", Image.new("RGB", (40, 20), (254, 0, 0)))
+    for file in "grey.png", "moving.gif":  # a GIF is read where it is named
+        predict_files(predictor, [tmp_path / file], tmp_path / "out2" / file)
+    assert (seen[-2] == 77).all()
+
+
+def test_scores_that_are_no_numbers_never_become_predictions(classifier, tmp_path, monkeypatch):
+    config, checkpoint = classifier
+    image = write_image(tmp_path / "image.png", (32, 32))
+    saved = torch.load(checkpoint)
+    predictor = Predictor(config, checkpoint)
+    nn.init.constant_(predictor.model.head.predictor.weight, float("nan"))
+    with pytest.raises(ValueError, match="1 of 1 .*\n.*image.png: the model's scores are NaN"):
+        predict_files(predictor, [image], tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "predictions.json").read_text()) == []
+    saved["state_dict"]["head.predictor.weight"][0, 0] = float("inf")
+    torch.save(saved, tmp_path / "diverged.pth")
+    with pytest.raises(SystemExit, match="diverged.pth has NaN or infinite values in head"):
+        predict(monkeypatch, config, tmp_path / "diverged.pth", image, "--out", tmp_path / "out")
+
+
+def test_folders_say_what_they_leave_out(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(deployment.predictor, "print_log", lambda text, **_: said.append(text))
+    write_image(tmp_path / "in" / "one.png", (8, 8))
+    for name in "notes.txt", "deeper/two.png", ".hidden.png", "__MACOSX/._one.png", "Thumbs.db":
+        (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "in" / name).write_text("x")
+    predict_files(Answers(), [tmp_path / "in"], tmp_path / "out")
+    assert said == [
+        f"left out what is no image by its name in {tmp_path}/in: notes.txt, deeper/, 2 in all"
+    ]
+    with pytest.raises(FileNotFoundError, match="no image is in .*: it holds in/, out/$"):
+        predict_files(Answers(), [tmp_path], tmp_path / "out2")
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.1, float("nan")])
+def test_a_threshold_that_no_score_has_is_refused(tmp_path, threshold):
+    image = write_image(tmp_path / "one.png", (8, 8))
+    with pytest.raises(ValueError, match="threshold must be between 0 and 1, got"):
+        predict_files(Answers(), [image], tmp_path / "out", threshold)
 
 
 @pytest.fixture(scope="module")

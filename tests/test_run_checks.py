@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import DATASETS
 from torch import nn
 from toy_runner import ToyModel, sharing_model, toy_runner
 
@@ -42,6 +43,47 @@ def test_a_missing_annotation_file_is_named_with_the_way_to_get_it(tmp_path):
     message = str(caught.value)
     assert f"{tmp_path}/annotations/lvis_v1_train.json does not exist" in message
     assert "lvisdataset.org" in message and "train2017.zip" in message and "make demo" in message
+
+
+@pytest.mark.parametrize(
+    ("config", "file", "hints"),
+    [
+        (
+            "imagenet_lt/imagenet_r50_ce.py",
+            "ImageNet_LT_train.txt",
+            ["image-net.org", "classifier-balancing/tree/main/data/ImageNet_LT", "make demo-cls"],
+        ),
+        (
+            "places_lt/places_r152_ce.py",
+            "Places_LT_train.txt",
+            ["places2.csail.mit.edu", "data/Places_LT", "make demo-cls"],
+        ),
+        (
+            "inat18/inat18_r50_ce.py",
+            "iNaturalist18_train.txt",
+            ["visipedia/inat_comp", "python tools/make_inat_lists.py", "make demo-cls"],
+        ),
+        ("cifar_lt/cifar100_ce.py", "cifar-100-python/meta", ["~kriz/cifar-100-python.tar.gz"]),
+        ("cifar_lt/cifar10_ce.py", "batches.meta", ["~kriz/cifar-10-python.tar.gz"]),
+        ("demo/cls_shapes_ce.py", "shapes-python/meta", ["python tools/make_shapes_lt.py"]),
+    ],
+)
+def test_a_missing_published_set_is_named_with_the_way_to_get_it(
+    tmp_path, monkeypatch, config, file, hints
+):
+    monkeypatch.chdir(tmp_path)
+    cfg = Config.fromfile(TOOLS.parent / "configs" / config)
+    inner = cfg.train_dataloader.dataset
+    wrapped = dict(type="RepeatDataset", times=2, dataset=inner)
+    for dataset in inner, wrapped:
+        cfg.train_dataloader.dataset = dataset
+        with pytest.raises(FileNotFoundError) as caught:
+            check_data_files(cfg, "train_dataloader")
+        message = str(caught.value)
+        assert message.startswith(f"train_dataloader: {tmp_path}") and f"{file} does not" in message
+        assert all(hint in message for hint in hints) and "{" not in message
+    with pytest.raises(FileNotFoundError, match=hints[0]):  # without a tool, too
+        DATASETS.build(inner)
 
 
 @pytest.mark.parametrize(("split", "folder"), [("train", "train2017"), ("val", "val2017")])

@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -100,16 +99,15 @@ def train_kill_resume_and_evaluate(config, options, work_dir):
 
     [validation] = [line for line in scalars(work_dir) if "lvis/bbox_AP" in line]
     tested = work_dir / "tested"
-    test = ["--work-dir", tested, "--out", tested / "predictions.pkl"]
+    test = ["--work-dir", tested, "--out", tested / "predictions.json"]
     test += ["--cfg-options", *as_arguments(options)]
     finish(start("test.py", config, work_dir / "epoch_3.pth", *test))
     [metrics] = [json.loads(path.read_text()) for path in tested.glob("*/*.json")]
     for metric in ("lvis/bbox_AP", "lvis/segm_AP"):
         assert metrics[metric] == validation[metric]
-    images = pickle.loads((tested / "predictions.pkl").read_bytes())
-    found = [image["pred_instances"] for image in images]
-    assert len(found) == 4 and all(len(f["scores"]) == len(f["masks"]) > 0 for f in found)
-    assert all(f["labels"].min() >= 0 and f["labels"].max() < 1203 for f in found)
+    found = json.loads((tested / "predictions.json").read_text())
+    assert 0 < len({each["image_id"] for each in found}) <= 4
+    assert all(each["segmentation"] and 1 <= each["category_id"] <= 1203 for each in found)
 
 
 def test_a_killed_run_resumes_from_its_last_whole_checkpoint_and_evaluates(lvis_root, tmp_path):

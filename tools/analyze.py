@@ -15,10 +15,12 @@ from pathlib import Path
 try:
     from mmdet_ltnorm.analysis import commands
     from mmdet_ltnorm.analysis.trained import load_trained, with_labels
+    from mmdet_ltnorm.writing import check_outputs
 except ImportError as error:
     sys.exit(f"{error}\n`make setup` makes an environment; `pip install -e .` adds this to yours")
 
 OF_MODELS = ("gamma", "features", "channels", "attention", "components", "confusion")
+ENDS = (".png", "_all.png", ".npz", ".json")  # of what is written
 OPTIONS = {
     "layer": dict(help="name of the norm layer; default the last one"),
     "tail": dict(metavar="GROUP", help="of classes; default the least frequent one"),
@@ -53,8 +55,10 @@ def main() -> None:
     """Load, analyse, say what came out."""
     options = vars(parse())
     name, files, labels, out = (options.pop(k) for k in ("name", "files", "labels", "out"))
-    out.mkdir(parents=True, exist_ok=True)
+    drawn = [out / f"{kind}{end}" for kind in {name, "classes"} for end in ENDS]
     try:
+        check_outputs(drawn, files)
+        out.mkdir(parents=True, exist_ok=True)
         if name in OF_MODELS:
             sources = load_trained(files, labels)
         else:

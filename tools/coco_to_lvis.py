@@ -11,7 +11,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmdet_ltnorm.data.coco_to_lvis import LVIS_LIMITS, coco_to_lvis
+from mmdet_ltnorm.annotations import unused_words
+from mmdet_ltnorm.data.coco_to_lvis import LVIS_LIMITS, coco_to_lvis, written_files
 
 
 def main() -> None:
@@ -30,16 +31,27 @@ def main() -> None:
         metavar=("RARE", "COMMON"),
         help="most training images of a rare and of a common category; default 10 100, LVIS's",
     )
+    parser.add_argument(
+        "--drop-unused", action="store_true", help="leave out categories without an object to train"
+    )
     args = parser.parse_args()
+    files = [args.train_file, *args.other_files]
     try:
-        categories = coco_to_lvis(args.train_file, args.other_files, args.out, tuple(args.limits))
-    except (FileNotFoundError, ValueError) as error:
+        written = written_files(files, args.out)
+        options = dict(limits=tuple(args.limits), drop_unused=args.drop_unused)
+        categories = coco_to_lvis(args.train_file, args.other_files, args.out, **options)
+    except (OSError, ValueError) as error:
         sys.exit(f"{parser.prog}: {error}")
     print(f"{'category':24}{'images':>8}{'instances':>11}  frequency")
     for category in sorted(categories, key=lambda each: -each["image_count"]):
         counts = f"{category['image_count']:8}{category['instance_count']:11}"
         print(f"{category['name']:24}{counts}  {category['frequency']}")
-    print(f"\nnum_classes = {len(categories)}")
+    if unused := [each["name"] for each in categories if not each["instance_count"]]:
+        print(f"\n{args.train_file}: {unused_words(unused)}")
+    print()
+    for file, target in written.items():
+        print(f"{file} -> {target}")
+    print(f"num_classes = {len(categories)}")
     print(f"classes = {[category['name'] for category in categories]}")
 
 

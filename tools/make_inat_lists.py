@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from mmdet_ltnorm.data.image_list import inat_lines
+from mmdet_ltnorm.reading import read_lines
 from mmdet_ltnorm.writing import write_text
 
 
@@ -17,15 +18,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data_root", type=Path)
     args = parser.parse_args()
-    for split in "train", "val":
-        source = args.data_root / f"{split}2018.json"
-        target = args.data_root / f"iNaturalist18_{split}.txt"
-        try:
-            lines = inat_lines(source)
-        except (FileNotFoundError, KeyError, ValueError) as error:
-            sys.exit(f"{parser.prog}: {source}: {error!r}")
-        write_text(target, "\n".join(lines) + "\n")
-        print(f"{target}: {len(lines)} images")
+    try:
+        for split in "train", "val":
+            lines = inat_lines(args.data_root / f"{split}2018.json")
+            target = args.data_root / f"iNaturalist18_{split}.txt"
+            if target.exists() and read_lines(target) != lines:
+                raise ValueError(f"{target} holds another list: delete it, or move it away")
+            write_text(target, "\n".join(lines) + "\n")
+            print(f"{target}: {len(lines)} images")
+    except (OSError, ValueError) as error:
+        sys.exit(f"{parser.prog}: {error}")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
 """Write mini-LVIS, a procedural miniature in the file format and layout of LVIS v1."""
 
 import argparse
-import json
+import sys
 from pathlib import Path
 
 from mmdet_ltnorm.data import draw_contact_sheet, make_mini_lvis
+from mmdet_ltnorm.reading import read_json
 
 
-def parse_args() -> argparse.Namespace:
+def main() -> None:
+    """Parse, make, say what there is."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
@@ -21,27 +23,29 @@ def parse_args() -> argparse.Namespace:
         "--lvis-categories", action="store_true", help="declare LVIS v1's 1203 categories"
     )
     parser.add_argument("--preview", type=Path, metavar="FILE", help="a picture of some images")
-    return parser.parse_args()
-
-
-def main() -> None:
-    args = vars(parse_args())
+    args = vars(parser.parse_args())
     out_dir, preview = args.pop("out_dir"), args.pop("preview")
     if args.pop("lvis_categories"):
         from mmdet.datasets import LVISV1Dataset
 
         args["category_names"] = LVISV1Dataset.METAINFO["classes"]
-    new = make_mini_lvis(out_dir, **args, progress=True)
-    print(f"{'wrote' if new else 'found it in'} {out_dir}")
-    for split in "train", "val":
-        print_groups(out_dir / "annotations" / f"lvis_v1_{split}.json")
-    if preview:
-        draw_contact_sheet(out_dir, preview)
-        print(f"drew {preview}")
+    try:
+        if preview and out_dir.resolve() in preview.resolve().parents:
+            raise ValueError(f"{preview} is inside of the data set: draw the picture elsewhere")
+        new = make_mini_lvis(out_dir, **args, progress=True)
+        print(f"{'wrote' if new else 'found it in'} {out_dir}")
+        for split in "train", "val":
+            print_groups(out_dir / "annotations" / f"lvis_v1_{split}.json")
+        if preview:
+            draw_contact_sheet(out_dir, preview)
+            print(f"drew {preview}")
+    except (OSError, ValueError) as error:
+        sys.exit(f"{parser.prog}: {error}")
 
 
 def print_groups(file: Path) -> None:
-    content = json.loads(file.read_text())
+    """Print how many categories, images and instances each frequency group has."""
+    content = read_json(file)
     frequency = {category["id"]: category["frequency"] for category in content["categories"]}
     print(f"{file.name}: {len(content['images'])} images")
     print(f"  {'':10}categories    images  instances")

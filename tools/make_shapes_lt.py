@@ -2,6 +2,7 @@
 """Write Shapes-LT, a procedural data set in CIFAR's file format."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from mmdet_ltnorm.data import make_shapes_lt
@@ -21,8 +22,8 @@ def main() -> None:
     out_dir = args.pop("out_dir")
     try:
         new = make_shapes_lt(out_dir, **args)
-    except ValueError as error:
-        parser.error(str(error))
+    except (OSError, ValueError) as error:
+        sys.exit(f"{parser.prog}: {error}")
     print(f"{'wrote' if new else 'found it in'} {out_dir}")
 
 

@@ -24,14 +24,15 @@ def main() -> None:
     parser.add_argument("checkpoint", help="checkpoint file")
     parser.add_argument("images", nargs="+", help="image files, folders of them")
     parser.add_argument("--out", required=True, help="folder to write to")
-    parser.add_argument(
-        "--score-thr", type=float, default=0.3, help="of detections; default %(default)s"
-    )
+    parser.add_argument("--score-thr", type=float, help="of detections; default 0.3")
     args = parser.parse_args()
+    options = {} if args.score_thr is None else {"score_thr": args.score_thr}
     try:
         predictor = Predictor(args.config, args.checkpoint)
-        records = predict_files(predictor, args.images, args.out, args.score_thr)
-    except (FileNotFoundError, ValueError) as error:
+        if predictor.is_classifier and options:
+            parser.error("--score-thr is for detectors, and this config has a classifier")
+        records = predict_files(predictor, args.images, args.out, **options)
+    except (OSError, ValueError) as error:
         sys.exit(f"predict.py: {error}")
     print(f"wrote {len(records)} pictures and predictions.json to {args.out}")
 

@@ -23,8 +23,8 @@ def main() -> None:
     parser.add_argument("checkpoint", help="checkpoint file or address")
     parser.add_argument(
         "--out",
-        metavar="FILE",
-        help="write the predictions: FILE.json for tools/compare.py, FILE.pkl as the model's",
+        metavar="FILE.json",
+        help="write the predictions, for tools/compare.py",
     )
     parser.add_argument("--show-dir", help="draw the predictions on images under the work dir")
     parser.add_argument(
@@ -44,7 +44,7 @@ def main() -> None:
         sys.exit(f"{parser.prog}: {error}")
     try:
         test(cfg)
-    except CheckpointError as error:
+    except (CheckpointError, ConnectionError, FileNotFoundError) as error:
         sys.exit(f"{parser.prog}: {error}")
 
 

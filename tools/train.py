@@ -35,7 +35,7 @@ def main() -> None:
         sys.exit(f"{parser.prog}: {error}")
     try:
         train(cfg)
-    except (BlockingIOError, CheckpointError, FloatingPointError) as error:
+    except (CheckpointError, FloatingPointError, OSError) as error:
         sys.exit(f"{parser.prog}: {error}")
 
 

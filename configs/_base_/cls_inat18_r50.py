@@ -1,8 +1,9 @@
-"""iNaturalist 2018, ResNet-50, cross entropy: 200 epochs as in NBN's paper.
+"""iNaturalist 2018, ResNet-50, cross entropy: the recipe of ImageNet-LT for 200 epochs.
 
-The paper gives no more; lr and weight decay are those of "Decoupling" (Kang et al.), images without
-colour jitter and their statistics those of NBN's code. 512 images a step in all; on G GPUs give
-each --cfg-options train_dataloader.batch_size=512/G.
+So NBN's paper: a setup "similar to ImageNet-LT except" for the 200 epochs. Images without colour
+jitter and their statistics are those of NBN's code. "Decoupling" (Kang et al.) has weight decay
+1e-4, optim_wrapper.optimizer.weight_decay=1e-4. 512 images a step in all; on G GPUs give each
+--cfg-options train_dataloader.batch_size=512/G.
 
 data/inat18/ holds iNaturalist18_{train,val}.txt, made by tools/make_inat_lists.py, and the images
 in train_val2018/. There is no public test set: val is what the papers report.
@@ -34,5 +35,4 @@ val_dataloader = dict(dataset=dict(type="INaturalist18", data_root=data_root, sp
 test_dataloader = val_dataloader
 
 train_cfg = dict(max_epochs=max_epochs)
-optim_wrapper = dict(optimizer=dict(weight_decay=1e-4))
 param_scheduler = dict(T_max=max_epochs)

@@ -9,4 +9,5 @@ _base_ = ["./cls_inat18_r50.py", "./cls_bcl.py"]
 model = _base_.bcl_model
 model.head.loss.num_classes = _base_.num_classes
 train_dataloader = dict(batch_size=256, dataset=dict(pipeline=_base_.bcl_pipeline))
+optim_wrapper = dict(optimizer=dict(weight_decay=1e-4))
 auto_scale_lr = dict(base_batch_size=256)

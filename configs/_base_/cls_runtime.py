@@ -38,5 +38,4 @@ visualizer = dict(type="Visualizer", vis_backends=vis_backends)
 log_processor = dict(type="LogProcessor", window_size=50, by_epoch=True)
 log_level = "INFO"
 load_from = None
-may_differ = []  # parts of the model that load_from may have otherwise, such as "head"
 resume = False

@@ -28,6 +28,7 @@ model = dict(
         stem_channels=32,
         frozen_stages=-1,
         norm_eval=False,
+        zero_init_residual=False,  # batch norm's residual branches would start at 0, NBN's at 1
         init_cfg=None,
     ),
     neck=dict(in_channels=[32, 64, 128, 256], out_channels=64),

@@ -37,6 +37,3 @@ default_hooks = dict(
 env_cfg = dict(dist_cfg=dict(timeout=7200))
 vis_backends = [dict(type="LocalVisBackend"), dict(type="TensorboardVisBackend")]
 visualizer = dict(vis_backends=vis_backends)
-
-# Parts of the model that load_from may have otherwise, such as "roi_head.bbox_head.fc_cls".
-may_differ = []

@@ -1,11 +1,12 @@
-"""CIFAR-100-LT, ResNet-32, RIDE with three experts + NBN, a magnitude for each expert.
+"""CIFAR-100-LT, ResNet-32, RIDE with three experts + NBN + LR, a magnitude for each expert.
 
     python tools/train.py configs/cifar_lt/cifar100_ride_nbn.py
     ... --work-dir DIR --cfg-options train_dataloader.dataset.imbalance_factor=200  # or 50
 
 NBN paper Table I, "RIDE + Ours": 51.8, 57.5, 62.2 at imbalance 200, 100, 50.
-The paper does not say whether LR is in this row; in its authors' code RIDE has none.
-Not measured here. Imbalance and seed: options in configs/_base_/cls_cifar10_lt.py.
+Not measured here. The form of the authors' code: NBN in all norms of each expert's last
+stage, linear classifiers with LR. RIDE's loss stays, its margins on the rectified logits.
+Imbalance and seed: options in configs/_base_/cls_cifar10_lt.py.
 """
 
 _base_ = "../_base_/cls_cifar100_ride.py"
@@ -17,6 +18,8 @@ model = dict(
             type="LTNormBackbone",
             backbone=_base_.model.backbone.backbone,
             norm_cfg=dict(type="NBN"),
+            positions="last_stage",
         ),
     ),
+    head=dict(predictor=dict(_delete_=True, type="RectifiedLinear")),
 )

@@ -4,8 +4,6 @@
     ... --work-dir DIR --cfg-options train_dataloader.dataset.imbalance_factor=200  # or 50
 
 NBN paper Table I, Balanced Softmax: 79.8, 83.6, 86.5 at imbalance 200, 100, 50.
-CBN paper Table 2, Baseline (400 epochs of batch 128, no Cutout): 81.87, 84.65, 88.34 at
-imbalance 100, 50, 10.
 Not measured here. Imbalance, width and seed: options in configs/_base_/cls_cifar10_lt.py.
 """
 

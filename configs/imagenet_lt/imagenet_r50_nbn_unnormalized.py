@@ -3,7 +3,9 @@
     python tools/train.py configs/imagenet_lt/imagenet_r50_nbn_unnormalized.py
 
 NBN paper Table IX, Ours w/o. normalization: 44.9.
-Not measured here.
+Not measured here. The raw vectors and g start as those of imagenet_r50_ce_nbn, so γ starts at √C;
+from the authors' g = 1 it starts as batch norm's: for all rows of Table IX by
+--cfg-options model.backbone.norm_cfg.initial_magnitude=1.
 """
 
 _base_ = "./imagenet_r50_ce_nbn.py"

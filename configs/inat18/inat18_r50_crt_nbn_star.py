@@ -4,8 +4,6 @@
 
 NBN paper Table VIII, Stage 2 NBN*: 66.9 (few 64.8, medium 67.9, many 70.4).
 Not measured here.
-The paper's first stage has 90 epochs: see inat18_r50_ce_nbn, and give its epoch_90.pth by
---cfg-options model.first_stage=.
 """
 
 _base_ = "../_base_/cls_inat18_r50_crt.py"
@@ -17,6 +15,6 @@ model = dict(
         backbone=_base_.model.backbone,
         norm_cfg=dict(type="NBN"),
     ),
-    first_stage="work_dirs/inat18_r50_ce_nbn/epoch_200.pth",
+    first_stage="work_dirs/inat18_r50_ce_nbn_90e/epoch_90.pth",
     trainable=["head.predictor.*", "backbone.*.magnitude"],
 )

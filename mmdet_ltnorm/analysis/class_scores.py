@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 from collections.abc import Mapping
 from itertools import cycle
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from mmdet_ltnorm.analysis.groups import FREQUENCIES, Groups, class_means, group_means
 from mmdet_ltnorm.analysis.pictures import MARKERS, line_looks, picture, shared_legend
 from mmdet_ltnorm.analysis.tables import markdown_table
+from mmdet_ltnorm.reading import read_json, read_text
 
 SHOTS = {name: name for name in ("many", "medium", "few")}
 MEASURES = {  # by column: name, factor to percent, columns of the group and the count, groups
@@ -46,17 +46,15 @@ def read_class_scores(file: str | Path) -> ClassScores:
     """Read the ``per_class_file`` of ``GroupAccuracy`` or ``LTLVISMetric``, mask AP before box AP.
 
     Raises:
-        ValueError: the file has none of their columns.
+        ValueError: the file has none of their columns, or a cell that is no number.
     """
     path = Path(file)
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-        # JSON by its first character, whatever the name: no other reader is ever asked.
-        is_json = text.lstrip()[:1] in ("[", "{")
-        rows = json.loads(text) if is_json else list(csv.DictReader(io.StringIO(text)))
-        columns = list(rows[0]) if rows else []
-    except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is no table in JSON or CSV: {error!r}") from error
+    text = read_text(path)
+    # JSON by its first character, whatever the name: no other reader is ever asked.
+    is_json = text.lstrip()[:1] in ("[", "{")
+    rows = read_json(path) if is_json else list(csv.DictReader(io.StringIO(text, newline="")))
+    is_table = isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows)
+    columns = list(rows[0]) if is_table else []
     found = [name for name in MEASURES if name in columns]
     if not found:
         raise ValueError(
@@ -66,14 +64,23 @@ def read_class_scores(file: str | Path) -> ClassScores:
     measure, scale, group, count, letters = MEASURES[found[0]]
     if missing := {group, count} - set(columns):
         raise ValueError(f"{path} has no column {' and '.join(sorted(missing))}")
-    score = [np.nan if row[found[0]] in ("", None) else float(row[found[0]]) for row in rows]
+    score, counts, members = [], [], []
+    for number, row in enumerate(rows, 1):
+        try:
+            score.append(np.nan if row[found[0]] in ("", None) else float(row[found[0]]))
+            counts.append(int(row[count]))
+            members.append(row[group])
+        except (KeyError, TypeError, ValueError):
+            raise ValueError(
+                f"{path}: class number {number} has {row!r:.200}, expected numbers as {found[0]} "
+                f"and {count}, and a {group}: was the file saved by a spreadsheet?"
+            ) from None
     groups = {
-        name: np.flatnonzero([row[group] == letter for row in rows])
+        name: np.flatnonzero([member == letter for member in members])
         for name, letter in letters.items()
     }
-    counts = np.array([int(row[count]) for row in rows])
     tested = tuple((str(row.get("name")), str(row.get(TESTED[count]))) for row in rows)
-    return ClassScores(scale * np.array(score), counts, groups, measure, tested)
+    return ClassScores(scale * np.array(score), np.array(counts), groups, measure, tested)
 
 
 def check_same_classes(models: Mapping[str, ClassScores]) -> None:

@@ -5,7 +5,6 @@ which look at parameters and no data. ``confusion`` writes what ``classes`` does
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from mmdet_ltnorm.analysis.data_sets import check_same_data
 from mmdet_ltnorm.analysis.groups import tail_and_head
 from mmdet_ltnorm.analysis.pictures import save_numbers
 from mmdet_ltnorm.analysis.trained import Trained
+from mmdet_ltnorm.class_groups import labels_of
 
 CANDIDATES, SHOWN = 32, 3  # images of the rare class
 
@@ -202,8 +202,8 @@ def _classes(models: Mapping[str, scores.ClassScores], out: Path) -> str:
 def _confused_images(trained: Trained, pair: tuple[int, int], top: int) -> list[dict[str, Any]]:
     """Return images of the pair's first class, those first that the model takes for the second."""
     dataset = trained.loader.dataset
-    own = (index for index in range(len(dataset)) if pair[0] in dataset.get_cat_ids(index))
-    candidates = [dataset[index] for index in islice(own, CANDIDATES)]
+    own = np.flatnonzero(labels_of(dataset) == pair[0])[:CANDIDATES].tolist()
+    candidates = [dataset[index] for index in own]
     if not candidates:
         raise ValueError(f"the test set has no image of {trained.class_names[pair[0]]}")
     predicted = maps.attention(trained.model, candidates, *pair, top).predicted

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.fileio import load
 from numpy.typing import NDArray
 
-from mmdet_ltnorm.class_groups import class_counts, class_groups, training_set
+from mmdet_ltnorm.class_groups import class_counts, class_groups, dataset_parts, training_set
+from mmdet_ltnorm.reading import read_json
 
 Groups = Mapping[str, NDArray[np.int64]]  # the classes of each group
 FREQUENCIES = {"frequent": "f", "common": "c", "rare": "r"}
@@ -21,7 +21,7 @@ def counts_and_groups(cfg: Mapping[str, Any], dataset: Any) -> tuple[NDArray[np.
     read from the test set's annotation file, else they are counted in the training set and make
     many-, medium- and few-shot groups.
     """
-    categories = _categories(dataset)
+    categories = _categories(next(dataset_parts(dataset)))
     if categories and all("frequency" in category for category in categories):
         letters = np.array([category["frequency"] for category in categories])
         counts = np.array([category["image_count"] for category in categories])
@@ -34,7 +34,7 @@ def _categories(dataset: Any) -> list[dict[str, Any]]:
     """Return the categories of a detector's annotation file in the order of the labels."""
     if not hasattr(dataset, "cat_ids"):
         return []
-    by_id = {category["id"]: category for category in load(dataset.ann_file)["categories"]}
+    by_id = {category["id"]: category for category in read_json(dataset.ann_file)["categories"]}
     return [by_id[category_id] for category_id in dataset.cat_ids]
 
 

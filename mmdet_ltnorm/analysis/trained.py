@@ -15,13 +15,16 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mmdet_ltnorm.analysis.groups import Groups, counts_and_groups
+from mmdet_ltnorm.annotations import ImageSizes, check_sources
 from mmdet_ltnorm.checkpoints import (
     CLASSES,
+    check_finite,
     check_same_classes,
     check_same_model,
     class_names,
     weights_of,
 )
+from mmdet_ltnorm.class_groups import dataset_classes, dataset_configs
 
 
 class Trained:
@@ -38,18 +41,23 @@ class Trained:
 
         Raises:
             CheckpointError: the model was trained on other classes.
+            ValueError: joined test sets have not the same classes.
         """
         cfg = deepcopy(self.cfg.test_dataloader)
         # A sampler that gives all ranks as many samples repeats some.
         cfg.sampler = dict(type="DefaultSampler", shuffle=False, round_up=False)
         if hasattr(self.model, "roi_head"):
-            loading, *steps = cfg.dataset.pipeline
-            steps = [step for step in steps if step.type != "LoadAnnotations"]
             boxes = dict(type="LoadAnnotations", with_bbox=True)  # before the boxes are resized
-            cfg.dataset.pipeline = [loading, boxes, *steps]
+            for part in dataset_configs(cfg.dataset):
+                loading, *steps = part["pipeline"]
+                steps = [step for step in steps if step["type"] != "LoadAnnotations"]
+                part["pipeline"] = [loading, boxes, *steps]
         loader = Runner.build_dataloader(cfg)
+        dataset_classes(loader.dataset)  # of joined sets, checks that all have the same
         if CLASSES not in self.cfg.get("may_differ", ()):
             check_same_classes(class_names(self._meta), loader.dataset, self._checkpoint)
+        check_sources({"test_dataloader": loader.dataset})
+        ImageSizes(loader.dataset)
         return loader
 
     @cached_property
@@ -69,7 +77,7 @@ class Trained:
     @property
     def class_names(self) -> Sequence[str]:
         """The classes in the order of their labels."""
-        return self.loader.dataset.metainfo["classes"]
+        return dataset_classes(self.loader.dataset)
 
 
 def load_model(
@@ -79,7 +87,7 @@ def load_model(
 
     Raises:
         FileNotFoundError: naming the file.
-        CheckpointError: the checkpoint is of another model; the message names what differs.
+        CheckpointError: the checkpoint is of another model, or has NaN; the message names where.
     """
     cfg = config if isinstance(config, Config) else Config.fromfile(config)
     init_default_scope(cfg.get("default_scope", "mmdet"))
@@ -87,6 +95,7 @@ def load_model(
     weights = weights_of(saved, str(checkpoint))
     model = MODELS.build(cfg.model)
     check_same_model(model.state_dict(), weights, str(checkpoint))
+    check_finite(weights, str(checkpoint))
     model.load_state_dict(weights)
     return cfg, model.eval(), saved.get("meta", {})
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from mmdet_ltnorm.arguments import checked_number
 from mmdet_ltnorm.calibration.stand_ins import FrequencyDivided, check_scores
-from mmdet_ltnorm.class_groups import image_counts
+from mmdet_ltnorm.class_groups import dataset_configs, image_counts
 
 CLASSIFIER, DETECTOR = "predictor", "fc_cls"  # the layer of logits in ClsHead and mmdet's box heads
 _MODELS = {CLASSIFIER: "classifiers with a ClsHead", DETECTOR: "two-stage detectors"}
@@ -94,7 +94,7 @@ class NorCalHook(_WithStrength):
 
     def calibrate(self, runner: Runner, head: nn.Module) -> tuple[str, nn.Module]:
         """Put division by the image counts between the logits and the scores."""
-        counts, _ = image_counts(_training_annotations(runner.cfg))
+        counts = sum(image_counts(file)[0] for file in _training_annotations(runner.cfg))
         divided = FrequencyDivided(head.loss_cls, head.num_classes, self.strength)
         divided.set_class_counts(counts)
         return "loss_cls", divided
@@ -130,13 +130,13 @@ class TauNormHook(_WithStrength):
         return "predictor", new
 
 
-def _training_annotations(cfg: Mapping[str, Any]) -> str:
-    dataset = (cfg.get("train_dataloader") or {}).get("dataset") or {}
-    while "dataset" in dataset:  # ClassBalancedDataset and its like
-        dataset = dataset["dataset"]
-    if not dataset.get("ann_file"):
+def _training_annotations(cfg: Mapping[str, Any]) -> list[str]:
+    """Return the annotation files of the training set, each once."""
+    parts = list(dataset_configs((cfg.get("train_dataloader") or {}).get("dataset")))
+    if not parts or not all(part.get("ann_file") for part in parts):
         raise ValueError(
             "NorCal takes the number of images of each class from the training annotations, and "
             "this config has no train_dataloader.dataset.ann_file"
         )
-    return os.path.join(dataset.get("data_root") or "", dataset["ann_file"])
+    files = [os.path.join(part.get("data_root") or "", part["ann_file"]) for part in parts]
+    return list(dict.fromkeys(files))

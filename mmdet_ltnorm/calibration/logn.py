@@ -1,6 +1,6 @@
 """LogN: statistics of the logits over the training set, and the hook that normalizes by them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from mmdet_ltnorm.calibration.hooks import CLASSIFIER, DETECTOR, PostHocHook
 from mmdet_ltnorm.calibration.stand_ins import LogitNormalized
+from mmdet_ltnorm.class_groups import dataset_configs
 from mmdet_ltnorm.moments import Moments
 
 # Without the samples that are repeated for ranks to have equally many.
@@ -55,8 +56,10 @@ class LogNHook(PostHocHook):
 def classifier_loader(cfg: Mapping[str, Any]) -> dict[str, Any]:
     """Return the config of a loader of each training image once, prepared as for tests."""
     loader = deepcopy(dict(cfg["test_dataloader"]))
-    pipeline = loader["dataset"]["pipeline"]
-    loader["dataset"] = _with_pipeline(_training(cfg)["dataset"], pipeline)
+    pipeline = next(dataset_configs(loader["dataset"]))["pipeline"]
+    loader["dataset"] = _training(cfg)["dataset"]
+    for part in dataset_configs(loader["dataset"]):
+        part["pipeline"] = pipeline
     return loader | _IN_ORDER
 
 
@@ -69,17 +72,6 @@ def _training(cfg: Mapping[str, Any]) -> dict[str, Any]:
     if not cfg.get("train_dataloader"):
         raise ValueError("LogN needs the training set: this config has no train_dataloader")
     return deepcopy(dict(cfg["train_dataloader"]))
-
-
-def _with_pipeline(cfg: Any, pipeline: Any) -> Any:
-    if isinstance(cfg, Mapping):
-        return {
-            key: pipeline if key == "pipeline" else _with_pipeline(value, pipeline)
-            for key, value in cfg.items()
-        }
-    if isinstance(cfg, Sequence) and not isinstance(cfg, str):
-        return [_with_pipeline(item, pipeline) for item in cfg]
-    return cfg
 
 
 @torch.no_grad()

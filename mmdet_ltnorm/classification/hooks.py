@@ -8,7 +8,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import nn
 
-from mmdet_ltnorm.class_groups import class_counts, training_set
+from mmdet_ltnorm.class_groups import class_counts, dataset_classes, dataset_parts, training_set
 
 
 @HOOKS.register_module()
@@ -46,16 +46,17 @@ class ClassCountsHook(Hook):
             self._count(training_set(runner.cfg))
             self._tell_model(runner)
         self._check_names(loop.dataloader.dataset)
+        _number_samples(loop.dataloader.dataset)
         for metric in loop.evaluator.metrics:
             if hasattr(metric, "set_class_counts"):
                 metric.set_class_counts(self._counts)
 
     def _count(self, dataset: Any) -> None:
+        self._names = dataset_classes(dataset)
         self._counts = class_counts(dataset)
-        self._names = _class_names(dataset)
 
     def _check_names(self, dataset: Any) -> None:
-        names = _class_names(dataset)
+        names = dataset_classes(dataset)
         # Lists only number their classes, which can be compared with nothing.
         if names == self._names or any(all(map(str.isdecimal, n)) for n in (names, self._names)):
             return
@@ -101,9 +102,12 @@ class LossEpochHook(Hook):
             module.set_epoch(runner.epoch, runner.max_epochs)
 
 
-def _class_names(dataset: Any) -> tuple[str, ...]:
-    """Return the names of a data set's classes, none if it has none."""
-    return tuple(map(str, (getattr(dataset, "metainfo", None) or {}).get("classes") or ()))
+def _number_samples(dataset: Any) -> None:
+    """Let the ``sample_idx`` of joined data sets go on from one to the next."""
+    first, *others = dataset_parts(dataset)
+    for part in others:
+        part.first_index = getattr(first, "first_index", 0) + len(first)
+        first = part
 
 
 def _having(model: nn.Module, method: str) -> Iterator[nn.Module]:

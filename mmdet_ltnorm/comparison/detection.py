@@ -40,6 +40,8 @@ class DetectionScores:
 def detection_scores(file: str | Path, annotations: LVISAnnotations) -> dict[str, DetectionScores]:
     """Match a file of lvis-api's results to the annotations, for ``box`` and ``mask``."""
     found = read_lvis_results(file, annotations, PER_IMAGE)
+    if "segm" in found:
+        annotations.check_masks()
     truth = annotations.json_bytes(annotations.size)
     by_id = np.argsort(annotations.category_ids)
     frequency = [annotations.categories[label]["frequency"] for label in by_id]

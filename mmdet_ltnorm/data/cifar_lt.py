@@ -42,12 +42,26 @@ class CIFARFormat(LongTailedArrays):
         self.check_md5 = check_md5
         super().__init__(*args, **kwargs)
 
+    @classmethod
+    def missing_file(cls, cfg: Mapping[str, Any]) -> str | None:
+        """Say of such a data set's config which file is missing, and how to get the data."""
+        root = cfg.get("data_root") or ""
+        layout = cls.layout
+        for name in (layout.meta, *layout.splits.get(cfg.get("split", "train"), ())):
+            path = Path(root, layout.folder, name)
+            if not path.is_file():
+                return f"{path.absolute()} does not exist. {layout.how_to_get.format(root=root)}"
+        return None
+
     def load_arrays(self) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
         """Read the split's files."""
-        names = tuple(self._load(self.layout.meta, self.layout.names)[0])
+        if missing := self.missing_file({"data_root": self.data_root, "split": self.split}):
+            raise FileNotFoundError(missing)
+        layout = self.layout
+        names = _names(*self._load(layout.meta, layout.names), self._path(layout.meta))
         images, labels = [], []
-        for name in self.layout.splits[self.split]:
-            data, numbers = self._load(name, "data", self.layout.labels)
+        for name in layout.splits[self.split]:
+            data, numbers = self._load(name, "data", layout.labels)
             images.append(_images(data, self._path(name)))
             labels.append(_labels(numbers, len(data), len(names), self._path(name)))
         return np.concatenate(images), np.concatenate(labels), names
@@ -57,10 +71,6 @@ class CIFARFormat(LongTailedArrays):
 
     def _load(self, name: str, *keys: str) -> list:
         path = self._path(name)
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"{path} does not exist. {self.layout.how_to_get.format(root=self.data_root)}"
-            )
         if self.check_md5:
             digest = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
             original = self.layout.md5.get(name, "is unknown")
@@ -84,12 +94,23 @@ def _images(data: Any, path: Path) -> np.ndarray:
     return np.ascontiguousarray(data.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)[..., ::-1])
 
 
-def _labels(numbers: list, length: int, num_classes: int, path: Path) -> np.ndarray:
-    unknown = sorted({str(number) for number in numbers if number not in range(num_classes)})
+def _names(names: Any, path: Path) -> tuple[str, ...]:
+    if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
+        raise ValueError(f"{path}: expected a list of the classes' names, got {names!r:.100}")
+    return tuple(names)
+
+
+def _labels(numbers: Any, length: int, num_classes: int, path: Path) -> np.ndarray:
+    if isinstance(numbers, np.ndarray):  # bytes, of which load_cifar_pickle makes them
+        numbers = numbers.ravel().tolist()
+    if not isinstance(numbers, list) or not all(isinstance(n, int) for n in numbers):
+        raise ValueError(f"{path}: expected a list of labels, whole numbers, got {numbers!r:.100}")
+    unknown = sorted({number for number in numbers if not 0 <= number < num_classes})
     if len(numbers) != length or unknown:
+        listed = [str(number) if abs(number) < 2**64 else "huge" for number in unknown[:5]]
         raise ValueError(
             f"{path}: expected a label from 0 to {num_classes - 1} for each of {length} images, "
-            f"got {len(numbers)} labels, among them {unknown or 'no others'}"
+            f"got {len(numbers)} labels, among them {listed or 'no others'}"
         )
     return np.array(numbers, np.int64)
 

@@ -1,5 +1,6 @@
 """CIFAR's file format: Python 2 pickles, read without running anything that is in them."""
 
+import io
 import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,15 +15,15 @@ def load_cifar_pickle(file: str | Path) -> dict[str, Any]:
     """Read a file of CIFAR-10/100 or of the same format, whoever it is from.
 
     A pickle is a program that may call anything. Here it can only make integers, byte strings,
-    lists, dicts and uint8 arrays; what else it asks for is refused.
+    lists, dicts and uint8 arrays; what else it asks for is refused. It takes no more memory than
+    the file is long, whatever sizes are written in it.
 
     Raises:
         ValueError: the file asks for something else, which is named, or is no pickle of a dict.
         OSError: the file cannot be read.
     """
     try:
-        with open(file, "rb") as stream:
-            content = _Unpickler(stream, encoding="bytes").load()
+        content = _Unpickler(io.BytesIO(Path(file).read_bytes()), encoding="bytes").load()
         return {_text(key): _plain(value) for key, value in content.items()}
     except OSError:
         raise
@@ -76,7 +77,9 @@ _STAND_INS = {
 }
 
 
-class _Unpickler(pickle.Unpickler):
+# The one in Python and as fast here: the one in C takes 8 bytes for each place of its memory up to
+# the largest that a file names, which 9 bytes can make 8.6 GB.
+class _Unpickler(pickle._Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _STAND_INS:
             raise pickle.UnpicklingError(

@@ -1,12 +1,13 @@
 """A COCO-format data set of one's own with the fields of LVIS's format, for scores by frequency."""
 
-import json
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmdet_ltnorm.writing import write_json
+from mmdet_ltnorm.annotations import read_repaired
+from mmdet_ltnorm.writing import check_outputs, write_json
 
 LVIS_LIMITS = (10, 100)  # of training images: a class of LVIS v1 with at most 10 is rare
 
@@ -16,6 +17,7 @@ def coco_to_lvis(
     other_files: Sequence[str | Path],
     out_dir: str | Path,
     limits: tuple[int, int] = LVIS_LIMITS,
+    drop_unused: bool = False,
 ) -> list[dict[str, Any]]:
     """Write COCO-format files with LVIS's fields to a folder, and return the categories.
 
@@ -23,42 +25,58 @@ def coco_to_lvis(
     training file. Every image gets ``neg_category_ids``, the categories that it does not show: in
     COCO's format all objects of all categories are annotated. Where there is a crowd, its category
     is among ``not_exhaustive_category_ids``; the scored files, the others, lose the crowd itself,
-    which LVIS's format does not know.
+    which LVIS's format does not know. :func:`read_repaired` mends what has one meaning.
 
     Args:
         limits: the most training images of a rare and of a common category.
+        drop_unused: leave out categories without a training annotation.
 
     Raises:
-        ValueError: a file is not of COCO's format or has other categories than the first, or the
-            folder is that of a file itself.
+        ValueError: a file is not of COCO's format or has other categories than the first, or would
+            be written over.
     """
+    if not 0 <= limits[0] <= limits[1]:
+        raise ValueError(f"the limits of rare and common must be in this order, got {limits}")
     train_file, out_dir = Path(train_file), Path(out_dir)
-    contents = {Path(file): _read(Path(file)) for file in (train_file, *other_files)}
+    written = written_files([train_file, *other_files], out_dir)
+    contents = {file: read_repaired(file) for file in written}
     categories = _counted(contents[train_file], limits)
     names = {category["id"]: category["name"] for category in categories}
     for file, content in contents.items():
-        if {category["id"]: category["name"] for category in content["categories"]} != names:
-            raise ValueError(f"{file} has other categories (ids and names) than {train_file}")
-        if file.resolve().parent == out_dir.resolve():
-            raise ValueError(f"{out_dir} holds {file.name} itself: write to another folder")
+        own = {category["id"]: category["name"] for category in content["categories"]}
+        if own != names:
+            differing = sorted(map(str, own.items() ^ names.items()))[:4]
+            raise ValueError(
+                f"{file} has other categories (ids and names) than {train_file}: only one of them "
+                f"has {', '.join(differing)}"
+            )
+    if drop_unused:
+        categories = _used(categories, contents)
+    names = {category["id"]: category["name"] for category in categories}
     for file, content in contents.items():
         converted = {**_with_absences(content, list(names)), "categories": categories}
         if file != train_file:
             annotations = converted["annotations"]
             converted["annotations"] = [note for note in annotations if not note.get("iscrowd")]
-        write_json(out_dir / file.name, converted, indent=None)
+        write_json(written[file], converted, indent=None)
     return categories
 
 
-def _read(file: Path) -> dict[str, Any]:
-    content = json.loads(file.read_text(encoding="utf-8"))
-    found = list(content) if isinstance(content, dict) else type(content).__name__
-    if not isinstance(content, dict) or not {"images", "annotations", "categories"} <= set(content):
-        raise ValueError(
-            f"{file} is not in COCO's format: expected images, annotations and categories, got "
-            f"{found}"
-        )
-    return content
+def written_files(files: Sequence[str | Path], out_dir: str | Path) -> dict[Path, Path]:
+    """Return where each file's new form goes: its name, below its folder's where names repeat.
+
+    Raises:
+        ValueError: a file is given twice, or would be written over.
+    """
+    paths = [Path(file) for file in files]
+    names = [path.name for path in paths]
+    if len({name.casefold() for name in names}) < len(names):
+        absolute = [os.path.abspath(path) for path in paths]
+        common = os.path.commonpath([os.path.dirname(path) for path in absolute])
+        names = [os.path.relpath(path, common) for path in absolute]
+    targets = [Path(out_dir, name) for name in names]
+    check_outputs(targets, paths)
+    return dict(zip(paths, targets, strict=True))
 
 
 def _counted(content: Mapping[str, Any], limits: tuple[int, int]) -> list[dict[str, Any]]:
@@ -75,6 +93,19 @@ def _counted(content: Mapping[str, Any], limits: tuple[int, int]) -> list[dict[s
         }
         for category in content["categories"]
     ]
+
+
+def _used(
+    categories: list[dict[str, Any]], contents: Mapping[Path, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    unused = {c["id"]: c["name"] for c in categories if not c["instance_count"]}
+    for file, content in contents.items():
+        if scored := {note["category_id"] for note in content["annotations"]} & unused.keys():
+            raise ValueError(
+                f"{file} has annotations of {unused[min(scored)]!r}, which the training file does "
+                "not show, so that it cannot be left out: move some of its images to training"
+            )
+    return [category for category in categories if category["id"] not in unused]
 
 
 def _with_absences(content: Mapping[str, Any], categories: Sequence[int]) -> dict[str, Any]:

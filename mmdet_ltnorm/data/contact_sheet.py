@@ -1,11 +1,11 @@
 """Pictures of a data set in LVIS format with their annotations, on one sheet."""
 
-import json
 from collections import defaultdict
 from pathlib import Path
 
 import cv2
 
+from mmdet_ltnorm.reading import read_json
 from mmdet_ltnorm.writing import replacing
 
 GROUPS = {"f": ("frequent", "#2ecc71"), "c": ("common", "#f5b700"), "r": ("rare", "#ff3b6b")}
@@ -18,7 +18,7 @@ def draw_contact_sheet(
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
-    content = json.loads(Path(data_root, "annotations", f"lvis_v1_{split}.json").read_text())
+    content = read_json(Path(data_root, "annotations", f"lvis_v1_{split}.json"))
     categories = {category["id"]: category for category in content["categories"]}
     annotations = defaultdict(list)
     for annotation in content["annotations"]:

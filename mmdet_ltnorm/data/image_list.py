@@ -1,14 +1,17 @@
 """Data sets given by a list file or by folders: ImageNet, Places-LT, iNaturalist, one's own."""
 
-import json
+import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
+from mmdet_ltnorm.data.image_files import SUFFIXES, folder_content, has_images, some
 from mmdet_ltnorm.data.labelled import LabelledDataset
+from mmdet_ltnorm.reading import read_json, read_lines
 
 
 class ImageFiles(LabelledDataset):
@@ -50,23 +53,26 @@ class ImageList(ImageFiles):
             raise ValueError(f"{len(names)} classes are named, num_classes is {self.num_classes}")
         if not Path(self.ann_file).is_file():
             raise FileNotFoundError(f"the list {self.ann_file} does not exist")
-        with open(self.ann_file, encoding="utf-8") as lines:
-            infos = [self._info(line, number) for number, line in enumerate(lines, 1)]
+        lines = read_lines(self.ann_file)
+        infos = [self._info(line, number) for number, line in enumerate(lines, 1)]
         if not infos:
             raise ValueError(f"{self.ann_file} is empty")
-        if not Path(infos[0]["img_path"]).is_file():
+        first = infos[0]["img_path"]
+        if not Path(first).is_file():
+            windows = " with / in the place of Windows's \\" if "\\" in first else ""
             raise FileNotFoundError(
-                f"{infos[0]['img_path']}, the first image of {self.ann_file}, does not exist: "
-                f"the paths in the list have to exist below data_root={self.data_root!r}"
+                f"{first}, the first image of {self.ann_file}, does not exist: the paths in the "
+                f"list have to exist below data_root={self.data_root!r}{windows}"
             )
         return infos
 
     def _info(self, line: str, number: int) -> dict:
-        path, _, label = line.rstrip().rpartition(" ")
-        if not path or not label.isdecimal() or int(label) >= self.num_classes:
+        path, label = [*line.strip().rsplit(maxsplit=1), "", ""][:2]  # a path may have spaces
+        # No label has 19 digits; Python refuses to read one that has 5,000.
+        if not (label.isdecimal() and len(label) < 19 and int(label) < self.num_classes):
             raise ValueError(
-                f"line {number} of {self.ann_file} is {line.rstrip()!r}, expected "
-                f"'<path> <label>' with a label from 0 to {self.num_classes - 1}"
+                f"line {number} of {self.ann_file} is {line!r:.200}, expected '<path> <label>' "
+                f"with a label from 0 to {self.num_classes - 1}"
             )
         return {"img_path": os.path.join(self.data_root or "", path), "gt_label": int(label)}
 
@@ -76,35 +82,68 @@ class ImageFolder(ImageFiles):
     """Images in a folder for each class, as ImageNet is unpacked: `<data_root>/<class>/<image>`.
 
     Classes are numbered in the sorted order of their folders' names, as in ImageNet-LT's lists, or
-    as `metainfo=dict(classes=...)` orders them, of which some may have no folder. Hidden files are
-    left out.
+    as `metainfo=dict(classes=...)` orders them, of which some may have no folder. An empty folder
+    is a class without images. Hidden files and those of operating systems (Thumbs.db, __MACOSX)
+    are left out; so are files that are no images by their names, with a warning.
 
     Raises:
-        FileNotFoundError: there is no such folder, or no folder with images in it.
-        ValueError: `metainfo` names the classes, and not all of the folders.
+        FileNotFoundError: there is no such folder, or no folder with images in it, or folders with
+            images in the place of images.
+        ValueError: `metainfo` names the classes, and not all of the folders; a class folder holds
+            files and no image, or beside images folders of images.
     """
 
     def load_data_list(self) -> list[dict]:
-        """List all files of all class folders."""
+        """List the images of all class folders."""
         root = Path(self.data_root or "")
         if not root.is_dir():
             raise FileNotFoundError(f"the folder {root.absolute()} does not exist")
-        folders = [path.name for path in sorted(root.glob("[!.]*")) if path.is_dir()]
+        images, left_out, folders = folder_content(root)
         names = self._metainfo.setdefault("classes", tuple(folders))
         if unknown := set(folders).difference(names):
             raise ValueError(
                 f"{root} has folders that metainfo's classes do not name: {sorted(unknown)}"
             )
-        infos = [
-            {"img_path": os.path.join(root, name, file), "gt_label": label}
-            for label, name in enumerate(names)
-            if name in folders
-            for file in sorted(os.listdir(root / name))
-            if not file.startswith(".")
-        ]
+        infos = []
+        left_out = [*images, *left_out]
+        for label, name in enumerate(names):
+            if name in folders:
+                found, others = self._class_files(root / name)
+                left_out += [f"{name}/{file}" for file in others]
+                infos += [
+                    {"img_path": os.path.join(root, name, file), "gt_label": label}
+                    for file in found
+                ]
         if not infos:
-            raise FileNotFoundError(f"{root} has no folders with images, one for each class")
+            beside = f": it holds {some(images)} itself" if images else ""
+            raise FileNotFoundError(
+                f"{root} has no folders with images, one for each class{beside}"
+            )
+        if left_out:
+            print_log(
+                f"{root}: {len(left_out)} files are in no class folder or have names of no images "
+                f"({', '.join(SUFFIXES)}), and are left out: {some(left_out)}",
+                logger="current",
+                level=logging.WARNING,
+            )
         return infos
+
+    @staticmethod
+    def _class_files(folder: Path) -> tuple[list[str], list[str]]:
+        """Return the images of a class folder and its other files."""
+        images, others, folders = folder_content(folder)
+        if deeper := [name for name in folders if has_images(folder / name)]:
+            what = f"{folder} is taken for a class, and holds folders with images, {some(deeper)}"
+            if images:
+                raise ValueError(f"{what}: move these images up into it, or away from it")
+            raise FileNotFoundError(f"{what}: if these are the classes, data_root must be {folder}")
+        if others and not images:
+            raise ValueError(
+                f"{folder} is taken for a class, and none of its {len(others)} files has the name "
+                f"of an image ({', '.join(SUFFIXES)}): {some(others)}; move the folder elsewhere, "
+                "or save the images in one of these formats"
+            )
+        return images, others
 
 
 class KnownImageList(ImageList):
@@ -121,12 +160,24 @@ class KnownImageList(ImageList):
     list_name: str
     classes: int
     totals: Mapping[str, int]
+    how_to_get: str
+
+    @classmethod
+    def missing_file(cls, cfg: Mapping[str, Any]) -> str | None:
+        """Say of such a data set's config that its list is missing, and how to get the data."""
+        name = cfg.get("ann_file") or cls.list_name.format(split=cfg.get("split", "train"))
+        path = Path(cfg.get("data_root") or "", name)
+        if path.is_file():
+            return None
+        return f"{path.absolute()} does not exist.\n\n{cls.how_to_get.format(root=path.parent)}"
 
     def __init__(self, split: str = "train", ann_file: str = "", **kwargs: Any) -> None:
         if split not in self.totals:
             raise ValueError(f"split must be one of {list(self.totals)}, got {split!r}")
         self.split = split
         name = ann_file or self.list_name.format(split=split)
+        if missing := self.missing_file({**kwargs, "ann_file": name}):
+            raise FileNotFoundError(missing)
         super().__init__(name, num_classes=self.classes, **kwargs)
 
     def load_data_list(self) -> list[dict]:
@@ -142,6 +193,12 @@ class KnownImageList(ImageList):
         return infos
 
 
+_LISTS = "https://github.com/facebookresearch/classifier-balancing/tree/main/data"
+_WITHOUT = (
+    "`make demo-cls` needs none of it: it trains on data that is made or comes with scikit-learn."
+)
+
+
 @DATASETS.register_module()
 class ImageNetLT(KnownImageList):
     """ImageNet-LT (Liu et al., CVPR 2019); its val split is taken from ImageNet's training set."""
@@ -149,6 +206,14 @@ class ImageNetLT(KnownImageList):
     list_name = "ImageNet_LT_{split}.txt"
     classes = 1000
     totals = {"train": 115_846, "val": 20_000, "test": 50_000}
+    how_to_get = f"""\
+ImageNet-LT is three lists and the images of ImageNet (ILSVRC 2012):
+  ImageNet_LT_train.txt, _val.txt, _test.txt   {_LISTS}/ImageNet_LT
+  training and validation images               https://image-net.org/download.php
+put (or linked) as
+  {{root}}/ImageNet_LT_train.txt, ImageNet_LT_val.txt, ImageNet_LT_test.txt
+  {{root}}/train/<class>/*.JPEG, val/<class>/*.JPEG   (both in folders of their classes)
+{_WITHOUT}"""
 
 
 @DATASETS.register_module()
@@ -162,6 +227,14 @@ class PlacesLT(KnownImageList):
     list_name = "Places_LT_{split}.txt"
     classes = 365
     totals = {"train": 62_500, "val": 7_300, "test": 36_500}
+    how_to_get = f"""\
+Places-LT is three lists and images of Places365-Standard:
+  Places_LT_train.txt, _val.txt, _test.txt   {_LISTS}/Places_LT
+  images, the small ones (256 x 256) will do  http://places2.csail.mit.edu/download.html
+put (or linked) as
+  {{root}}/Places_LT_train.txt, Places_LT_val.txt, Places_LT_test.txt
+  {{root}}/ and below it the images, where the lists say: train/airfield/00004851.jpg
+{_WITHOUT}"""
 
 
 @DATASETS.register_module()
@@ -171,32 +244,62 @@ class INaturalist18(KnownImageList):
     list_name = "iNaturalist18_{split}.txt"
     classes = 8142
     totals = {"train": 437_513, "val": 24_426}
+    how_to_get = f"""\
+iNaturalist 2018 is two annotation files and the images, from
+  https://github.com/visipedia/inat_comp/tree/master/2018
+put (or linked) as
+  {{root}}/train2018.json, val2018.json
+  {{root}}/train_val2018/<kingdom>/<class>/*.jpg
+and then `python tools/make_inat_lists.py {{root}}` makes the lists.
+{_WITHOUT}"""
 
 
 def inat_lines(annotation_file: str | Path) -> list[str]:
     """The list lines of an iNaturalist JSON, train2018.json or val2018.json, in its order.
 
     Raises:
-        ValueError: an image has no or several annotations, or an annotation no image.
+        FileNotFoundError: there is no such file.
+        ValueError: the file is of another kind, an image has no or several annotations, an
+            annotation no image or a category that iNaturalist 2018 has not.
     """
-    content = json.loads(Path(annotation_file).read_text(encoding="utf-8"))
-    paths = _by_id(((image["id"], image["file_name"]) for image in content["images"]), "images")
-    labels = _by_id(
-        ((note["image_id"], note["category_id"]) for note in content["annotations"]),
-        "annotations",
-    )
-    lonely = paths.keys() ^ labels.keys()
-    if lonely:
+    content = read_json(annotation_file)
+    paths = _by_id(annotation_file, content, "images", "id", "file_name")
+    labels = _by_id(annotation_file, content, "annotations", "image_id", "category_id")
+    for image_id, path in paths.items():
+        label = labels.get(image_id)
+        if label is None:
+            raise ValueError(f"{annotation_file}: image id {image_id} is without an annotation")
+        if not isinstance(path, str) or path.strip().splitlines() != [path]:
+            raise ValueError(
+                f"{annotation_file}: image {image_id} has the file_name {path!r:.100}, expected a "
+                "path in one line"
+            )
+        if type(label) is not int or not 0 <= label < INaturalist18.classes:
+            raise ValueError(
+                f"{annotation_file}: the annotation of image {image_id} has the category_id "
+                f"{label!r:.50}, expected a number from 0 to {INaturalist18.classes - 1}"
+            )
+    if lonely := labels.keys() - paths.keys():
         raise ValueError(
-            f"{annotation_file}: image ids {sorted(lonely)[:5]} are either without an image or "
-            f"without an annotation ({len(lonely)} in all)"
+            f"{annotation_file}: {len(lonely)} annotations are of image ids that no image has: "
+            + some(list(map(str, sorted(lonely))))
         )
     return [f"{path} {labels[image_id]}" for image_id, path in paths.items()]
 
 
-def _by_id(pairs: Iterable[tuple[int, Any]], what: str) -> dict[int, Any]:
-    pairs = list(pairs)
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError(f"of {len(pairs)} {what}, {len(pairs) - len(result)} repeat an image id")
-    return result
+def _by_id(file: str | Path, content: Any, what: str, key: str, value: str) -> dict[int, Any]:
+    entries = content.get(what) if isinstance(content, dict) else None
+    if not isinstance(entries, list) or not entries:
+        raise ValueError(f"{file} has no list of {what}, which iNaturalist's files have")
+    found: dict[int, Any] = {}
+    for number, entry in enumerate(entries):
+        if not isinstance(entry, dict) or type(entry.get(key)) is not int or value not in entry:
+            raise ValueError(
+                f"{file}: {what}[{number}] must have {key}, a whole number, and {value}, got "
+                f"{entry!r:.100}"
+            )
+        found[entry[key]] = entry[value]
+    if len(found) != len(entries):
+        repeats = len(entries) - len(found)
+        raise ValueError(f"{file}: of {len(entries)} {what}, {repeats} repeat an image id")
+    return found

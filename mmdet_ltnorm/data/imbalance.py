@@ -10,7 +10,7 @@ def exponential_counts(largest: int, num_classes: int, imbalance_factor: float) 
 
     The profile of CIFAR-10/100-LT (Cui et al., CVPR 2019).
     """
-    ratio = 1 / imbalance_factor
+    ratio = _ratio(imbalance_factor)
     last = max(num_classes - 1, 1)
     counts = [int(largest * ratio ** (k / last)) for k in range(num_classes)]
     return _checked(counts, largest, imbalance_factor)
@@ -18,18 +18,22 @@ def exponential_counts(largest: int, num_classes: int, imbalance_factor: float) 
 
 def step_counts(largest: int, num_classes: int, imbalance_factor: float) -> list[int]:
     """Class sizes `largest` in the first half of the classes and int(largest / IF) in the rest."""
-    ratio = 1 / imbalance_factor
+    ratio = _ratio(imbalance_factor)
     head = num_classes // 2
     counts = [largest] * head + [int(largest * ratio)] * (num_classes - head)
     return _checked(counts, largest, imbalance_factor)
 
 
-def _checked(counts: list[int], largest: int, imbalance_factor: float) -> list[int]:
-    if imbalance_factor < 1:
+def _ratio(imbalance_factor: float) -> float:
+    if not imbalance_factor >= 1:  # so that NaN is refused, too
         raise ValueError(
             "imbalance_factor is the largest class's size over the smallest's, at least 1, "
             f"got {imbalance_factor}"
         )
+    return 1 / imbalance_factor
+
+
+def _checked(counts: list[int], largest: int, imbalance_factor: float) -> list[int]:
     if counts[-1] < 1:
         raise ValueError(
             f"imbalance_factor {imbalance_factor} leaves the last class without an image, "

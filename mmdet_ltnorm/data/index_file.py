@@ -1,13 +1,13 @@
 """A subset written down: which images of a data set were used, so that others use the same."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mmdet_ltnorm.reading import read_json
 from mmdet_ltnorm.writing import write_json
 
 
@@ -31,7 +31,7 @@ def read_index_file(file: str | Path, protocol: Mapping[str, Any]) -> np.ndarray
         ValueError: the file is no index file, is of another protocol, or its indices were changed.
     """
     try:
-        content = json.loads(Path(file).read_text(encoding="utf-8"))
+        content = read_json(file)
         indices = np.array(content["indices"], np.int64)
         written, digest = content["protocol"], content["sha256"]
     except (KeyError, TypeError, ValueError) as error:

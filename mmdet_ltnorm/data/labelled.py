@@ -1,6 +1,7 @@
 """Data sets of images with one label each."""
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,12 +9,33 @@ from mmengine.dataset import BaseDataset
 
 from mmdet_ltnorm.data.imbalance import exponential_counts, step_counts, subset_indices
 from mmdet_ltnorm.data.index_file import read_index_file, write_index_file
+from mmdet_ltnorm.reading import read_lines
 
 PROFILES = {"exponential": exponential_counts, "step": step_counts}
 
 
 class LabelledDataset(BaseDataset):
-    """Images with one label each; `metainfo["classes"]` names all classes, empty ones too."""
+    """Images with one label each; `metainfo["classes"]` names all classes, empty ones too.
+
+    Raises:
+        ValueError: `metainfo["classes"]` is neither names that all differ nor a file of them.
+    """
+
+    @classmethod
+    def _load_metainfo(cls, metainfo: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Read a file of class names here, for mmengine takes Windows's byte-order mark along."""
+        metainfo = dict(metainfo or {})
+        if "classes" in metainfo:
+            metainfo["classes"] = _class_names(metainfo["classes"])
+        return super()._load_metainfo(metainfo)
+
+    first_index = 0  # ClassCountsHook's: of this set's first image in a set of several
+
+    def get_data_info(self, idx: int) -> dict:
+        """Return what is known of an image; `sample_idx` differs from those of joined sets, too."""
+        info = super().get_data_info(idx)
+        info["sample_idx"] += self.first_index
+        return info
 
     def get_labels(self) -> np.ndarray:
         """Labels of all images, int64 of shape (N,), without reading an image."""
@@ -28,6 +50,26 @@ class LabelledDataset(BaseDataset):
     def get_cat_ids(self, idx: int) -> list[int]:
         """The label of one image, in the form that mmengine's ClassBalancedDataset asks for."""
         return [BaseDataset.get_data_info(self, idx)["gt_label"]]
+
+
+def _class_names(classes: Any) -> Any:
+    """Return the names of classes, of which no two are the same; from a file, one on each line."""
+    source = "metainfo's classes"
+    if isinstance(classes, str):
+        if not os.path.isfile(classes):
+            raise ValueError(
+                f"{source} must be a list of names, or a text file with one on each line, got "
+                f"{classes!r}, and there is no such file"
+            )
+        source, classes = classes, [line.strip() for line in read_lines(classes)]
+    if not isinstance(classes, list | tuple):
+        raise ValueError(f"{source} must be a list of names, got {classes!r:.100}")
+    seen: dict[str, int] = {}
+    for number, name in enumerate(classes, 1):
+        if not str(name).strip() or seen.setdefault(str(name), number) != number:
+            what = f"is {name!r} again, as number {seen[name]} is" if name in seen else "is blank"
+            raise ValueError(f"{source}: name number {number} {what}; all have to differ")
+    return classes
 
 
 class LongTailedArrays(LabelledDataset):

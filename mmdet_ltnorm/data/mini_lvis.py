@@ -1,8 +1,6 @@
 """mini-LVIS: a seeded, procedural data set in the file format and layout of LVIS v1."""
 
 import json
-import os
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +10,7 @@ import numpy as np
 import pycocotools.mask as mask_api
 from tqdm import tqdm
 
+from mmdet_ltnorm.data.made_folder import made_folder
 from mmdet_ltnorm.data.mini_lvis_plan import frequency_group, share_out, train_counts, val_counts
 from mmdet_ltnorm.data.mini_lvis_scene import (
     MAX_CATEGORIES,
@@ -20,12 +19,15 @@ from mmdet_ltnorm.data.mini_lvis_scene import (
     draw_scene,
 )
 from mmdet_ltnorm.data.procedural import mask_polygons
+from mmdet_ltnorm.reading import read_json
 from mmdet_ltnorm.writing import write_text
 
 VERSION = 1  # counts the changes after which the same arguments give other bytes
 # Ids are unique over both files, as in LVIS, and stay where they are when a set grows.
 FIRST_IMAGE_ID = {"train": 1, "val": 1_000_001}
 NEGATIVES_PER_IMAGE = 5
+MAX_IMAGES = 1_000_000  # of a split: as many ids as there are between the first ones
+IMAGE_SIZES = range(32, 4097)  # pixels
 NOT_EXHAUSTIVE = 0.2  # share of the categories that an image shows more than once
 
 
@@ -55,12 +57,19 @@ def make_mini_lvis(
             than 5 validation images.
 
     Raises:
-        ValueError: the sizes do not go together, or `out_dir` holds something else.
+        ValueError: the sizes do not go together, or `out_dir` holds something else, or another
+            process is making it.
     """
     out_dir = Path(out_dir).resolve()
     names = _names(num_categories, category_names)
-    if image_size < 32:
-        raise ValueError(f"image_size must be at least 32 pixels, got {image_size}")
+    if image_size not in IMAGE_SIZES:
+        sizes = f"between {IMAGE_SIZES[0]} and {IMAGE_SIZES[-1]} pixels"
+        raise ValueError(f"image_size must be {sizes}, got {image_size}")
+    for name, number in ("num_train", num_train), ("num_val", num_val):
+        if not 1 <= number <= MAX_IMAGES:
+            raise ValueError(f"{name} must be between 1 and {MAX_IMAGES}, got {number}")
+    if seed < 0:
+        raise ValueError(f"seed must be 0 or more, got {seed}")
     counts = {
         "train": train_counts(num_train, num_categories, populate_groups),
         "val": val_counts(num_val, num_categories, populate_groups),
@@ -77,12 +86,8 @@ def make_mini_lvis(
     if _holds(out_dir, arguments):
         return False
 
-    partial = out_dir.with_name(f".{out_dir.name}.partial-{os.getpid()}")
-    try:
+    with made_folder(out_dir) as partial:
         _write(partial, names, counts, arguments, progress)
-        partial.rename(out_dir)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return True
 
 
@@ -105,8 +110,9 @@ def _holds(out_dir: Path, arguments: dict) -> bool:
     if not out_dir.exists() or (out_dir.is_dir() and not any(out_dir.iterdir())):
         return False
     file = out_dir / "annotations" / "lvis_v1_val.json"
-    info = json.loads(file.read_text()).get("info", {}) if file.is_file() else {}
-    found = info.get("arguments")
+    content = read_json(file) if file.is_file() else {}
+    info = content.get("info") if isinstance(content, dict) else None
+    found = info.get("arguments") if isinstance(info, dict) else None
     if found != arguments:
         differing = [name for name in arguments if found and found.get(name) != arguments[name]]
         what = f"a mini-LVIS with another {', '.join(differing)}" if found else "something else"

@@ -1,8 +1,9 @@
 """Samplers that decide how often each class is seen.
 
-They take a data set with `get_labels()`, and make one order of all ranks from the seed and the
-epoch, of which each rank takes every world_size-th index: batches of N ranks together are those
-of one process with an N times larger batch. An epoch has as many images as the data set.
+They take a data set with `get_labels()`, or wrappers around such ones, and make one order of all
+ranks from the seed and the epoch, of which each rank takes every world_size-th index: batches of N
+ranks together are those of one process with an N times larger batch. An epoch has as many images
+as the data set.
 
 Instance-balanced is mmengine's DefaultSampler. Class-aware, which takes `num_sample_class` images
 of one class after the other (4 in cRT), is mmdet's ClassAwareSampler.
@@ -17,21 +18,17 @@ from mmengine.registry import DATA_SAMPLERS
 from torch.utils.data import Sampler
 
 from mmdet_ltnorm.arguments import checked_flag, checked_integer, checked_number
+from mmdet_ltnorm.class_groups import labels_of
 
 
 class WeightedClassSampler(DefaultSampler):
     """Draw each image anew: its class by `class_weights`, then one of the class, all equal."""
 
     def __init__(self, dataset: Any, seed: int | None = None, round_up: bool = True) -> None:
-        if not hasattr(dataset, "get_labels"):
-            raise TypeError(
-                f"{type(self).__name__} needs a dataset with get_labels(), "
-                f"got {type(dataset).__name__}"
-            )
+        labels = labels_of(dataset)
         checked_flag("round_up", round_up)
         _check_seed(seed)
         super().__init__(dataset, shuffle=True, seed=seed, round_up=round_up)
-        labels = dataset.get_labels()
         self.by_class = np.argsort(labels, kind="stable")
         _, self.starts, self.counts = np.unique(
             labels[self.by_class], return_index=True, return_counts=True

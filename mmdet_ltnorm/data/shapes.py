@@ -1,8 +1,6 @@
 """Shapes-LT: a seeded, procedural stand-in for CIFAR, in CIFAR-100's file format."""
 
 import json
-import os
-import shutil
 from itertools import product
 from pathlib import Path
 
@@ -11,11 +9,13 @@ from mmengine.registry import DATASETS
 
 from mmdet_ltnorm.data.cifar_lt import CIFARFormat, CIFARLayout
 from mmdet_ltnorm.data.cifar_pickle import dump_cifar_pickle, load_cifar_pickle
+from mmdet_ltnorm.data.made_folder import made_folder
 from mmdet_ltnorm.data.procedural import draw_background, draw_shape, draw_texture, hsv, mix
 
 VERSION = 1  # counts the changes after which the same arguments give other bytes
 FOLDER = "shapes-python"
 IMAGE_SIZE = 32
+MAX_BYTES = 2**31 - 1  # of a split's images: CIFAR's format has 31 bits for their length
 NOISE = 0.1
 RADIUS = (10.5, 15.0)  # pixels
 SHIFT = 3.5  # of the centre, in pixels
@@ -81,10 +81,19 @@ def make_shapes_lt(
     The same arguments give the same bytes, and the folder gets its name only when complete.
 
     Raises:
-        ValueError: num_classes is out of range, or `out_dir` holds another such set.
+        ValueError: a number is out of range, or `out_dir` holds another such set, or another
+            process is making it.
     """
     if not 10 <= num_classes <= MAX_CLASSES:
         raise ValueError(f"num_classes must be between 10 and {MAX_CLASSES}, got {num_classes}")
+    most = MAX_BYTES // (3 * IMAGE_SIZE**2 * num_classes)
+    for name, number in ("train_per_class", train_per_class), ("test_per_class", test_per_class):
+        if not 1 <= number <= most:
+            raise ValueError(
+                f"{name} must be between 1 and {most} for {num_classes} classes, got {number}"
+            )
+    if seed < 0:
+        raise ValueError(f"seed must be 0 or more, got {seed}")
     arguments = {
         "version": VERSION,
         "num_classes": num_classes,
@@ -94,18 +103,13 @@ def make_shapes_lt(
     folder = Path(out_dir).resolve() / FOLDER
     if _holds(folder, arguments):
         return False
-    partial = folder.with_name(f".{FOLDER}.partial-{os.getpid()}")
-    partial.mkdir(parents=True)
-    try:
+    with made_folder(folder) as partial:
         looks = class_looks(num_classes)
         for number, (split, size) in enumerate(
             [("train", train_per_class), ("test", test_per_class)]
         ):
             dump_cifar_pickle(_split(split, looks, size, [seed, number]), partial / split)
         dump_cifar_pickle(_meta(looks, arguments), partial / "meta")
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return True
 
 

@@ -14,7 +14,8 @@ from mmdet_ltnorm.analysis.groups import Groups
 from mmdet_ltnorm.analysis.pictures import COLOURS, picture
 from mmdet_ltnorm.writing import replacing
 
-SHORTEST = 480  # pixels; smaller images are enlarged, so that names can be read
+# In pixels: smaller images are enlarged, so that names can be read, but not beyond the second.
+SHORTEST, LONGEST = 480, 1920
 
 
 def group_colours(groups: Groups) -> dict[str, str]:
@@ -80,7 +81,8 @@ def draw_detections(
 def _enlarged(
     image: NDArray[np.uint8], sample: BaseDataElement
 ) -> tuple[NDArray[np.uint8], BaseDataElement]:
-    factor = -(-SHORTEST // min(image.shape[:2]))
+    height, width = image.shape[:2]
+    factor = max(1, min(-(-SHORTEST // min(height, width)), LONGEST // max(height, width)))
     found = sample.pred_instances
     larger = InstanceData(bboxes=found.bboxes * factor, labels=found.labels, scores=found.scores)
     if "masks" in found:

@@ -3,20 +3,22 @@
 import inspect
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from mmcv.transforms import Compose
 from mmengine.model import ImgDataPreprocessor
 from torch import Tensor, nn
 
 from mmdet_ltnorm.analysis.trained import load_model
+from mmdet_ltnorm.class_groups import dataset_configs
 from mmdet_ltnorm.classification import ExpertAssignmentClassifier, ImageClassifier
 from mmdet_ltnorm.deployment.classes import class_names
 from mmdet_ltnorm.surgery import fold_norms
-from mmdet_ltnorm.writing import replacing
+from mmdet_ltnorm.writing import check_outputs, replacing
 
 TOLERANCE = 1e-4  # of a probability
 OPSET = 17  # what the oldest torch and onnxruntime that are supported both know
@@ -53,9 +55,11 @@ def export_onnx(config: str | Path, checkpoint: str | Path, out: str | Path) -> 
 
     The input ``images`` is float32 (N, 3, H, W), values 0 to 255, blue first as OpenCV reads; the
     means, deviations and channel order of training are in the graph. The output ``scores`` is
-    (N, C), probabilities. N, H and W are free. The pipeline's resizing and cropping are not in the
-    file. ``classes`` in its metadata is a JSON list of the classes' names. NBN and rectified logits
-    are folded; CBN stays a mixture; experts are averaged.
+    (N, C), probabilities. N, H and W are free. NBN and rectified logits are folded; CBN stays a
+    mixture; experts are averaged.
+
+    The pipeline's resizing and cropping are not in the graph. The file's metadata tells them, and
+    what else an input has to be: see :func:`input_contract`.
 
     The file gets its name only if onnxruntime agrees with the model to 1e-4.
 
@@ -64,12 +68,13 @@ def export_onnx(config: str | Path, checkpoint: str | Path, out: str | Path) -> 
         ValueError: the model is a detector, or chooses its experts for each image.
         RuntimeError: onnxruntime disagrees.
     """
+    check_outputs([out], [config, checkpoint])
     cfg, model, meta = load_model(config, checkpoint)
     _check_exportable(model)
     graph = RawImageClassifier(fold_norms(model)).eval()
     names = class_names(cfg, model, meta)
     with replacing(out) as partial:
-        _write(graph, names, partial)
+        _write(graph, input_contract(cfg, model) | {"classes": json.dumps(names)}, partial)
         error = max(_error(model, partial, shape) for shape in CHECKED)
         if not error <= TOLERANCE:  # so that NaN fails, too
             raise RuntimeError(
@@ -77,6 +82,36 @@ def export_onnx(config: str | Path, checkpoint: str | Path, out: str | Path) -> 
                 f"{TOLERANCE:g}: nothing was written to {out}"
             )
     return error
+
+
+def input_contract(cfg: Any, model: nn.Module) -> dict[str, str]:
+    """Return what an image has to go through before the graph, as texts for a file's metadata.
+
+    ``preprocessing`` is a JSON list of the test pipeline's steps after the image is read, in mmcv's
+    and mmdet's names. ``input_size`` is the height and the width that they end with, [0, 0] if they
+    leave that to the image: then the images should be as large as those of training. ``dtype``,
+    ``layout``, ``channel_order`` and ``range`` are the input's. ``normalization`` says what the
+    graph itself does to it.
+    """
+    steps = next(dataset_configs(cfg.test_dataloader.dataset))["pipeline"]
+    steps = [s for s in steps if "LoadImage" not in s["type"] and s["type"] != "PackClsInputs"]
+    sizes = []
+    for size in (500, 333), (333, 500):
+        image = dict(img=np.zeros((*size, 3), np.uint8), img_shape=size, ori_shape=size)
+        sizes.append(Compose(steps)(image)["img"].shape[:2])
+    host = model.data_preprocessor
+    normalization = {"channel_order": "RGB" if host._channel_conversion else "BGR"}
+    if host._enable_normalize:
+        normalization |= {n: getattr(host, n).flatten().tolist() for n in ("mean", "std")}
+    return {
+        "preprocessing": json.dumps(steps, default=str),
+        "input_size": json.dumps(sizes[0] if sizes[0] == sizes[1] else [0, 0]),
+        "dtype": "float32",
+        "layout": "NCHW",
+        "channel_order": "BGR",
+        "range": "0 to 255",
+        "normalization": f"in the graph: {json.dumps(normalization)}",
+    }
 
 
 def _check_exportable(model: nn.Module) -> None:
@@ -94,7 +129,7 @@ def _check_exportable(model: nn.Module) -> None:
         )
 
 
-def _write(graph: nn.Module, names: Sequence[str], file: Path) -> None:
+def _write(graph: nn.Module, properties: Mapping[str, str], file: Path) -> None:
     import onnx
 
     free = {"images": {0: "N", 2: "H", 3: "W"}, "scores": {0: "N"}}
@@ -116,7 +151,6 @@ def _write(graph: nn.Module, names: Sequence[str], file: Path) -> None:
             **exporter,
         )
     written = onnx.load(file)
-    properties = {"classes": json.dumps(names), "channel_order": "BGR", "range": "0 to 255"}
     onnx.helper.set_model_props(written, properties)
     onnx.checker.check_model(written, full_check=True)
     onnx.save(written, file)

@@ -1,24 +1,34 @@
 """Predictions of trained models for image files."""
 
+import logging
+import os
+import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-import mmcv
+import numpy as np
 import torch
 from mmcv.transforms import Compose
 from mmengine.device import get_device
+from mmengine.logging import print_log
+from mmengine.registry import TRANSFORMS
 from mmengine.structures import BaseDataElement
 from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
 
 from mmdet_ltnorm.analysis.trained import load_model
+from mmdet_ltnorm.class_groups import dataset_configs
 from mmdet_ltnorm.classification import ImageClassifier
+from mmdet_ltnorm.data.image_files import folder_content, some
 from mmdet_ltnorm.deployment.classes import class_names, known_groups
 from mmdet_ltnorm.deployment.drawing import draw_classes, draw_detections
+from mmdet_ltnorm.reading import read_json
 from mmdet_ltnorm.writing import write_json
 
-SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+PREDICTIONS = "predictions.json"
 TOP = 5
 
 
@@ -29,8 +39,8 @@ class Predictor:
     CIFAR, a classifier should get images of the size that it was trained with.
 
     mmdet's ``DetInferencer(model=CONFIG, weights=CHECKPOINT)`` takes the detectors' configs, too.
-    Given a checkpoint alone, it runs the config's text in that file as Python: only for files that
-    you trust. This class always asks for the config, and never runs what is in a checkpoint.
+    Given a checkpoint alone, it finds no config: this package drops its text from the file, which
+    mmdet would run as Python.
 
     Raises:
         FileNotFoundError: naming the file.
@@ -44,17 +54,39 @@ class Predictor:
         self.class_names = class_names(self.cfg, self.model, meta)
         self.groups = known_groups(self.cfg)
         self._group_of = {c: name for name, classes in self.groups.items() for c in classes}
-        loading, *steps = self.cfg.test_dataloader.dataset.pipeline
+        loading, *steps = next(dataset_configs(self.cfg.test_dataloader.dataset))["pipeline"]
         if "LoadImage" not in loading["type"]:  # the data set holds its images
             loading, steps = dict(type="LoadImageFromFile"), [loading, *steps]
-        self._pipeline = Compose([loading, *steps])
+        self._load = TRANSFORMS.build(loading)
+        self._steps = Compose(steps)
 
     @torch.no_grad()
     def __call__(self, image: str | Path) -> BaseDataElement:
-        """Return the image's sample: ``pred_score`` of a classifier, ``pred_instances``."""
-        packed = self._pipeline(dict(img_path=str(image), img_id=0))
+        """Return the image's sample: ``pred_score`` of a classifier, ``pred_instances``.
+
+        Raises:
+            ValueError: the file is no image, or the model's scores are no numbers.
+        """
+        packed = self._steps(self._loaded(image))
         batch = {key: [value] for key, value in packed.items()}
-        return self.model.test_step(batch)[0].cpu()
+        sample = self.model.test_step(batch)[0].cpu()
+        found = sample.pred_instances.scores if "pred_instances" in sample else sample.pred_score
+        if not found.isfinite().all():
+            raise ValueError(f"{image}: the model's scores are NaN: did its training diverge?")
+        return sample
+
+    def _loaded(self, image: str | Path) -> dict[str, Any]:
+        """Read an image as the test pipeline does: blue first, turned as its EXIF entry says."""
+        try:
+            loaded = self._load(dict(img_path=str(image), img_id=0))
+            reason = "damaged, or of another format?"
+        except AssertionError:  # mmcv's, where OpenCV has returned nothing
+            loaded, reason = None, "damaged, or of another format?"
+        except Exception as error:  # OpenCV's own messages name no file
+            loaded, reason = None, str(error)
+        if loaded is None:
+            raise ValueError(f"{image} is no image that can be read: {reason}")
+        return loaded
 
     def record(self, sample: BaseDataElement, score_thr: float = 0.3) -> list[dict[str, Any]]:
         """Return what was predicted as JSON has it, the best first.
@@ -87,7 +119,8 @@ class Predictor:
 
         Frequent or many-shot classes are blue, common or medium ones orange, the rest green.
         """
-        picture = mmcv.imread(image, channel_order="rgb")
+        picture = np.clip(self._loaded(image)["img"], 0, 255).astype(np.uint8)
+        picture = picture[..., 2::-1] if picture.ndim == 3 else np.stack(3 * [picture], axis=-1)
         if self.is_classifier:
             draw_classes(picture, self.record(sample), self.groups, out)
         else:
@@ -103,45 +136,156 @@ def predict_files(
 ) -> list[dict[str, Any]]:
     """Predict for files and all images in folders; write pictures and ``predictions.json``.
 
+    What an earlier call wrote into ``out`` for these images is replaced, and nothing else is ever
+    written over. Until all is done, predictions that are to come are ``null`` in the file.
+
     Returns:
         What the file holds: for each image its path, the name of its picture, and its predictions.
 
     Raises:
         FileNotFoundError: there is no such file, or no image in a folder.
-        ValueError: a file is not an image.
+        ValueError: ``out`` is a folder of the images, or holds files of others: nothing was
+            written. Or, in the end, some images could not be read: those of all others were.
     """
-    files = list(image_files(images))
-    repeated = Counter(file.stem for file in files)
+    if not 0 <= score_thr <= 1:
+        raise ValueError(f"the score threshold must be between 0 and 1, got {score_thr}")
+    files = image_files(images)
     out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    records = []
-    for number, file in enumerate(files):
-        if mmcv.imread(file) is None:
-            raise ValueError(f"{file} is not an image that OpenCV can read: damaged, or no image?")
-        name = f"{file.stem}.png" if repeated[file.stem] == 1 else f"{file.stem}_{number}.png"
-        sample = predictor(file)
-        predictor.draw(file, sample, out / name, score_thr)
-        predictions = predictor.record(sample, score_thr)
-        records.append({"image": str(file), "picture": name, "predictions": predictions})
-    write_json(out / "predictions.json", records)
+    pictures = dict(zip(picture_names(files), files, strict=True))
+    replaced = _checked_folder(out, pictures)
+    records = [
+        {"image": str(file), "picture": name, "predictions": None}
+        for name, file in pictures.items()
+    ]
+    write_json(out / PREDICTIONS, records)
+    failures = []
+    for record, file in zip(records, files, strict=True):
+        try:
+            _check_whole(file)
+            sample = predictor(file)
+            predictions = predictor.record(sample, score_thr)
+            predictor.draw(file, sample, out / record["picture"], score_thr)
+            record["predictions"] = predictions
+        except Exception as error:  # one image of thousands must not cost the others
+            reason = str(error) or type(error).__name__
+            failures.append(reason if str(file) in reason else f"{file}: {reason}")
+            print_log(f"left out {failures[-1]}", logger="current", level=logging.WARNING)
+    records = [record for record in records if record["predictions"] is not None]
+    write_json(out / PREDICTIONS, records)
+    for name in replaced.difference(record["picture"] for record in records):
+        (out / name).unlink(missing_ok=True)  # an older model's
+    if failures:
+        raise ValueError(
+            f"{len(failures)} of {len(files)} images have no prediction, the other {len(records)} "
+            f"are in {out}:\n" + "\n".join(failures)
+        )
     return records
 
 
-def image_files(paths: Sequence[str | Path]) -> Iterator[Path]:
-    """Yield the files, and in the place of a folder its images by their names.
+def image_files(paths: Sequence[str | Path]) -> list[Path]:
+    """Return the absolute paths of files, and in the place of a folder those of its images.
+
+    A file that is named twice is there once.
 
     Raises:
         FileNotFoundError: there is no such file, or no image in a folder.
     """
-    for path in map(Path, paths):
+    found: list[Path] = []
+    for path in (Path(os.path.abspath(path)) for path in paths):
         if not path.exists():
-            raise FileNotFoundError(f"{path.absolute()} does not exist")
-        inside = [path]
-        if path.is_dir():
-            inside = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
-            if not inside:
-                raise FileNotFoundError(f"no image is in {path.absolute()}")
-        yield from inside
+            raise FileNotFoundError(f"{path} does not exist")
+        if not path.is_dir():
+            found.append(path)
+            continue
+        images, others, folders = folder_content(path)
+        left_out = [*others, *(f"{folder}/" for folder in folders)]
+        if not images:
+            raise FileNotFoundError(
+                f"no image is in {path}" + (f": it holds {some(left_out)}" if left_out else "")
+            )
+        if left_out:
+            names = f"{path}: {some(left_out)}, {len(left_out)} in all"
+            message = f"left out what is no image by its name in {names}"
+            print_log(message, logger="current", level=logging.WARNING)
+        found += [path / image for image in images]
+    return list(dict.fromkeys(found))
+
+
+def picture_names(files: Sequence[Path]) -> list[str]:
+    """Return a name for each image's picture: all differ, on file systems that ignore case, too."""
+    stems = [file.stem.casefold() for file in files]
+    taken = {stem for stem, number in Counter(stems).items() if number == 1}
+    names = []
+    for number, (file, stem) in enumerate(zip(files, stems, strict=True)):
+        name = file.stem
+        if stem not in taken:
+            free = (k for k in count(number) if f"{stem}_{k}" not in taken)
+            name = f"{file.stem}_{next(free)}"
+            taken.add(name.casefold())
+        names.append(f"{name}.png")
+    return names
+
+
+def _checked_folder(out: Path, pictures: Mapping[str, Path]) -> set[str]:
+    """Return the pictures in a folder that an earlier call made of these images.
+
+    Raises:
+        ValueError: something would be written over that is no such picture.
+    """
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out} is a file, and pictures go to a folder")
+    for file in pictures.values():
+        if file.parent.resolve() == out.resolve():
+            raise ValueError(
+                f"{out} is the folder of the image {file.name}: pictures would lie among the "
+                "images or over them; write to another folder"
+            )
+    earlier = _earlier(out / PREDICTIONS)
+    if others := sorted(set(earlier.values()).difference(map(str, pictures.values()))):
+        raise ValueError(
+            f"{out / PREDICTIONS} has predictions for other images, {some(others)}: write to "
+            "another folder, or move them away"
+        )
+    for name, image in pictures.items():
+        path = out / name
+        if path.is_symlink() or (path.exists() and earlier.get(name) != str(image)):
+            raise ValueError(
+                f"{path} is there already, and no picture of {image} by an earlier run: write to "
+                "another folder, or move it away"
+            )
+    return set(earlier)
+
+
+def _earlier(file: Path) -> dict[str, str]:
+    """Return the image of each picture that an earlier call made, by the file that it wrote."""
+    if not file.exists() and not file.is_symlink():
+        return {}
+    try:
+        records = read_json(file)
+        earlier = {record["picture"]: os.path.abspath(record["image"]) for record in records}
+        if file.is_symlink() or any(Path(name).name != name for name in earlier):
+            raise ValueError
+    except (KeyError, OSError, TypeError, ValueError):
+        raise ValueError(
+            f"{file} is there already, and no earlier run wrote it: write to another folder, or "
+            "move it away"
+        ) from None
+    return earlier
+
+
+def _check_whole(file: Path) -> None:
+    """Refuse an image that was cut short; OpenCV fills what is missing of some with grey."""
+    if not file.stat().st_size:
+        raise ValueError(f"{file} is damaged: it is empty")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(file) as image:
+                image.load()
+    except (UnidentifiedImageError, Image.DecompressionBombError):
+        pass  # OpenCV may know the format, and has a limit of its own
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ValueError(f"{file} is damaged: {error}") from None
 
 
 def _run_lengths(mask: NDArray[Any]) -> dict[str, Any]:

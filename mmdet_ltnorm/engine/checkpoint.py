@@ -125,7 +125,14 @@ def is_whole(file: str | Path) -> bool:
 
     Every record is read and compared with its checksum, at about 1 GB a second.
     """
-    return zipfile.is_zipfile(file) and _damage(file) is None
+    return _is_zip(file) and _damage(file) is None
+
+
+def _is_zip(file: str | Path | BinaryIO) -> bool:
+    try:
+        return zipfile.is_zipfile(file)
+    except zipfile.BadZipFile:  # it has a directory, which is damaged
+        return True
 
 
 def _damage(file: str | Path | BinaryIO) -> str | None:
@@ -155,7 +162,7 @@ def _read(file: str | Path | BinaryIO, map_location: Any = None, **_: Any) -> An
             of weights and training state.
     """
     name = "the checkpoint" if hasattr(file, "read") else str(file)
-    is_zip = zipfile.is_zipfile(file)
+    is_zip = _is_zip(file)
     fault = _damage(file) if is_zip else None
     if fault:
         raise CheckpointError(

@@ -4,11 +4,13 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mmengine.registry import MODELS
+from mmengine.registry import DATASETS, MODELS
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.optim import Optimizer
 
+from mmdet_ltnorm.annotations import check_sources
+from mmdet_ltnorm.class_groups import dataset_configs, dataset_parts
 from mmdet_ltnorm.norms import CBN, NormalizedAffine
 
 NORMALIZED = ("NBN", "NCBN", "NGN", "NLN")
@@ -27,12 +29,17 @@ def check_data_files(cfg: Mapping[str, Any], *loaders: str) -> None:
     """Look for the annotation files and image folders that data loaders of a config name.
 
     Raises:
-        FileNotFoundError: naming the file, and how to get LVIS if that is what is missing.
+        FileNotFoundError: naming the file, and how to get the data if it is a published set.
     """
     for loader in loaders:
-        for dataset in _dataset_configs((cfg.get(loader) or {}).get("dataset")):
+        for dataset in dataset_configs((cfg.get(loader) or {}).get("dataset")):
+            kind = dataset.get("type")
+            kind = DATASETS.get(kind) if isinstance(kind, str) else kind
+            if hasattr(kind, "missing_file"):
+                if missing := kind.missing_file(dataset):
+                    raise FileNotFoundError(f"{loader}: {missing}")
             # Remote files, and data sets of other kinds, are their readers' to find.
-            if dataset.get("ann_file") and dataset.get("backend_args") is None:
+            elif dataset.get("ann_file") and dataset.get("backend_args") is None:
                 _check_dataset_files(loader, dataset)
             root = Path(dataset.get("data_root") or "")
             if dataset.get("type") == "ImageFolder" and not root.is_dir():
@@ -54,17 +61,6 @@ def _check_dataset_files(loader: str, dataset: Mapping[str, Any]) -> None:
             message = f"{loader}: {path.absolute()} does not exist"
             is_lvis = "LVIS" in str(dataset.get("type"))
             raise FileNotFoundError(f"{message}\n\n{LVIS_GUIDE}" if is_lvis else message)
-
-
-def _dataset_configs(dataset: Mapping[str, Any] | None) -> Iterator[Mapping[str, Any]]:
-    """Unwrap ClassBalancedDataset, ConcatDataset and their like."""
-    if dataset is None:
-        return
-    inner = [*dataset.get("datasets", ()), dataset.get("dataset")]
-    if inner == [None]:
-        yield dataset
-    for wrapped in inner:
-        yield from _dataset_configs(wrapped)
 
 
 def check_sync_bn(cfg: Mapping[str, Any]) -> None:
@@ -180,30 +176,57 @@ def magnitudes(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
                     yield f"{name}.{leaf}".removeprefix("module."), parameter
 
 
+def check_class_config(cfg: Mapping[str, Any], *loaders: str) -> None:
+    """Check annotation files, the classes of data sets, and that the model's config has as many.
+
+    Before the model is built, which dies of numbers that differ without saying where.
+
+    Raises:
+        ValueError: naming the file, or the config keys to change.
+    """
+    names = check_sources({name: cfg[name]["dataset"] for name in loaders if cfg.get(name)})
+    if not names:
+        return
+    wrong = {key: n for key, n in _configured_classes(cfg.get("model")) if n != len(names)}
+    if wrong:
+        counts = ", ".join(f"model{key}.num_classes={count}" for key, count in wrong.items())
+        raise ValueError(
+            f"the annotations of {loaders[0]} have {len(names)} categories, but the config has "
+            f"{counts}: set them to {len(names)}, or use the annotations that the model is made for"
+        )
+
+
+def _configured_classes(cfg: Any, key: str = "") -> Iterator[tuple[str, int]]:
+    """Yield each place of a model's config that says a number of classes, apart from the RPN's."""
+    if isinstance(cfg, Mapping):
+        if isinstance(cfg.get("num_classes"), int) and not cfg.get("class_agnostic"):
+            yield key, cfg["num_classes"]
+        for name, value in cfg.items():
+            if name != "rpn_head":
+                yield from _configured_classes(value, f"{key}.{name}")
+    elif isinstance(cfg, list | tuple):
+        for place, value in enumerate(cfg):
+            yield from _configured_classes(value, f"{key}.{place}")
+
+
 def check_classes(model: nn.Module, dataset: Any, loader: str) -> None:
-    """Compare the categories of a data set with the classes of every head of a detector.
+    """Compare the categories of a data set with its names and the classes of a detector's heads.
 
     Raises:
         ValueError: with both counts and the config keys to change.
     """
-    for plain in _plain_datasets(dataset):
+    check_sources({loader: dataset})
+    for plain in dataset_parts(dataset):
         category_ids = getattr(plain, "cat_ids", None)
         if category_ids is None:
             continue
-        found = f"{loader}: {getattr(plain, 'ann_file', '?')} has {len(category_ids)} categories"
-        names = plain.metainfo.get("classes") or ()
-        if len(names) != len(category_ids):
-            raise ValueError(
-                f"{found}, and metainfo names {len(names)} classes: give the data set "
-                f"metainfo=dict(classes=...) with the {len(category_ids)} names in the order of "
-                "the category ids"
-            )
         wrong = {n: c for n, c in classes_of_heads(model) if c != len(category_ids)}
         if wrong:
             counts = ", ".join(f"model.{name}.num_classes={count}" for name, count in wrong.items())
             raise ValueError(
-                f"{found}, but the config has {counts}: set them to {len(category_ids)}, or use "
-                "the annotations that the model is made for"
+                f"{loader}: {plain.ann_file} has {len(category_ids)} categories, but the config "
+                f"has {counts}: set them to {len(category_ids)}, or use the annotations that the "
+                "model is made for"
             )
 
 
@@ -214,12 +237,3 @@ def classes_of_heads(model: nn.Module) -> Iterator[tuple[str, int]]:
         agnostic = name.endswith("rpn_head") or getattr(module, "class_agnostic", False)
         if not agnostic and isinstance(getattr(module, "num_classes", None), int):
             yield name, module.num_classes
-
-
-def _plain_datasets(dataset: Any) -> Iterator[Any]:
-    inner = [*getattr(dataset, "datasets", ()), getattr(dataset, "dataset", None)]
-    if inner == [None]:
-        yield dataset
-    for wrapped in inner:
-        if wrapped is not None:
-            yield from _plain_datasets(wrapped)

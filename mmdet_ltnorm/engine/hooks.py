@@ -6,6 +6,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
+from mmdet_ltnorm.annotations import ImageSizes, check_sources
 from mmdet_ltnorm.engine.checks import (
     check_cbn_layers,
     check_classes,
@@ -17,24 +18,43 @@ from mmdet_ltnorm.engine.checks import (
 
 @HOOKS.register_module()
 class CheckClassesHook(Hook):
-    """Refuse to start when a data set's categories and the heads' classes differ.
+    """Refuse data that does not fit: its annotations, the heads' classes, and the images' sizes.
 
-    Validation data is checked before training, not after the first epochs.
+    Validation data is checked before training, not after the first epochs. An image that is loaded
+    in another size than was annotated ends the run; some are looked at before the start.
     """
 
+    def __init__(self) -> None:
+        self._sizes: dict[str, ImageSizes] = {}
+
     def before_train(self, runner: Runner) -> None:
-        """Check the training and the validation data."""
-        check_classes(runner.model, runner.train_dataloader.dataset, "train_dataloader")
+        """Check the training and the validation data, and their classes against each other."""
+        self._check(runner, "train")
         if runner.val_loop is not None:
-            check_classes(runner.model, runner.val_dataloader.dataset, "val_dataloader")
+            self._check(runner, "val")
+            loaders = ("train_dataloader", "val_dataloader")
+            check_sources({name: getattr(runner, name).dataset for name in loaders})
 
     def before_val(self, runner: Runner) -> None:
         """Check the validation data."""
-        check_classes(runner.model, runner.val_dataloader.dataset, "val_dataloader")
+        self._check(runner, "val")
 
     def before_test(self, runner: Runner) -> None:
         """Check the test data."""
-        check_classes(runner.model, runner.test_dataloader.dataset, "test_dataloader")
+        self._check(runner, "test")
+
+    def _before_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, mode: str = "train"
+    ) -> None:
+        samples = data_batch.get("data_samples") if isinstance(data_batch, dict) else None
+        self._sizes[mode].check(samples if isinstance(samples, list) else [])
+
+    def _check(self, runner: Runner, mode: str) -> None:
+        if mode not in self._sizes:
+            loader = f"{mode}_dataloader"
+            dataset = getattr(runner, loader).dataset
+            check_classes(runner.model, dataset, loader)
+            self._sizes[mode] = ImageSizes(dataset)
 
 
 @HOOKS.register_module()

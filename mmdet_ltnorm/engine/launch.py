@@ -2,18 +2,21 @@
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config, DictAction
-from mmengine.registry import RUNNERS
+from mmengine.registry import MODELS, RUNNERS
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
+from mmdet_ltnorm.class_groups import dataset_configs
 from mmdet_ltnorm.engine.checks import (
     asks_for,
+    check_class_config,
     check_data_files,
     check_norm_types,
     check_sync_bn,
@@ -22,6 +25,7 @@ from mmdet_ltnorm.engine.loading import CheckCheckpointHook
 from mmdet_ltnorm.engine.options import merge_options
 from mmdet_ltnorm.engine.resume import latest_complete_checkpoint
 from mmdet_ltnorm.processes import claim_folder, end_with_parent, leave_process_group
+from mmdet_ltnorm.writing import check_outputs
 
 POST_HOC = {  # names on the command line, of hooks in the room calibration
     "logn": "LogNHook",
@@ -71,6 +75,7 @@ def config_for_training(args: argparse.Namespace) -> Config:
     """
     cfg = _config(args)
     check_data_files(cfg, "train_dataloader", "val_dataloader")
+    check_class_config(cfg, "train_dataloader", "val_dataloader")
     _add_run_hooks(cfg)
     if args.amp:
         _use_mixed_precision(cfg)
@@ -87,6 +92,8 @@ def config_for_training(args: argparse.Namespace) -> Config:
         if checkpoint:  # a first start under a restarting scheduler has none yet
             cfg.update(load_from=checkpoint, resume=True)
             _take_seed(cfg, checkpoint)
+    _find_best(cfg)
+    _check_written(cfg, args.config, "val")
     return cfg
 
 
@@ -99,13 +106,16 @@ def config_for_testing(args: argparse.Namespace) -> Config:
     """
     cfg = _config(args)
     check_data_files(cfg, "test_dataloader")
+    check_class_config(cfg, "test_dataloader")
     _calibrate(cfg, args.post, args.post_strength)
     cfg.load_from = _existing(args.checkpoint)
     if args.show_dir:
+        _check_kind(cfg, "--show-dir", "tools/predict.py draws a classifier's answers")
         drawing = dict(type="DetVisualizationHook", draw=True, test_out_dir=args.show_dir)
         cfg.merge_from_dict({"default_hooks.visualization": drawing})
     if args.out:
         _write_predictions(cfg, args.out)
+    _check_written(cfg, args.config, "test")
     return cfg
 
 
@@ -208,10 +218,26 @@ def _calibrate(cfg: Config, method: str | None, strength: float | None) -> None:
         return
     if method == "logn":
         check_data_files(cfg, "train_dataloader")
+    elif method == "norcal":
+        _check_kind(cfg, "--post norcal", "classifiers have logit_adjustment, tau_norm and logn")
+    else:
+        remedy = "detectors have norcal and logn"
+        _check_kind(cfg, f"--post {method}", remedy, detectors=False)
     if method in ("logit_adjustment", "tau_norm") and strength != 0:
         _check_not_adjusted(cfg, method)
     hook = dict(type=POST_HOC[method]) | ({} if strength is None else dict(strength=strength))
     cfg.custom_hooks = [*cfg.get("custom_hooks", []), hook]
+
+
+def _check_kind(cfg: Config, option: str, remedy: str, *, detectors: bool = True) -> None:
+    """Refuse an option that serves only detectors, or only other models, before anything runs."""
+    from mmdet.models import BaseDetector
+
+    with MODELS.switch_scope_and_registry(cfg.get("default_scope", "mmdet")) as registry:
+        kind = registry.get(cfg.model.type)
+    if (isinstance(kind, type) and issubclass(kind, BaseDetector)) != detectors:
+        served = "detectors" if detectors else "classifiers"
+        raise ValueError(f"{option} is for {served}, and {cfg.model.type} is none: {remedy}")
 
 
 def _check_not_adjusted(cfg: Config, method: str) -> None:
@@ -229,22 +255,52 @@ def _check_not_adjusted(cfg: Config, method: str) -> None:
 
 
 def _write_predictions(cfg: Config, out: str) -> None:
-    test = cfg.test_evaluator
-    metrics = list(test) if isinstance(test, Sequence) else [test]
-    if out.endswith((".pkl", ".pickle")):
-        metrics.append(dict(type="DumpDetResults", out_file_path=out))
-    elif out.endswith(".json"):
-        writers = [metric for metric in metrics if metric["type"] in RESULT_WRITERS]
-        if len(writers) != 1:
-            types = ", ".join(metric["type"] for metric in metrics)
-            raise ValueError(
-                f"--out NAME.json is written by one of {' and '.join(RESULT_WRITERS)}, "
-                f"test_evaluator has {types}: use --out NAME.pkl"
-            )
-        writers[0]["results_file"] = out
-    else:
-        raise ValueError(f"--out writes NAME.json or NAME.pkl, got {out}")
+    metrics = _metrics(cfg, "test")
+    if not out.endswith(".json"):
+        raise ValueError(f"--out writes NAME.json, got {out}: reading a pickle can run code in it")
+    writers = [metric for metric in metrics if metric["type"] in RESULT_WRITERS]
+    if len(writers) != 1:
+        types = ", ".join(metric["type"] for metric in metrics)
+        raise ValueError(
+            f"--out is written by one of {' and '.join(RESULT_WRITERS)}, test_evaluator has {types}"
+        )
+    writers[0]["results_file"] = out
     cfg.test_evaluator = metrics
+
+
+def _metrics(cfg: Config, mode: str) -> list[Mapping[str, Any]]:
+    found = cfg.get(f"{mode}_evaluator") or []
+    return [found] if isinstance(found, Mapping) else list(found)
+
+
+def _find_best(cfg: Config) -> None:
+    """Tell ``save_best`` that LVIS's scores are better when they are greater: mmengine asks it."""
+    hook = cfg.get("default_hooks", {}).get("checkpoint") or {}
+    wanted = hook.get("save_best")
+    keys = [wanted] if isinstance(wanted, str) else list(wanted or ())
+    first = next(iter(_metrics(cfg, "val")), {}).get("type")
+    ours = [key.startswith("lvis/") or (key == "auto" and first == "LTLVISMetric") for key in keys]
+    if keys and all(ours) and hook.get("rule") is None:
+        hook["rule"] = "greater"
+
+
+def _check_written(cfg: Config, config: str, mode: str) -> None:
+    """Refuse metrics that write to one file, and what would be written over a file that is read."""
+    metrics = _metrics(cfg, mode)
+    loaders = (cfg.get(f"{name}_dataloader") or {} for name in ("train", "val", "test"))
+    parts = [part for loader in loaders for part in dataset_configs(loader.get("dataset"))]
+    files = [str(part["ann_file"]) for part in (*parts, *metrics) if part.get("ann_file")]
+    roots = {str(part.get("data_root") or "") for part in parts} | {""}
+    read = [config, cfg.get("load_from") or config, *(Path(r, f) for r in roots for f in files)]
+    keys = ("results_file", "per_class_file", "out_file_path")
+    check_outputs([metric[key] for metric in metrics for key in keys if metric.get(key)], read)
+    # mmengine writes the config without its bases there. One that has none was written so.
+    copy = Path(cfg.work_dir, Path(config).name)
+    if copy.is_file() and copy.samefile(config) and "_base_" in copy.read_text(encoding="utf-8"):
+        raise ValueError(
+            f"the work directory {cfg.work_dir} is the folder of {config}, which would be written "
+            "over: name another by --work-dir"
+        )
 
 
 def _use_mixed_precision(cfg: Config) -> None:

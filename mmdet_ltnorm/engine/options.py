@@ -13,7 +13,14 @@ from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 # Entries of a whole config that mmengine, mmdet or this package read beside Runner's arguments.
 READ = {
     *("activation_checkpointing", "compile", "custom_imports", "efficient_conv_bn_eval", "fp16"),
-    *("find_unused_parameters", "model_wrapper_cfg", "runner_type", "strategy", "sync_bn"),
+    *(
+        "find_unused_parameters",
+        "may_differ",
+        "model_wrapper_cfg",
+        "runner_type",
+        "strategy",
+        "sync_bn",
+    ),
     *("tta_model", "tta_pipeline", *inspect.signature(Runner).parameters),
 }
 LOOPS = ("EpochBasedTrainLoop", "IterBasedTrainLoop")

@@ -206,8 +206,8 @@ def _once(results: list[NDArray[Any]]) -> NDArray[Any]:
     if (other := samples["label"] != samples["label"][first][same]).any():
         raise ValueError(
             f"sample_idx {samples['index'][other][0]} stands for samples with different labels: "
-            "the metric needs one index for each sample, which data sets that were put together "
-            "do not have"
+            "the metric needs one index for each sample; ClassCountsHook in custom_hooks numbers "
+            "those of data sets that are joined"
         )
     return samples[first]
 

@@ -12,6 +12,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from mmengine.registry import METRICS
 
+from mmdet_ltnorm.annotations import check_names, size_fault
 from mmdet_ltnorm.evaluation.detections import ImageDetections, image_detections, top_per_class
 from mmdet_ltnorm.evaluation.lvis_annotations import LVISAnnotations
 from mmdet_ltnorm.evaluation.lvis_engines import Tables, load_engine
@@ -79,36 +80,36 @@ class LTLVISMetric(BaseMetric):
         self._fixed_ap = fixed_ap
         self._engine = load_engine(engine)
         self._annotations = LVISAnnotations(ann_file, backend_args)
+        if "segm" in self._iou_types:
+            self._annotations.check_masks()
         self._id_order = np.argsort(self._annotations.category_ids)
 
     @BaseMetric.dataset_meta.setter
     def dataset_meta(self, dataset_meta: dict[str, Any]) -> None:
         """Take the data set's classes; mmengine does so before it trains."""
         classes = dataset_meta.get("classes")
-        categories = len(self._annotations.categories)
-        if classes is not None and len(classes) != categories:
-            raise ValueError(
-                f"the data set has {len(classes)} classes and {self._annotations.ann_file} has "
-                f"{categories} categories: set metainfo=dict(classes=...) of the data set, and "
-                "num_classes of the model, to those of the annotation file"
-            )
+        if classes is not None:
+            categories = self._annotations.categories
+            names = [category["name"] for category in categories]
+            check_names(self._annotations.ann_file, categories, classes, names)
         self._dataset_meta = dataset_meta
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         """Keep of each image what can count, with masks as run lengths."""
-        self.results += [
-            self._detections(sample["img_id"], sample["pred_instances"]) for sample in data_samples
-        ]
+        self.results += map(self._detections, data_samples)
 
-    def _detections(self, image_id: int, prediction: dict[str, Any]) -> ImageDetections:
-        annotations = self._annotations
+    def _detections(self, sample: dict[str, Any]) -> ImageDetections:
+        annotations, image_id = self._annotations, sample["img_id"]
         if image_id not in annotations.size:
             raise ValueError(
                 f"image {image_id!r} is not in {annotations.ann_file}: the metric and the data set "
                 "must read the same annotation file"
             )
+        image, loaded = sample.get("img_path") or f"image {image_id}", sample.get("ori_shape")
+        if loaded and (fault := size_fault(image, loaded[:2], annotations.size[image_id])):
+            raise ValueError(fault)
         detections = image_detections(
-            prediction,
+            sample["pred_instances"],
             image_id,
             annotations.size[image_id],
             annotations.annotated[image_id],

@@ -6,7 +6,13 @@ from torch import Tensor, nn
 
 from mmdet_ltnorm.norms.functional import RawAffine, official_unit_vector, rescaled
 from mmdet_ltnorm.norms.fusing import has_triton, may_fuse
-from mmdet_ltnorm.norms.magnitude import calibrate, stored
+from mmdet_ltnorm.norms.magnitude import (
+    SQRT_CHANNELS,
+    calibrate,
+    check_start,
+    start,
+    stored,
+)
 
 PRETRAINED = ("preserve", "mean", "one")
 
@@ -29,10 +35,27 @@ class NormalizedAffine(nn.Module):
         separate_magnitudes: bool = False,
         official: bool = False,
         pretrained: str = "preserve",
+        initial_magnitude: float | str | None = None,
+        initial_bias_magnitude: float | str | None = None,
     ) -> None:
         """Add the magnitude and the gains, and start the raw vectors; see NBN's arguments."""
         if pretrained not in PRETRAINED:
             raise ValueError(f"pretrained must be one of {PRETRAINED}, got {pretrained!r}")
+        if initial_bias_magnitude is not None and not separate_magnitudes:
+            raise ValueError(
+                f"initial_bias_magnitude={initial_bias_magnitude!r} is the start of a magnitude "
+                "that this layer does not have: set separate_magnitudes=True, or give "
+                "initial_magnitude alone, which is the bias's too"
+            )
+        if initial_magnitude is None:
+            initial_magnitude = 1.0 if official else SQRT_CHANNELS
+        if initial_bias_magnitude is None and official and separate_magnitudes:
+            initial_bias_magnitude = 1.0
+        check_start("initial_magnitude", initial_magnitude, "above 0")
+        if initial_bias_magnitude is not None:
+            check_start("initial_bias_magnitude", initial_bias_magnitude, "from 0 on")
+        self.initial_magnitude = initial_magnitude
+        self.initial_bias_magnitude = initial_bias_magnitude
         self.normalize = normalize
         self.learn_magnitude = learn_magnitude
         self.separate_magnitudes = separate_magnitudes
@@ -112,7 +135,7 @@ class NormalizedAffine(nn.Module):
             nn.init.zeros_(stored(self, "bias"))
         else:
             nn.init.normal_(stored(self, "bias"), std=0.1)
-        calibrate(self.sharing, "mean")
+        start(self.sharing)
 
     def extra_repr(self) -> str:
         """Add what differs from the host class."""
@@ -121,6 +144,8 @@ class NormalizedAffine(nn.Module):
         unusual = [
             f"{name}={not value}" for name, value in usual.items() if getattr(self, name) != value
         ]
+        if self.initial_magnitude != (1 if self.official else SQRT_CHANNELS):
+            unusual.append(f"initial_magnitude={self.initial_magnitude}")
         return ", ".join([super().extra_repr(), f"sharing={len(self.sharing)}", *unusual])
 
     def _load_from_state_dict(

@@ -1,5 +1,6 @@
-"""The magnitude g that NBN layers share, and its start from their raw vectors."""
+"""The magnitude g that NBN layers share: where it starts, and what a checkpoint makes of it."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,29 @@ from mmdet_ltnorm.norms.functional import DIRECTION_FLOOR, widened
 
 if TYPE_CHECKING:
     from mmdet_ltnorm.norms.affine import NormalizedAffine
+
+SQRT_CHANNELS = "sqrt_channels"
+# In which layers that share a magnitude must agree.
+OPTIONS = (
+    *("normalize", "learn_magnitude", "separate_magnitudes", "official", "pretrained"),
+    *("initial_magnitude", "initial_bias_magnitude"),
+)
+
+
+def check_start(name: str, value: float | str, least: str) -> None:
+    """Check where a magnitude shall start.
+
+    Args:
+        name: of the argument that says it.
+        least: ``'above 0'`` or ``'from 0 on'``.
+
+    Raises:
+        ValueError: it is neither a finite number in that range nor ``'sqrt_channels'``.
+    """
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    in_range = is_number and math.isfinite(value) and value >= 0
+    if value != SQRT_CHANNELS and (not in_range or (value == 0 and least == "above 0")):
+        raise ValueError(f"{name} must be a number {least} or {SQRT_CHANNELS!r}, got {value!r}")
 
 
 def share_magnitude(layers: Sequence["NormalizedAffine"]) -> None:
@@ -23,10 +47,9 @@ def share_magnitude(layers: Sequence["NormalizedAffine"]) -> None:
     """
     if not layers:
         raise ValueError("share_magnitude needs at least one NBN layer, got none")
-    options = ("normalize", "learn_magnitude", "separate_magnitudes", "official", "pretrained")
-    first = [getattr(layers[0], name) for name in options]
+    first = [getattr(layers[0], name) for name in OPTIONS]
     for layer in layers:
-        if [getattr(layer, name) for name in options] != first:
+        if [getattr(layer, name) for name in OPTIONS] != first:
             raise ValueError(
                 f"layers that share a magnitude need equal options: {layers[0]} and {layer}"
             )
@@ -35,19 +58,35 @@ def share_magnitude(layers: Sequence["NormalizedAffine"]) -> None:
             delattr(layer, name)
     for layer in layers:
         layer.sharing = tuple(layers)
-    calibrate(layers, "mean")
+    start(layers)
+
+
+@torch.no_grad()
+def start(layers: Sequence["NormalizedAffine"]) -> None:
+    """Set g of fresh sharing layers as they ask; see NBN's ``initial_magnitude``."""
+    owner = layers[-1]
+    for vector, name in zip(("weight", "bias"), owner._magnitude_names(), strict=False):
+        value = getattr(owner, f"initial_{name}")
+        if value == SQRT_CHANNELS:
+            widths = [stored(layer, "weight").shape[-1] for layer in layers]
+            value = sum(map(math.sqrt, widths)) / len(layers)
+        elif value is None:
+            value = torch.stack([_lengths(layer, vector) for layer in layers]).mean()
+        stored(owner, name).fill_(value)
+    for layer in layers:
+        layer.weight_gain.fill_(1)
+        layer.bias_gain.fill_(1)
 
 
 @torch.no_grad()
 def calibrate(layers: Sequence["NormalizedAffine"], mode: str) -> None:
-    """Set g and the gains of sharing layers from their raw vectors; see NBN's ``pretrained``."""
+    """Set g and the gains of sharing layers from a plain layer's; see NBN's ``pretrained``."""
     owner = layers[-1]
     if owner.official or not owner.normalize:
         mode = "one"
     magnitudes = {}
     for vector in ("weight", "bias"):
-        raw = [widened(stored(layer, vector)) for layer in layers]
-        norms = [torch.linalg.vector_norm(v, dim=-1).clamp_min(DIRECTION_FLOOR) for v in raw]
+        norms = [_lengths(layer, vector) for layer in layers]
         if vector == "weight" or owner.separate_magnitudes:
             magnitude = torch.stack(norms).mean() if mode != "one" else norms[0].new_ones(())
             magnitudes["magnitude" if vector == "weight" else "bias_magnitude"] = magnitude
@@ -56,6 +95,11 @@ def calibrate(layers: Sequence["NormalizedAffine"], mode: str) -> None:
             getattr(layer, f"{vector}_gain").copy_(gain)
     for name, value in magnitudes.items():
         stored(owner, name).copy_(value)
+
+
+def _lengths(layer: "NormalizedAffine", vector: str) -> Tensor:
+    raw = widened(stored(layer, vector))
+    return torch.linalg.vector_norm(raw, dim=-1).clamp_min(DIRECTION_FLOOR)
 
 
 def stored(module: nn.Module, name: str) -> Tensor:

@@ -31,23 +31,31 @@ class NBN(NormalizedAffine, nn.BatchNorm2d):
     :func:`~mmdet_ltnorm.norms.share_magnitude`.
 
     A fresh layer has :math:`\tilde\gamma = 1`, :math:`\tilde\beta \sim N(0, 0.1^2)` and
-    :math:`g = \sqrt C`, so that :math:`\gamma` starts as batch norm's.
+    :math:`g = \sqrt C`, so that :math:`\gamma` starts as batch norm's. :math:`\beta` does not: it
+    has the same length, a root mean square of 1 over the channels.
 
     Args:
-        normalize: ``False`` is the ablation :math:`\gamma = g\tilde\gamma`, g from 1 (Table IX).
+        normalize: ``False`` is the ablation :math:`\gamma = g\tilde\gamma` (Table IX). The raw
+            vectors and g start as they do with ``True``, so :math:`\gamma` starts as g.
         learn_magnitude: ``False`` keeps g where it starts, in a buffer (Table IX, "Fix g").
         separate_magnitudes: a second magnitude, ``bias_magnitude``, for the bias, as Eq. 2 prints.
-        official: the authors' arithmetic bit for bit, ``v / (|v| + 1e-6) * g`` from g = 1 and
+        official: the authors' arithmetic bit for bit, ``v / (|v| + 1e-6) * g`` from
             :math:`\tilde\beta = 0`. Its first step freezes the direction of the bias; batch norm
             checkpoints load as with ``pretrained='one'``.
+        initial_magnitude: g of a fresh layer: a number above 0, or ``'sqrt_channels'``, the mean of
+            :math:`\sqrt C` over the layers that share it. By default ``'sqrt_channels'``, with
+            ``official`` 1. When a plain batch norm checkpoint is loaded, ``pretrained`` decides.
+        initial_bias_magnitude: the bias's own start, with ``separate_magnitudes`` only; it may be
+            0. By default the (mean) length of the raw biases, about :math:`0.1\sqrt C`, so that
+            :math:`\beta = \tilde\beta`; with ``official`` 1.
         pretrained: what becomes of g when a plain batch norm checkpoint is loaded. ``'preserve'``:
             the mean norm of the sharing layers' weights, with one constant for each layer and
             vector (buffers ``weight_gain``, ``bias_gain``) that keeps the network's function;
             ``'mean'``: the same g without constants; ``'one'``: g = 1, as in the authors' code.
 
     Raises:
-        ValueError: ``affine=False`` (there is nothing to normalize), an unknown ``pretrained``, or
-            a checkpoint whose layers shared g differently.
+        ValueError: ``affine=False`` (there is nothing to normalize), an unknown ``pretrained``, a
+            start that is none, or a checkpoint whose layers shared g differently.
     """
 
     def __init__(
@@ -62,6 +70,8 @@ class NBN(NormalizedAffine, nn.BatchNorm2d):
         learn_magnitude: bool = True,
         separate_magnitudes: bool = False,
         official: bool = False,
+        initial_magnitude: float | str | None = None,
+        initial_bias_magnitude: float | str | None = None,
         pretrained: str = "preserve",
         device: Any = None,
         dtype: Any = None,
@@ -75,6 +85,8 @@ class NBN(NormalizedAffine, nn.BatchNorm2d):
             learn_magnitude=learn_magnitude,
             separate_magnitudes=separate_magnitudes,
             official=official,
+            initial_magnitude=initial_magnitude,
+            initial_bias_magnitude=initial_bias_magnitude,
             pretrained=pretrained,
         )
 

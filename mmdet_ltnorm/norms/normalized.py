@@ -14,13 +14,20 @@ class NCBN(NormalizedAffine, CBN):
     """CBN whose components' weights and biases all have one learnable length (experimental).
 
     Each row of the raw vectors (M, C) is normalized as NBN's; ``weight_gain`` and ``bias_gain`` are
-    of shape (M,). Arguments are CBN's. Checkpoints of batch norm and of CBN load with their
-    function.
+    of shape (M,). Arguments are CBN's, and NBN's ``initial_magnitude``. Checkpoints of batch norm
+    and of CBN load with their function.
     """
 
-    def __init__(self, num_features: int, eps: float = 1e-5, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        *,
+        initial_magnitude: float | str | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(num_features, eps, **kwargs)
-        self._add_magnitude()
+        self._add_magnitude(initial_magnitude=initial_magnitude)
 
 
 @MODELS.register_module()
@@ -31,10 +38,16 @@ class NGN(NormalizedAffine, nn.GroupNorm):
     """
 
     def __init__(
-        self, num_features: int, num_groups: int, eps: float = 1e-5, **factory: Any
+        self,
+        num_features: int,
+        num_groups: int,
+        eps: float = 1e-5,
+        *,
+        initial_magnitude: float | str | None = None,
+        **factory: Any,
     ) -> None:
         super().__init__(num_groups, num_features, eps, **factory)
-        self._add_magnitude()
+        self._add_magnitude(initial_magnitude=initial_magnitude)
 
 
 @MODELS.register_module()
@@ -44,6 +57,13 @@ class NLN(NormalizedAffine, nn.LayerNorm):
     Experimental. Checkpoints of layer norm load with their function.
     """
 
-    def __init__(self, num_features: int, eps: float = 1e-5, **factory: Any) -> None:
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        *,
+        initial_magnitude: float | str | None = None,
+        **factory: Any,
+    ) -> None:
         super().__init__(num_features, eps, **factory)
-        self._add_magnitude()
+        self._add_magnitude(initial_magnitude=initial_magnitude)

@@ -34,8 +34,10 @@ def write_html(folders: Sequence[str | Path], out: str | Path) -> list[str]:
     types. Runs on different data get a part each and are not compared.
 
     Raises:
-        ValueError: what :func:`find_runs` raises.
+        ValueError: ``out`` is no ``.html``, and what :func:`find_runs` raises.
     """
+    if Path(out).suffix.lower() not in (".html", ".htm"):  # it may be a file of a run
+        raise ValueError(f"the page must be called NAME.html, got {out}")
     runs = find_runs(folders)
     parts = [_part(own) for own in by_data(runs)]
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)

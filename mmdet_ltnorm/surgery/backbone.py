@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from mmengine.logging import print_log
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
@@ -22,7 +23,9 @@ def LTNormBackbone(  # noqa: N802, it stands as a type in configs
     """Build a backbone, replace the norms at some positions, and return the backbone itself.
 
     A function, not a wrapper module: the object keeps its type, its ``init_cfg`` and all its
-    state-dict keys, so pretrained weights, ``norm_eval`` and ``frozen_stages`` work as before::
+    state-dict keys, so pretrained weights, ``norm_eval`` and ``frozen_stages`` work as before. What
+    is drawn for the new norms leaves the random numbers that follow as they are without them: with
+    one seed, all else starts as in the network with batch norm::
 
         backbone=dict(type='LTNormBackbone', backbone=dict(type='ResNet', depth=50, ...),
                       norm_cfg=dict(type='NBN'))
@@ -37,7 +40,8 @@ def LTNormBackbone(  # noqa: N802, it stands as a type in configs
         ValueError: the positions select nothing in this backbone; the message lists its norms.
     """
     model = build_host(backbone)
-    names = replace_norms(model, norm_cfg, positions, share)
+    with torch.random.fork_rng(devices=[]):
+        names = replace_norms(model, norm_cfg, positions, share)
     frozen = [name for name in names if _is_frozen(model.get_submodule(name))]
     message = (
         f"LTNormBackbone: {norm_cfg['type']} replaces {len(names)} norms of {type(model).__name__}"

@@ -77,7 +77,8 @@ def plan_runs(
     """
     names = [Path(config).stem for config in configs]
     for what, values in ("configs need different names", names), ("seeds must differ", seeds):
-        if len(set(values)) != len(values):
+        folded = {str(value).casefold() for value in values}  # as some file systems have names
+        if len(folded) != len(values):
             raise ValueError(f"{what}, got {', '.join(map(str, values))}")
     cfgs = {Path(config).stem: Config.fromfile(config) for config in configs}
     check_same_data(cfgs, "train_dataloader", "val_dataloader")

@@ -1,0 +1,57 @@
+"""The experiments of benchmarks/cifar_lt.py: which configs are compared, with which options."""
+
+CE, BS = "configs/cifar_lt/cifar10_ce", "configs/cifar_lt/cifar10_bs"
+CBN = "configs/cifar_lt/cifar10_cbn"
+LR = "model.head.predictor.type=RectifiedLinear"
+NORM = "model.backbone.norm_cfg."
+DECAY = "optim_wrapper.optimizer.weight_decay=5e-3"
+# Label to config and options; the first of an experiment is what the others are compared with.
+EXPERIMENTS = {
+    "remedies": {
+        "BS": [BS + ".py"],
+        "BS + LR": [BS + ".py", LR],
+        "BS + NBN": [BS + "_nbn.py"],
+        "BS + NBN + LR": [BS + "_nbn_lr.py"],
+    },
+    "cross_entropy": {
+        "CE": [CE + ".py"],
+        "CE + LR": [CE + ".py", LR],
+        "CE + NBN": [CE + "_nbn.py"],
+        "CE + NBN + LR": [CE + "_nbn_lr.py"],
+    },
+    "nbn_start": {
+        "BS + NBN": [BS + "_nbn.py"],
+        "g from 1": [BS + "_nbn.py", NORM + "initial_magnitude=1.0"],
+        "β̃ from 0": [
+            BS + "_nbn.py", NORM + "official=True", NORM + "initial_magnitude=sqrt_channels",
+        ],
+        "g from 1, β̃ from 0 (authors)": [BS + "_nbn.py", NORM + "official=True"],
+        "β's own g, from 0.1 √C": [BS + "_nbn.py", NORM + "separate_magnitudes=True"],
+    },
+    "decay_5e-4": {
+        "BS": [BS + ".py"],
+        "BS + NBN": [BS + "_nbn.py"],
+        "shared g, not normalized": [BS + "_nbn.py", NORM + "normalize=False"],
+    },
+    "decay_5e-3": {
+        "BS, decay 5e-3": [BS + ".py", DECAY],
+        "BS + NBN, decay 5e-3": [BS + "_nbn.py", DECAY],
+        "shared g, not normalized, decay 5e-3": [BS + "_nbn.py", NORM + "normalize=False", DECAY],
+    },
+    "cbn": {
+        "BS, 400e": [BS + "_400e.py"],
+        "CBN, last norms": [CBN + ".py"],
+        "CBN, all norms": [CBN + "_all.py"],
+        "CBN + SBN": [CBN + "_sbn.py"],
+        "CBN + SBN + DPL": [CBN + "_dpl.py"],
+    },
+    "positions": {
+        "BS + NBN": [BS + "_nbn.py"],
+        "type A": [BS + "_nbn.py", "model.backbone.positions=last_stage"],
+        "type B": [BS + "_nbn.py", "model.backbone.positions=complement"],
+        "type C": [BS + "_nbn.py", "model.backbone.positions=all"],
+        "g of a block": [BS + "_nbn.py", "model.backbone.share=block"],
+        "g of a layer": [BS + "_nbn.py", "model.backbone.share=none"],
+    },
+}  # fmt: skip
+PRESETS = {"paper": ["remedies", "nbn_start", "cbn"], **{name: [name] for name in EXPERIMENTS}}

@@ -1,0 +1,79 @@
+"""Images against the sizes that their annotations are for."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+
+from mmdet_ltnorm.class_groups import dataset_parts
+
+PROBED = 16  # images of each data set that are looked at before a run
+
+
+def size_fault(image: Any, loaded: Iterable[int], annotated: Iterable[int]) -> str:
+    """Say that an image is loaded in another (height, width) than was annotated, if it is."""
+    height, width = loaded
+    expected_height, expected_width = annotated
+    if (height, width) == (expected_height, expected_width):
+        return ""
+    remedy = "the picture was resized or exchanged after it was annotated: annotate what is there"
+    if (height, width) == (expected_width, expected_height):
+        remedy = (
+            "the file turns it by its EXIF orientation, and the annotations are for the unturned "
+            "picture: set color_type='color_ignore_orientation' in LoadImageFromFile, in training "
+            "and testing, or save the pictures unturned, without EXIF"
+        )
+    return (
+        f"{image} is {width} x {height} pixels (width x height) as loaded, and its annotations are "
+        f"for {expected_width} x {expected_height}, so that boxes and masks would lie elsewhere: "
+        f"{remedy}; if the boxes are right, correct width and height in the annotation file"
+    )
+
+
+class ImageSizes:
+    """The annotated size of every image of a data set, wrapped or not.
+
+    Some images are loaded at once, as the data set's own pipeline does, because what is wrong with
+    one is mostly wrong with many.
+
+    Raises:
+        ValueError: one of those images has another size, or cannot be decoded.
+    """
+
+    def __init__(self, dataset: Any) -> None:
+        self._annotated: dict[str, tuple[int, int]] = {}
+        for plain in dataset_parts(dataset):
+            if hasattr(plain, "get_data_info") and hasattr(plain, "cat_ids"):
+                self._add(plain)
+
+    def check(self, samples: Iterable[Any]) -> None:
+        """Compare loaded samples with their annotations."""
+        for sample in samples:
+            meta = getattr(sample, "metainfo", {})
+            self._check(meta.get("img_path"), meta.get("ori_shape"))
+
+    def _add(self, plain: Any) -> None:
+        probed = set(np.linspace(0, len(plain) - 1, PROBED, dtype=int).tolist())
+        load = next(iter(plain.pipeline.transforms), None)
+        for index in range(len(plain)):
+            info = plain.get_data_info(index)
+            if "height" not in info or "width" not in info:
+                return
+            self._annotated[info["img_path"]] = info["height"], info["width"]
+            if index in probed and type(load).__name__ == "LoadImageFromFile":
+                self._check(info["img_path"], _loaded_shape(load, info))
+
+    def _check(self, path: Any, loaded: Any) -> None:
+        annotated = self._annotated.get(path) if isinstance(path, str) else None
+        if annotated and loaded and (fault := size_fault(path, loaded[:2], annotated)):
+            raise ValueError(fault)
+
+
+def _loaded_shape(load: Any, info: Mapping[str, Any]) -> tuple[int, int] | None:
+    try:
+        return load(dict(info))["ori_shape"]
+    except (AssertionError, AttributeError, cv2.error):
+        raise ValueError(
+            f"{info['img_path']} is not an image that OpenCV can read: damaged, or no image?"
+        ) from None

@@ -1,0 +1,49 @@
+"""Which files in a folder are images, told by their names."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+# What OpenCV reads and people train with; mmdet's own list.
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+# What macOS, Windows, and network drives put beside images without being asked.
+_SYSTEM_FILES = ("desktop.ini", "ehthumbs.db", "icon\r", "thumbs.db")
+_SYSTEM_FOLDERS = ("$recycle.bin", "@eadir", "__macosx", "lost+found", "system volume information")
+
+
+class FolderContent(NamedTuple):
+    """The names in a folder, sorted, without hidden ones and those of operating systems."""
+
+    images: list[str]
+    other_files: list[str]
+    folders: list[str]
+
+
+def folder_content(folder: str | Path) -> FolderContent:
+    """Return what a folder holds; of links, what they lead to counts."""
+    content = FolderContent([], [], [])
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = entry.name.lower()
+            if name.startswith("."):  # also macOS's "._photo.jpg", which is no image
+                continue
+            if entry.is_dir():
+                if name not in _SYSTEM_FOLDERS:
+                    content.folders.append(entry.name)
+            elif name.endswith(SUFFIXES):
+                content.images.append(entry.name)
+            elif name not in _SYSTEM_FILES:
+                content.other_files.append(entry.name)
+    return FolderContent(*map(sorted, content))
+
+
+def has_images(folder: str | Path) -> bool:
+    """Tell whether an image is in a folder, or in a folder in it, however deep."""
+    content = folder_content(folder)
+    return bool(content.images) or any(has_images(Path(folder, each)) for each in content.folders)
+
+
+def some(names: list[str], most: int = 3) -> str:
+    """Return the first of some names, and how many more there are, for a message."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
