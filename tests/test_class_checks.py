@@ -7,8 +7,10 @@ import pytest
 from coco_files import coco, lvis, write
 from mmdet.datasets import LVISV1Dataset
 from mmdet.registry import DATASETS
+from mmengine.config import Config
 from torch import nn
 
+from mmdet_ltnorm.deployment.classes import class_names
 from mmdet_ltnorm.engine.checks import check_class_config, check_classes
 from mmdet_ltnorm.evaluation import LTLVISMetric
 
@@ -135,6 +137,17 @@ def test_the_names_that_mmdet_gives_lvis_pass_with_the_spelling_of_lvis_files(tm
     write(tmp_path / "a.json", content)
     with pytest.raises(ValueError, match="in another order"):
         check_class_config({"test_dataloader": dict(dataset=dataset)}, "test_dataloader")
+
+
+def test_predictions_are_not_named_in_another_order_than_the_annotations(files, tmp_path):
+    names = ["bus", "car", "bicycle"]
+    cfg = Config(dict(test_dataloader=dict(dataset=plain(files, names))))
+    trained = dict(dataset_meta=dict(classes=("car", "bicycle", "bus")))
+    assert class_names(cfg, Heads(), dict(dataset_meta=dict(classes=names))) == names
+    with pytest.raises(ValueError, match="named by the checkpoint.* as car, .*a.json has bus, car"):
+        class_names(cfg, Heads(), trained)
+    cfg.test_dataloader.dataset.ann_file = str(tmp_path / "none.json")  # prediction needs no data
+    assert class_names(cfg, Heads(), trained) == ["car", "bicycle", "bus"]
 
 
 def test_a_number_of_classes_in_one_place_of_the_config_is_named_before_the_model_is_built(files):

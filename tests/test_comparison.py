@@ -200,6 +200,12 @@ def test_the_tool_says_what_the_interval_says(tmp_path, monkeypatch, capsys):
             [dict(image_id=4, category_id=2, score=1, segmentation=dict(size=[9, 9], counts=[81]))],
             "lvis-api's format: AttributeError",
         ),
+        (
+            [dict(image_id=4, category_id=2, score=1, segmentation=dict(size=[9, 9], counts="a1"))],
+            r"other.json has a mask of \(height, width\) \(9, 9\) in image 4, .*val.json says",
+        ),
+        ([dict(image_id=4, category_id=2, score=1, bbox=[0] * 5)], "expected x, y, width and heig"),
+        ([dict(image_id=10**30, category_id=2, score=1)], "lvis-api's format: OverflowError"),
         (dict(label=[1]), "one has detections, the other classified samples"),
     ],
 )

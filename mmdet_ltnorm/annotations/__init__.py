@@ -5,6 +5,7 @@ from mmdet_ltnorm.annotations.class_names import same_names as same_names
 from mmdet_ltnorm.annotations.content import Annotations as Annotations
 from mmdet_ltnorm.annotations.content import read_annotations as read_annotations
 from mmdet_ltnorm.annotations.content import unused_words as unused_words
+from mmdet_ltnorm.annotations.content import warn as warn
 from mmdet_ltnorm.annotations.image_sizes import ImageSizes as ImageSizes
 from mmdet_ltnorm.annotations.image_sizes import size_fault as size_fault
 from mmdet_ltnorm.annotations.outlines import enclosing_parts as enclosing_parts

@@ -9,7 +9,7 @@ import numpy as np
 from mmengine.fileio import get
 from numpy.typing import NDArray
 
-from mmdet_ltnorm.annotations import Annotations, enclosing_parts, read_annotations
+from mmdet_ltnorm.annotations import Annotations, enclosing_parts, read_annotations, warn
 from mmdet_ltnorm.reading import read_json
 
 # The fields of LVIS's own files, which every engine reads alike.
@@ -113,7 +113,7 @@ def _check_format(found: Annotations) -> None:
                     f"{found.file}: {field} of image {image['id']} must be a list of whole numbers"
                 )
     if not found.annotations:
-        raise ValueError(f"{found.file} has no annotations to score detections by")
+        warn(f"{found.file} has no annotations to score detections by: all scores will be unknown")
 
 
 def _present_categories(annotations: Iterable[dict[str, Any]]) -> defaultdict[int, set[int]]:

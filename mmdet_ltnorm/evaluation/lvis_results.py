@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mmdet_ltnorm.evaluation.detections import ImageDetections, best_first
 from mmdet_ltnorm.evaluation.lvis_annotations import LVISAnnotations
+from mmdet_ltnorm.reading import read_json
 from mmdet_ltnorm.writing import replacing
 
 
@@ -57,8 +58,8 @@ def read_lvis_results(
     """
     columns = _Columns()
     try:
-        content = json.loads(Path(file).read_bytes(), object_hook=columns.take)
-    except (AttributeError, KeyError, TypeError, json.JSONDecodeError) as error:
+        content = read_json(file, object_hook=columns.take)
+    except (AttributeError, KeyError, OverflowError, TypeError) as error:
         raise ValueError(f"{file} has no results in lvis-api's format: {error!r}") from error
     if not isinstance(content, list):
         raise ValueError(f"{file} has no results in lvis-api's format: expected a list of them")
@@ -76,6 +77,7 @@ class _Columns:
         self.image_id, self.category_id = array("q"), array("q")
         self.score, self.box = array("d"), array("d")
         self.rle: list[bytes] = []
+        self.rle_size = array("q")
         self.boxes = 0
 
     def take(self, entry: dict[str, Any]) -> dict[str, Any] | None:
@@ -85,10 +87,17 @@ class _Columns:
         self.image_id.append(entry["image_id"])
         self.category_id.append(entry["category_id"])
         self.score.append(entry["score"])
-        self.box.extend(entry.get("bbox", (0, 0, 0, 0)))
+        box = entry.get("bbox", (0, 0, 0, 0))
+        if len(box) != 4:
+            raise TypeError(f"bbox={box}, expected x, y, width and height")
+        self.box.extend(box)
         self.boxes += "bbox" in entry
         if "segmentation" in entry:
-            self.rle.append(entry["segmentation"]["counts"].encode())
+            mask = entry["segmentation"]
+            if len(mask["size"]) != 2:
+                raise TypeError(f"size={mask['size']}, expected height and width")
+            self.rle.append(mask["counts"].encode())
+            self.rle_size.extend(mask["size"])
         return None
 
     def kinds(self) -> dict[str, bool]:
@@ -111,6 +120,8 @@ class _Columns:
         ids = sorted(annotations.size)
         starts = np.searchsorted(image_id[order], ids)
         has_masks = len(self.rle) == len(score)
+        if has_masks:
+            self._check_sizes(file, annotations)
         for name, rows in zip(ids, np.split(order, starts[1:]), strict=True):
             rows = rows[best_first(score[rows], limit)]
             counted = np.flatnonzero(np.isin(label[rows], annotations.annotated[name]))
@@ -118,6 +129,17 @@ class _Columns:
             rle = [self.rle[row] for row in kept] if has_masks else None
             size = annotations.size[name]
             yield ImageDetections(name, size, score[rows], label[rows], counted, box[kept], rle)
+
+    def _check_sizes(self, file: str, annotations: LVISAnnotations) -> None:
+        found = np.array(self.rle_size).reshape(-1, 2)
+        expected = np.array([annotations.size[name] for name in self.image_id]).reshape(-1, 2)
+        if (rows := np.flatnonzero((found != expected).any(1))).size:
+            height, width = found[rows[0]]
+            raise ValueError(
+                f"{file} has a mask of (height, width) {(int(height), int(width))} in image "
+                f"{self.image_id[rows[0]]}, {annotations.ann_file} says "
+                f"{tuple(expected[rows[0]].tolist())}: it is of other images, or of resized ones"
+            )
 
 
 def _labels(
