@@ -101,7 +101,7 @@ def test_what_cannot_be_read_is_named(classifier, tmp_path, monkeypatch):
         ((config, checkpoint, tmp_path / "empty"), "no image is in .*empty"),
         (
             (config, checkpoint, tmp_path / "broken.png"),
-            "1 of 1 .*\n.*broken.png is no image",
+            "1 of 1 .*\n.*broken.png is not an image",
         ),
         ((config, checkpoint, "--score-thr", "0.5", tmp_path / "image.png"), "2"),
         ((config, tmp_path / "no.pth", tmp_path / "image.png"), "no.pth can not be found"),

@@ -24,6 +24,19 @@ def photo(size=32, seed=0):
     return (image + rng.normal(0, 4, image.shape)).clip(3, 247).astype(np.uint8)
 
 
+@pytest.mark.parametrize("content", [None, b"", b"no image", b"\x89PNG\r\n\x1a\n"])
+@pytest.mark.parametrize("scope", ["mmengine", "mmdet"])
+def test_an_image_that_cannot_be_read_is_named_in_detectors_too(tmp_path, content, scope):
+    if content is not None:
+        (tmp_path / "bad.png").write_bytes(content)
+    with TRANSFORMS.switch_scope_and_registry(scope) as registry:
+        load = registry.build(dict(type="LoadImageFromFile"))
+    reason = "No such file" if content is None else "damaged, empty or no image"
+    message = f"{tmp_path}/bad.png is not an image that OpenCV can read: {reason}"
+    with pytest.raises(ValueError, match=message):
+        load(dict(img_path=str(tmp_path / "bad.png")))
+
+
 def test_pad_crop_reaches_every_offset_and_pads_with_black():
     image = photo(12)
     transform = TRANSFORMS.build(dict(type="PadCrop", padding=2))

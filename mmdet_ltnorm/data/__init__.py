@@ -21,6 +21,7 @@ from mmdet_ltnorm.data.shapes import make_shapes_lt as make_shapes_lt
 from mmdet_ltnorm.data.transforms import ColorJitter as ColorJitter
 from mmdet_ltnorm.data.transforms import Cutout as Cutout
 from mmdet_ltnorm.data.transforms import HorizontalFlip as HorizontalFlip
+from mmdet_ltnorm.data.transforms import LoadImageFromFile as LoadImageFromFile
 from mmdet_ltnorm.data.transforms import MultiView as MultiView
 from mmdet_ltnorm.data.transforms import PackClsInputs as PackClsInputs
 from mmdet_ltnorm.data.transforms import PadCrop as PadCrop

@@ -9,6 +9,7 @@ import math
 import random
 
 import cv2
+import mmcv.transforms
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform, Compose
@@ -16,6 +17,25 @@ from mmengine.registry import TRANSFORMS
 
 from mmdet_ltnorm.data import image_ops
 from mmdet_ltnorm.data.cls_data_sample import ClsDataSample
+
+
+@TRANSFORMS.register_module(force=True)
+class LoadImageFromFile(mmcv.transforms.LoadImageFromFile):
+    """mmcv's, in its place in all configs, detectors' too: its errors name no image, these do.
+
+    Raises:
+        ValueError: the image is missing, empty, damaged or none.
+    """
+
+    def transform(self, results: dict) -> dict | None:
+        """Set `img`, `img_shape` and `ori_shape`."""
+        try:
+            return super().transform(results)
+        except (AssertionError, AttributeError, OSError, cv2.error) as error:
+            reason = error.strerror if isinstance(error, OSError) else "damaged, empty or no image?"
+            raise ValueError(
+                f"{results['img_path']} is not an image that OpenCV can read: {reason}"
+            ) from error
 
 
 @TRANSFORMS.register_module()

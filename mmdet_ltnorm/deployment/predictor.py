@@ -77,15 +77,9 @@ class Predictor:
 
     def _loaded(self, image: str | Path) -> dict[str, Any]:
         """Read an image as the test pipeline does: blue first, turned as its EXIF entry says."""
-        try:
-            loaded = self._load(dict(img_path=str(image), img_id=0))
-            reason = "damaged, or of another format?"
-        except AssertionError:  # mmcv's, where OpenCV has returned nothing
-            loaded, reason = None, "damaged, or of another format?"
-        except Exception as error:  # OpenCV's own messages name no file
-            loaded, reason = None, str(error)
+        loaded = self._load(dict(img_path=str(image), img_id=0))
         if loaded is None:
-            raise ValueError(f"{image} is no image that can be read: {reason}")
+            raise ValueError(f"{image} is not an image that can be read")
         return loaded
 
     def record(self, sample: BaseDataElement, score_thr: float = 0.3) -> list[dict[str, Any]]:
