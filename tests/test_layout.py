@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "predictors": set(),
     "processes": set(),
     "run_logs": set(),
+    "lettering": set(),
     "writing": set(),
     "reading": set(),
     "data": {"annotations", "class_groups"},
@@ -55,7 +56,7 @@ MAY_IMPORT = {
     "sweep": {"analysis", "processes", "run_logs"},
     "benchmark": {"analysis", "engine", "norms"},
 }
-LOWEST = {"arguments", "reading", "writing"}  # every room may import these
+LOWEST = {"arguments", "lettering", "reading", "writing"}  # every room may import these
 OUTSIDE = {"benchmarks", "configs", "tests", "tools"}  # these import the package, never the reverse
 # Slow to import or not everybody's: the functions that need one import it.
 HEAVY = {

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from mmdet_ltnorm.analysis.capture import classifier_layer, evaluating
 from mmdet_ltnorm.analysis.feature_statistics import FeatureStatistics
 from mmdet_ltnorm.analysis.pictures import picture
+from mmdet_ltnorm.lettering import drawable
 
 POWER = 2  # p of the attention maps
 
@@ -135,7 +136,7 @@ def draw_attention(
             found, item = models[label], images[image]
             pixels = item["inputs"].numpy().transpose(1, 2, 0)[..., ::-1]  # BGR
             row[0].imshow(pixels)
-            row[0].set_ylabel(label, fontsize=6)
+            row[0].set_ylabel(drawable(label), fontsize=6)
             truth, guess = int(item["data_samples"].gt_label), found.predicted[image]
             said = f"{_wrapped('', classes[truth])}\n{_wrapped('as', classes[guess])}"
             row[0].set_xlabel(said, fontsize=5.5, labelpad=2)
@@ -160,4 +161,4 @@ def _draw_map(axes: Any, pixels: NDArray[np.uint8], values: NDArray[np.float32])
 
 def _wrapped(words: str, name: str) -> str:
     """Break a class's name into lines that fit above or below a small picture."""
-    return textwrap.fill(f"{words} {name.replace('_', ' ')}".strip(), 20)
+    return textwrap.fill(f"{words} {drawable(name)}".strip(), 20)

@@ -14,6 +14,7 @@ from mmdet_ltnorm.analysis.capture import Batch, classifier_layer, evaluating, l
 from mmdet_ltnorm.analysis.groups import Groups, checked_group, class_means, group_means
 from mmdet_ltnorm.analysis.pictures import COLOURS, MARKERS, picture, shared_legend
 from mmdet_ltnorm.analysis.tables import markdown_table
+from mmdet_ltnorm.lettering import drawable
 
 CHUNK = 2**24  # logits at a time
 
@@ -165,7 +166,7 @@ def draw_channels(
             panels[-2, column].tick_params(labelbottom=True)
         for axes, (label, effects) in zip(panels.flat, models.items(), strict=False):
             _draw_kinds(axes, effects, kinds[label])
-            axes.set_title(label)
+            axes.set_title(drawable(label))
         figure.supxlabel("change of head accuracy without a channel, points", fontsize=7)
         figure.supylabel("change of tail accuracy, points", fontsize=7)
         shared_legend(figure, columns=4)

@@ -24,6 +24,7 @@ from mmdet_ltnorm.analysis.groups import tail_and_head
 from mmdet_ltnorm.analysis.pictures import save_numbers
 from mmdet_ltnorm.analysis.trained import Trained
 from mmdet_ltnorm.class_groups import labels_of
+from mmdet_ltnorm.lettering import literal
 
 CANDIDATES, SHOWN = 32, 3  # images of the rare class
 
@@ -139,7 +140,8 @@ def attention(
     maps.draw_attention(found, strengths, chosen, (rare, frequent, names), out / "attention.png")
     options = {"rare class": rare, "frequent class": frequent, "top": top}
     save_numbers({k: {**each.numbers(), **options} for k, each in found.items()}, out / "attention")
-    return f"rare: {rare}, frequent: {frequent}, the {top} largest weights of each"
+    shown = f"rare: {literal(rare)}, frequent: {literal(frequent)}"
+    return f"{shown}, the {top} largest weights of each"
 
 
 def components(models: Mapping[str, Trained], out: Path, layer: str | None = None) -> str:
@@ -221,5 +223,5 @@ def _chosen(models: Mapping[str, Trained], tail: str | None, head: str | None) -
 
 def _label(names: Sequence[str], name: str) -> int:
     if name not in names:
-        raise ValueError(f"there is no class {name!r}; there are {', '.join(names)}")
+        raise ValueError(f"there is no class {name!r}; there are {literal(', '.join(names))}")
     return names.index(name)

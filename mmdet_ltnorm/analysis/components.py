@@ -13,6 +13,7 @@ from torch import nn
 from mmdet_ltnorm.analysis.capture import inputs_of, labelled_batches
 from mmdet_ltnorm.analysis.groups import Groups, group_means
 from mmdet_ltnorm.analysis.pictures import annotate_cells, picture
+from mmdet_ltnorm.lettering import drawable
 from mmdet_ltnorm.norms import CBN
 from mmdet_ltnorm.norms.diagnostics import component_distances
 
@@ -98,7 +99,7 @@ def draw_components(models: Mapping[str, Mapping[str, Any]], out: Path) -> None:
             row[0].imshow(shares, cmap="cividis", vmin=0, vmax=1, aspect="auto")
             annotate_cells(row[0], shares)
             row[0].set_yticks(range(len(shares)), ["prior τ", *found["groups"]])
-            row[0].set_title(f"{label}\nmean responsibility", fontsize=6.5)
+            row[0].set_title(f"{drawable(label)}\nmean responsibility", fontsize=6.5)
             distances = found["distances"]
             row[1].imshow(distances, cmap="cividis", vmin=0, aspect="auto")
             annotate_cells(row[1], distances)

@@ -11,6 +11,7 @@ from torch import nn
 from mmdet_ltnorm.analysis.capture import labelled_batches
 from mmdet_ltnorm.analysis.groups import Groups, checked_group, class_means, group_of_class
 from mmdet_ltnorm.analysis.pictures import picture
+from mmdet_ltnorm.lettering import drawable
 
 NAMED_CLASSES = 24  # more names than this cannot be read in a column
 
@@ -60,10 +61,12 @@ def draw_confusion(
         for axes, (label, matrix) in zip(panels, matrices.items(), strict=True):
             rates = class_means(matrix, matrix.sum(1, keepdims=True))[order][:, order]
             image = axes.imshow(rates, cmap="cividis", vmin=0, vmax=100)
-            axes.set_title(label)
+            axes.set_title(drawable(label))
             axes.grid(False)
             _rule_off(axes, group, list(groups))
-            _name_classes(axes, [names[label] for label in order], counts[order], counted)
+            _name_classes(
+                axes, [drawable(names[label], 24) for label in order], counts[order], counted
+            )
         panels[-1].set_xlabel("predicted class")
         bar = figure.colorbar(image, ax=panels, shrink=0.6, aspect=30)
         bar.set_label("samples of the class, %")

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mmdet_ltnorm.analysis.pictures import line_looks
+from mmdet_ltnorm.lettering import names_as_text
 from mmdet_ltnorm.run_logs import read_scalars
 from mmdet_ltnorm.writing import replacing
 
 
+@names_as_text()
 def plot_curves(runs: Mapping[str, str | Path], out: str | Path) -> None:
     """Draw loss, mask AP (all and rare) and g of several LVIS runs side by side.
 
@@ -28,7 +30,9 @@ def plot_curves(runs: Mapping[str, str | Path], out: str | Path) -> None:
         epochs = [record["step"] for record in scores]
         for key, marker in ("AP", "o"), ("APr", "^"):
             points = [100 * record[f"lvis/segm_{key}"] for record in scores]
-            score_axes.plot(epochs, points, marker=marker, **{**line, "label": f"{name}, {key}"})
+            score_axes.plot(
+                epochs, points, marker=marker, **{**line, "label": f"{line['label']}, {key}"}
+            )
         magnitudes = [(r["iter"], r["magnitude"]) for r in train if "magnitude" in r]
         if magnitudes:
             magnitude_axes.plot(*zip(*magnitudes, strict=True), **line)

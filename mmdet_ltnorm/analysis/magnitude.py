@@ -35,7 +35,7 @@ def draw_magnitude(runs: Mapping[str, Mapping[str, NDArray[np.float64]]], out: P
         axes = figure.subplots()
         for label, look in line_looks(runs):
             for index, curve in enumerate(runs[label].values()):
-                axes.plot(*curve, **{**look, "label": None if index else label})
+                axes.plot(*curve, **{**look, "label": None if index else look["label"]})
         axes.set_xlabel("iteration")
         axes.set_ylabel("magnitude g")
         shared_legend(figure)

@@ -1,7 +1,7 @@
 """How every picture looks, and the file of numbers beside it."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import cycle
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from mmdet_ltnorm.lettering import drawable, names_as_text
 from mmdet_ltnorm.writing import replacing, write_json
 
 # Okabe and Ito's colours, told apart by colour-blind eyes; with line styles for greyscale.
@@ -41,7 +42,7 @@ def picture(path: str | Path, height: float, width: float = COLUMN) -> Iterator[
     import matplotlib
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(STYLE):
+    with names_as_text(), matplotlib.rc_context(STYLE):
         # A Figure of its own, without pyplot: no window system and no global state is touched.
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure
@@ -50,17 +51,26 @@ def picture(path: str | Path, height: float, width: float = COLUMN) -> Iterator[
 
 
 def line_looks(labels: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield each label with the look of its line."""
+    """Yield each label with the look of its line in the picture that is being drawn."""
     for label, colour, style in zip(labels, cycle(COLOURS), cycle(STYLES), strict=False):
-        yield label, dict(color=colour, linestyle=style, label=label)
+        yield label, dict(color=colour, linestyle=style, label=drawable(label))
 
 
 def shared_legend(figure: Any, columns: int = 2) -> None:
     """Put one legend of all axes above the whole figure, where it covers nothing."""
     pairs = (zip(*axes.get_legend_handles_labels(), strict=True) for axes in figure.axes)
     handles = {label: handle for pair in pairs for handle, label in pair}
-    layout = dict(ncols=min(columns, len(handles)), columnspacing=1, handletextpad=0.4)
+    columns = legend_columns(
+        list(handles), columns, figure.get_figwidth(), STYLE["legend.fontsize"]
+    )
+    layout = dict(ncols=columns, columnspacing=1, handletextpad=0.4)
     figure.legend(handles.values(), handles, loc="outside upper center", **layout)
+
+
+def legend_columns(labels: Sequence[str], most: int, inches: float, points: float) -> int:
+    """Return how many columns of a legend fit into a width: letters are about 0.6 of their size."""
+    longest = 6 + max(map(len, labels), default=0)
+    return max(1, min(most, len(labels), int(72 * inches / (0.6 * points) / longest)))
 
 
 def annotate_cells(axes: Any, values: np.ndarray, form: str = ".2f") -> None:

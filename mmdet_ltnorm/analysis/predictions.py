@@ -8,11 +8,13 @@ import numpy as np
 import torch
 
 from mmdet_ltnorm.analysis.pictures import COLOURS
+from mmdet_ltnorm.lettering import drawable, names_as_text
 from mmdet_ltnorm.writing import replacing
 
 FREQUENCY_COLOURS = dict(zip("fcr", COLOURS, strict=False))
 
 
+@names_as_text()
 def draw_predictions(
     models: Mapping[str, torch.nn.Module],
     images: Sequence[dict[str, Any]],
@@ -39,7 +41,7 @@ def draw_predictions(
     for row, image in zip(grid, images, strict=True):
         _draw_row(row, models, image, categories, score_thr)
     for axes, title in zip(grid[0], ["ground truth", *models], strict=True):
-        axes.set_title(title, fontsize=11)
+        axes.set_title(drawable(title), fontsize=11)
     with replacing(out) as partial:
         figure.savefig(partial, dpi=110)
 
@@ -88,6 +90,6 @@ def _outline(axes: Any, mask: np.ndarray, category: dict[str, Any], score: float
     colour = FREQUENCY_COLOURS[category["frequency"]]
     axes.contour(mask, levels=[0.5], colors=[colour], linewidths=1.5)
     rows, columns = np.nonzero(mask)
-    text = category["name"].replace("_", " ") + ("" if score is None else f" {score:.2f}")
+    text = drawable(category["name"]) + ("" if score is None else f" {score:.2f}")
     box = dict(facecolor=colour, edgecolor="none", alpha=0.75, pad=1)
     axes.text(columns.min(), rows.min(), text, fontsize=6, color="white", bbox=box, clip_on=True)

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from mmdet_ltnorm.lettering import markdown
+
 LVIS_COLUMNS = ("AP", "APr", "APc", "APf")
 
 
@@ -22,7 +24,8 @@ def lvis_table(results: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table with aligned columns, the first to the left."""
+    """Return a Markdown table with aligned columns, the first to the left; cells are text."""
+    header, *rows = ([markdown(cell) for cell in row] for row in (header, *rows))
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
 
     def line(cells: Sequence[str]) -> str:

@@ -25,6 +25,7 @@ from mmdet_ltnorm.checkpoints import (
     weights_of,
 )
 from mmdet_ltnorm.class_groups import dataset_classes, dataset_configs
+from mmdet_ltnorm.lettering import literal
 
 
 class Trained:
@@ -137,7 +138,7 @@ def with_labels(labels: Sequence[str], items: Sequence[Any]) -> dict[str, Any]:
             f"expected something to analyse and a different label for each, got {len(items)} and "
             f"the labels {', '.join(labels) or 'none'}; --labels gives others"
         )
-    return dict(zip(labels, items, strict=True))
+    return dict(zip(map(literal, labels), items, strict=True))
 
 
 def _labels(pairs: Sequence[tuple[Path, Path]]) -> list[str]:

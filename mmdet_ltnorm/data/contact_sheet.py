@@ -5,12 +5,14 @@ from pathlib import Path
 
 import cv2
 
+from mmdet_ltnorm.lettering import drawable, names_as_text
 from mmdet_ltnorm.reading import read_json
 from mmdet_ltnorm.writing import replacing
 
 GROUPS = {"f": ("frequent", "#2ecc71"), "c": ("common", "#f5b700"), "r": ("rare", "#ff3b6b")}
 
 
+@names_as_text()
 def draw_contact_sheet(
     data_root: str | Path, file: str | Path, *, split: str = "val", rows: int = 3, columns: int = 6
 ) -> None:
@@ -35,7 +37,7 @@ def draw_contact_sheet(
         for annotation in annotations[image["id"]]:
             category = categories[annotation["category_id"]]
             _, colour = GROUPS[category["frequency"]]
-            _outline(axes, annotation, category["name"].replace("_", " "), colour)
+            _outline(axes, annotation, drawable(category["name"]), colour)
     handles = [Patch(color=colour, label=label) for label, colour in GROUPS.values()]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
     with replacing(file) as partial:

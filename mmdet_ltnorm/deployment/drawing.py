@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mmdet_ltnorm.analysis.groups import Groups
 from mmdet_ltnorm.analysis.pictures import COLOURS, picture
+from mmdet_ltnorm.lettering import drawable, names_as_text
 from mmdet_ltnorm.writing import replacing
 
 # In pixels: smaller images are enlarged, so that names can be read, but not beyond the second.
@@ -38,7 +39,7 @@ def draw_classes(
         for row, entry in enumerate(entries):
             colour = colours.get(entry.get("group"), COLOURS[0])
             bars.barh(row, 100 * entry["score"], color=colour, height=0.35, align="edge")
-            text = f"{entry['class']}  {100 * entry['score']:.1f} %"
+            text = f"{drawable(entry['class'])}  {100 * entry['score']:.1f} %"
             bars.text(0, row - 0.08, text, fontsize=6.5, va="bottom")
         bars.set(xlim=(0, 100), ylim=(len(entries) - 0.5, -0.6), yticks=[], xlabel="probability, %")
         bars.grid(visible=False)
@@ -59,7 +60,17 @@ def draw_detections(
     out: str | Path,
 ) -> None:
     """Draw boxes, masks, names and scores in percent on an RGB image, by mmdet's visualizer."""
+    import matplotlib
     from mmdet.visualization import DetLocalVisualizer
+
+    class Visualizer(DetLocalVisualizer):
+        """mmdet's, with the fonts that the names need; its own is one for all."""
+
+        def draw_texts(self, texts: Any, *args: Any, **options: Any) -> Any:
+            fonts = [matplotlib.rcParams["font.family"]] * (
+                1 if isinstance(texts, str) else len(texts)
+            )
+            return super().draw_texts(texts, *args, **options, font_families=fonts)
 
     palette: Any = "random"
     if groups:
@@ -67,12 +78,13 @@ def draw_detections(
         for name, colour in group_colours(groups).items():
             for label in groups[name]:
                 palette[label] = tuple(bytes.fromhex(colour[1:]))
-    visualizer = DetLocalVisualizer(line_width=2, alpha=0.5)
-    visualizer.dataset_meta = {"classes": class_names, "palette": palette}
+    visualizer = Visualizer(line_width=2, alpha=0.5)
+    visualizer.dataset_meta = {"palette": palette}
     image, sample = _enlarged(image, sample)
-    with replacing(out) as partial, warnings.catch_warnings():
+    with replacing(out) as partial, names_as_text(), warnings.catch_warnings():
         # It warns of what touches the image's border.
         warnings.filterwarnings("ignore", ".*out of bounds", UserWarning)
+        visualizer.dataset_meta["classes"] = [drawable(name) for name in class_names]
         visualizer.add_datasample(
             "", image, sample, draw_gt=False, pred_score_thr=score_thr, out_file=str(partial)
         )

@@ -1,6 +1,7 @@
 """The pictures of a report: curves from the logs, analyses from the checkpoints."""
 
 import base64
+import re
 import struct
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import NamedTuple
 from mmdet_ltnorm.analysis import commands
 from mmdet_ltnorm.analysis.pictures import COLUMN, DPI, line_looks, picture, shared_legend
 from mmdet_ltnorm.analysis.trained import Trained
+from mmdet_ltnorm.lettering import from_markdown
 from mmdet_ltnorm.norms import CBN
 from mmdet_ltnorm.report.dumped import check_harmless
 from mmdet_ltnorm.report.runs import LoggedRun, firsts
@@ -113,10 +115,14 @@ def _blocks(text: str) -> Iterator[str | list[list[str]]]:
     for block in text.split("\n\n"):
         lines = block.splitlines()
         if lines and lines[0].startswith("|"):
-            rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+            rows = [_cells(line) for line in lines]
             yield [rows[0], *rows[2:]]
         elif lines:
             yield block
+
+
+def _cells(line: str) -> list[str]:
+    return [from_markdown(cell.strip()) for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
 
 
 def _draw(runs: Runs, key: str, axis: str, label: str, out: Path) -> None:
@@ -128,7 +134,7 @@ def _draw(runs: Runs, key: str, axis: str, label: str, out: Path) -> None:
             for index, run in enumerate(runs[name].values()):
                 points = [(x, factor * y) for x, y in _points(run, key, axis)]
                 if points:
-                    style = {**look, "label": None if index else name, "linewidth": 0.8}
+                    style = {**look, "label": None if index else look["label"], "linewidth": 0.8}
                     axes.plot(*zip(*points, strict=True), **style)
         axes.set_xlabel({"iter": "iteration", "step": "epoch"}[axis])
         axes.set_ylabel(label)

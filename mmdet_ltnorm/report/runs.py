@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmdet_ltnorm.analysis import read_scalars
 from mmdet_ltnorm.analysis.data_sets import data_of
 from mmdet_ltnorm.engine.resume import latest_complete_checkpoint
+from mmdet_ltnorm.lettering import literal
 from mmdet_ltnorm.report.dumped import read_dumped
 from mmdet_ltnorm.sweep import Results, last_scores
 
@@ -100,7 +101,7 @@ def find_runs(folders: Sequence[str | Path]) -> dict[str, dict[int, LoggedRun]]:
     for run in runs:
         like = variants[run.name]
         first = next(other for other in like if other.settings() == run.settings())
-        name = run.name if len(like) == 1 else f"{run.name} in {first.work_dir}"
+        name = run.name if len(like) == 1 else literal(f"{run.name} in {first.work_dir}")
         by_seed = named.setdefault(name, {})
         if run.seed in by_seed:
             raise ValueError(
@@ -123,7 +124,7 @@ def _runs_below(folder: Path) -> Iterator[LoggedRun]:
         if not trained.is_file() and not dumped:
             raise ValueError(f"{work_dir} has no config, which training writes there")
         config = trained if trained.is_file() else dumped[-1]
-        yield LoggedRun(work_dir, _config_name(config, dumped), config)
+        yield LoggedRun(work_dir, literal(_config_name(config, dumped)), config)
 
 
 def _config_name(config: Path, dumped: Sequence[Path]) -> str:

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mmdet_ltnorm.analysis.pictures import COLOURS
+from mmdet_ltnorm.analysis.pictures import COLOURS, legend_columns
 from mmdet_ltnorm.analysis.tables import markdown_table
+from mmdet_ltnorm.lettering import drawable, names_as_text
 from mmdet_ltnorm.sweep.runs import Results
 from mmdet_ltnorm.writing import replacing, write_json, write_text
 
@@ -121,6 +122,7 @@ def write_report(results: Results, metrics: Sequence[str], out_dir: str | Path) 
     plot_sweeps({"": results}, metrics, out / "sweep.png")
 
 
+@names_as_text()
 def plot_sweeps(sweeps: Mapping[str, Results], metrics: Sequence[str], out: str | Path) -> None:
     """Draw each run as a dot and each mean as a bar; below, differences with standard errors.
 
@@ -134,11 +136,12 @@ def plot_sweeps(sweeps: Mapping[str, Results], metrics: Sequence[str], out: str 
     grid = figure.subplots(2, len(sweeps), squeeze=False, sharex="col", height_ratios=(3, 2))
     for (title, results), (scores, gaps) in zip(sweeps.items(), grid.T, strict=True):
         _draw_sweep(results, metrics, scores, gaps)
-        scores.set_title(title)
+        scores.set_title(drawable(title))
         scores.set_ylabel("accuracy, %" if metrics[0].startswith("accuracy/") else "")
-        gaps.set_ylabel(f"difference to {next(iter(results))} ± s.e.", fontsize=8)
+        gaps.set_ylabel(f"difference to {drawable(next(iter(results)), 24)} ± s.e.", fontsize=8)
     handles, labels = grid[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=9)
+    columns = legend_columns(labels, 4, figure.get_figwidth(), 9)
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=9)
     with replacing(out) as partial:
         figure.savefig(partial, dpi=120)
 
@@ -150,7 +153,7 @@ def _draw_sweep(results: Results, metrics: Sequence[str], scores: Any, gaps: Any
         colour = COLOURS[index % len(COLOURS)]
         places = [x + (index + 0.5) * width - 0.4 for x in range(len(metrics))]
         bars = [means(results, metric)[name].mean for metric in metrics]
-        scores.bar(places, bars, 0.9 * width, color=colour, alpha=0.45, label=name)
+        scores.bar(places, bars, 0.9 * width, color=colour, alpha=0.45, label=drawable(name))
         for x, metric in zip(places, metrics, strict=True):
             dots = [run.get(metric, math.nan) for run in by_seed.values()]
             scores.plot([x] * len(dots), dots, "o", color=colour, markersize=3)
@@ -163,7 +166,7 @@ def _draw_sweep(results: Results, metrics: Sequence[str], scores: Any, gaps: Any
         if all(math.isnan(mean.mean) for mean in means(results, metric).values()):
             scores.text(x, 0.5, "n/a", ha="center", transform=scores.get_xaxis_transform())
     gaps.axhline(0, color="grey", linewidth=0.8)
-    gaps.set_xticks(range(len(metrics)), [_short(metric) for metric in metrics])
+    gaps.set_xticks(range(len(metrics)), [drawable(_short(metric)) for metric in metrics])
     for axes in scores, gaps:
         axes.grid(axis="y", alpha=0.3)
 
