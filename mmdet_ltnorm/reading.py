@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from mmengine.config import Config
 from mmengine.fileio import get
 
 # What a file may begin with, and what it is then; of two that fit, the longer one comes first.
@@ -78,3 +79,32 @@ def read_json(
         ) from None
     except (RecursionError, ValueError) as error:  # too deeply nested, a number without end
         raise ValueError(f"{file} is not JSON that Python reads: {error}") from None
+
+
+def read_config(file: str | Path) -> Config:
+    """Return what a config holds; it is code, which is run.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: what the code in it raises.
+    """
+    path = Path(file)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path.absolute()} does not exist, or is no file")
+    try:
+        return Config.fromfile(path)
+    except Exception as error:  # it may raise anything
+        kind = type(error).__name__
+        raise ValueError(f"{file} cannot be read as a config: {kind}: {error}") from error
+
+
+def read_model_config(file: str | Path) -> Config:
+    """Return a config as :func:`read_config` does, which has to have a model.
+
+    Raises:
+        FileNotFoundError, ValueError: see there; or it has no model.
+    """
+    cfg = read_config(file)
+    if "model" not in cfg:
+        raise ValueError(f"{file} is no config of a model: it has {', '.join(cfg) or 'no entry'}")
+    return cfg

@@ -5,6 +5,7 @@ import logging
 import pytest
 from mmengine.config import Config
 
+from mmdet_ltnorm.benchmark import benchmark_table
 from mmdet_ltnorm.engine import options as module
 from mmdet_ltnorm.engine.options import merge_options
 
@@ -78,3 +79,8 @@ def test_what_is_read_is_taken_in_silence(cfg, key, monkeypatch):
     for name in key.split("."):
         value = value[int(name) if name.isdigit() else name]
     assert value == 5
+
+
+def test_a_benchmark_has_a_round():
+    with pytest.raises(ValueError, match="at least one round of each step, got 0"):
+        benchmark_table(["c.py"], 0)

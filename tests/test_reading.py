@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mmdet_ltnorm.reading import read_json, read_lines, read_text
+from mmdet_ltnorm.reading import read_json, read_lines, read_model_config, read_text
 
 TEXT = "käse 1\nπ 2\n"
 
@@ -58,3 +58,21 @@ def test_what_is_no_json_is_refused_with_file_and_line(tmp_path, text, message):
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(ValueError, match=message):
         read_json(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("x = (", "SyntaxError"),
+        ("_base_ = 'nowhere.py'", "FileNotFoundError"),
+        ("x = 1 / 0", "ZeroDivisionError"),
+        ("lr = 0.1", "is no config of a model: it has lr"),
+    ],
+)
+def test_what_is_no_config_is_refused_in_words(tmp_path, text, told):
+    (tmp_path / "c.py").write_text(text)
+    with pytest.raises(ValueError, match=rf"c\.py .*{told}"):
+        read_model_config(tmp_path / "c.py")
+    for path in (tmp_path, tmp_path / "nowhere.py"):
+        with pytest.raises(FileNotFoundError, match="does not exist, or is no file"):
+            read_model_config(path)

@@ -269,3 +269,8 @@ def test_a_detectors_scores_are_shown_in_percent(tmp_path, command, capsys):
 def test_a_table_shows_the_groups_of_what_was_scored(scored, shown):
     results = {"failed": {}, "ce": {0: dict.fromkeys(scored, 1.0)}}
     assert default_metrics(results) == shown
+
+
+def test_no_training_at_a_time_is_refused():
+    with pytest.raises(ValueError, match="at least one training runs at a time, got jobs=0"):
+        train_runs([], ["python"], jobs=0)

@@ -64,7 +64,7 @@ def main() -> None:
         else:
             sources = with_labels(labels or [Path(file).stem for file in files], files)
         print(getattr(commands, name)(sources, out, **options))
-    except (FileNotFoundError, TypeError, ValueError) as error:
+    except (OSError, TypeError, ValueError) as error:
         sys.exit(f"analyze.py {name}: {error}")
     print(f"\nSee {out}")
 

@@ -28,7 +28,7 @@ def main() -> None:
     args = parser.parse_args()
     try:
         found = compare_files(args.first, args.second, args.ann, args.resamples)
-    except (FileNotFoundError, ValueError) as error:
+    except (OSError, ValueError) as error:
         sys.exit(f"{parser.prog}: {error}")
     print(f"\nA: {args.first}\nB: {args.second}\n\n{differences_table(found)}\n")
     print(f"Percent; paired bootstrap over the test images, {args.resamples} resamples.")

@@ -36,7 +36,7 @@ def main() -> None:
             new = model_index(CONFIGS)
         else:
             new = with_table(old, configs_table(CONFIGS))
-    except (FileNotFoundError, ValueError) as error:
+    except (OSError, ValueError) as error:
         sys.exit(f"{parser.prog}: {error}")
     if args.write:
         write_text(file, new)

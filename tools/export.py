@@ -35,7 +35,7 @@ def main() -> None:
             print(f"wrote {args.out} and {export_plain(*files)}: no NBN left, MMDetection's own")
     except ImportError as error:
         sys.exit(f"export.py: {error}: pip install -e '.[export]'")
-    except (FileNotFoundError, RuntimeError, TypeError, ValueError) as error:
+    except (OSError, RuntimeError, TypeError, ValueError) as error:
         sys.exit(f"export.py: {error}")
 
 

@@ -24,7 +24,7 @@ def main() -> None:
     args = parser.parse_args()
     try:
         left_out = write_html(args.work_dirs, args.out)
-    except (FileNotFoundError, ValueError) as error:
+    except (OSError, ValueError) as error:
         sys.exit(f"{parser.prog}: {error}")
     for reason in left_out:
         print(f"left out {reason}")

@@ -45,7 +45,7 @@ def main() -> int:
         claim_folder(args.work_dir)
         runs = plan_runs(args.configs, args.seeds, args.work_dir, args.cfg_options)
         results = train_runs(runs, TRAIN, args.jobs)
-    except (BlockingIOError, FileNotFoundError, ValueError) as error:
+    except (OSError, ValueError) as error:
         sys.exit(f"{parser.prog}: {error}")
     metrics = args.metrics or default_metrics(results)
     write_report(results, metrics, args.work_dir)

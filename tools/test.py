@@ -40,11 +40,11 @@ def main() -> None:
     args = parser.parse_args()
     try:
         cfg = config_for_testing(args)
-    except (FileNotFoundError, ValueError) as error:
+    except (OSError, ValueError) as error:
         sys.exit(f"{parser.prog}: {error}")
     try:
         test(cfg)
-    except (CheckpointError, ConnectionError, FileNotFoundError) as error:
+    except (CheckpointError, OSError) as error:
         sys.exit(f"{parser.prog}: {error}")
 
 

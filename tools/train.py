@@ -31,7 +31,7 @@ def main() -> None:
     args = parser.parse_args()
     try:
         cfg = config_for_training(args)
-    except (FileNotFoundError, ValueError) as error:
+    except (OSError, ValueError) as error:
         sys.exit(f"{parser.prog}: {error}")
     try:
         train(cfg)

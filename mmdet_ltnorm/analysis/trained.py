@@ -26,6 +26,7 @@ from mmdet_ltnorm.checkpoints import (
 )
 from mmdet_ltnorm.class_groups import dataset_classes, dataset_configs
 from mmdet_ltnorm.lettering import literal
+from mmdet_ltnorm.reading import read_model_config
 
 
 class Trained:
@@ -90,7 +91,7 @@ def load_model(
         FileNotFoundError: naming the file.
         CheckpointError: the checkpoint is of another model, or has NaN; the message names where.
     """
-    cfg = config if isinstance(config, Config) else Config.fromfile(config)
+    cfg = config if isinstance(config, Config) else read_model_config(config)
     init_default_scope(cfg.get("default_scope", "mmdet"))
     saved = CheckpointLoader.load_checkpoint(str(checkpoint), map_location="cpu")
     weights = weights_of(saved, str(checkpoint))

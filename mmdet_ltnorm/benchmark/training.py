@@ -16,6 +16,7 @@ from mmdet_ltnorm.benchmark.timing import interleaved, peak_bytes, ratios, sprea
 from mmdet_ltnorm.engine.checks import check_data_files
 from mmdet_ltnorm.engine.launch import build_runner
 from mmdet_ltnorm.engine.options import merge_options
+from mmdet_ltnorm.reading import read_model_config
 
 # What costs time between steps or writes files, and changes nothing in a step.
 SWITCHED_OFF = ("timer", "logger", "param_scheduler", "checkpoint")
@@ -97,6 +98,8 @@ def benchmark_table(
     Raises:
         FileNotFoundError: a config or its training data is missing.
     """
+    if rounds < 1:
+        raise ValueError(f"expected at least one round of each step, got {rounds}")
     with ExitStack() as stack:
         steps = []
         for number, config in enumerate(configs):
@@ -134,9 +137,7 @@ def _cells(
 
 def training_config(config: str, options: Mapping[str, Any], work_dir: str) -> Config:
     """Return a config that trains, and neither validates nor writes."""
-    if not Path(config).is_file():
-        raise FileNotFoundError(f"{Path(config).absolute()} does not exist")
-    cfg = Config.fromfile(config)
+    cfg = read_model_config(config)
     merge_options(cfg, options)
     check_data_files(cfg, "train_dataloader")
     for kind in ("val", "test"):

@@ -25,6 +25,7 @@ from mmdet_ltnorm.engine.loading import CheckCheckpointHook
 from mmdet_ltnorm.engine.options import merge_options
 from mmdet_ltnorm.engine.resume import latest_complete_checkpoint
 from mmdet_ltnorm.processes import claim_folder, end_with_parent, leave_process_group
+from mmdet_ltnorm.reading import read_model_config
 from mmdet_ltnorm.writing import check_outputs
 
 POST_HOC = {  # names on the command line, of hooks in the room calibration
@@ -170,7 +171,7 @@ def _checked(runner: Runner) -> Runner:
 
 def _config(args: argparse.Namespace) -> Config:
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
-    cfg = Config.fromfile(_existing(args.config))
+    cfg = read_model_config(args.config)
     merge_options(cfg, args.cfg_options)
     cfg.launcher = args.launcher
     default = cfg.get("work_dir") or str(Path("work_dirs", Path(args.config).stem))

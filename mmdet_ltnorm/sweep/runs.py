@@ -17,6 +17,7 @@ from mmengine.config import Config, DictAction
 
 from mmdet_ltnorm.analysis.data_sets import check_same_data
 from mmdet_ltnorm.processes import end_children, start_child
+from mmdet_ltnorm.reading import read_config
 from mmdet_ltnorm.run_logs import read_validations
 from mmdet_ltnorm.writing import write_json
 
@@ -80,7 +81,7 @@ def plan_runs(
         folded = {str(value).casefold() for value in values}  # as some file systems have names
         if len(folded) != len(values):
             raise ValueError(f"{what}, got {', '.join(map(str, values))}")
-    cfgs = {Path(config).stem: Config.fromfile(config) for config in configs}
+    cfgs = {Path(config).stem: read_config(config) for config in configs}
     check_same_data(cfgs, "train_dataloader", "val_dataloader")
     runs = []
     for config in configs:
@@ -118,6 +119,8 @@ def train_runs(runs: Sequence[Run], command: Sequence[str], jobs: int = 1) -> Re
     Args:
         command: starts a training, before its config: ``[python, 'tools/train.py']``.
     """
+    if jobs < 1:
+        raise ValueError(f"at least one training runs at a time, got jobs={jobs}")
     waiting = [run for run in runs if run.result() is None]
     running: dict[Run, tuple[subprocess.Popen, float]] = {}
     ended = len(runs) - len(waiting)
