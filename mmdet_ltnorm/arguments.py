@@ -51,6 +51,16 @@ def checked_integer(
     return checked_number(name, value, at_least=at_least, at_most=at_most)
 
 
+def check_norm(num_features: Any, eps: Any) -> None:
+    """Check the first two arguments of a norm layer.
+
+    Raises:
+        TypeError, ValueError: no positive integer, or no number above 0.
+    """
+    checked_integer("num_features", num_features, at_least=1)
+    checked_number("eps", eps, above=0)
+
+
 def checked_flag(name: str, value: Any) -> bool:
     """Return ``True`` or ``False``.
 

@@ -58,8 +58,6 @@ def ours(registry):
 
 CLASSES = dict(pair for registry in (MODELS, HOOKS, DATA_SAMPLERS) for pair in ours(registry))
 CLASSES |= {"LTSeesawLoss": LTSeesawLoss, "split_by": split_by}
-for name in ("NBN", "NGN", "NLN"):
-    del CLASSES[name]
 
 
 def parameters(found):
@@ -97,6 +95,8 @@ def cases():
 
 
 def built(found, **options):
+    if "initial_bias_magnitude" in options:
+        options["separate_magnitudes"] = True
     if found is split_by:
         options.setdefault("num_classes", 4)
     if found is BNThen:

@@ -2,7 +2,10 @@
 
 import pytest
 import torch
+from torch import nn
 from toy_runner import ToyModel, toy_runner
+
+from mmdet_ltnorm.norms import CBN
 
 HOOKS = [dict(type="FiniteHook")]
 
@@ -70,3 +73,41 @@ def test_mixed_precision_may_skip_a_step_but_not_all_of_them(tmp_path, monkeypat
     runner = toy_runner(tmp_path, Failing(loss_at=4), custom_hooks=HOOKS)
     with pytest.raises(FloatingPointError, match="iteration 6 is not finite .* 2 iterations befor"):
         runner.train()
+
+
+class WithACloud(ToyModel):
+    """Its second image of one step is infinite in one pixel, which its loss leaves out or not."""
+
+    def __init__(self, norm, at, counts):
+        super().__init__(nn.Sequential(nn.Conv2d(4, 4, 1), norm, nn.BatchNorm2d(4)))
+        self.at, self.counts, self.steps = at, counts, 0
+
+    def forward(self, inputs, data_samples, mode="tensor"):
+        inputs = torch.stack(list(inputs)) + torch.randn(2, 4, 3, 3)
+        self.steps += mode == "loss"
+        if mode != "loss" or self.steps != self.at:
+            return super().forward(inputs, data_samples, mode)
+        inputs[1, 2, 0, 0] = torch.inf
+        if self.counts:
+            return super().forward(inputs, data_samples, mode)
+        with torch.no_grad():
+            self.norm[:2](inputs)
+        return {"loss": self.linear.weight.square().sum()}
+
+
+@pytest.mark.parametrize("norm", [lambda: CBN(4), lambda: nn.BatchNorm2d(4)])
+def test_the_first_norm_that_got_numbers_that_are_not_finite_is_named(norm, tmp_path):
+    runner = toy_runner(tmp_path, WithACloud(norm(), at=6, counts=True), custom_hooks=HOOKS)
+    with pytest.raises(
+        FloatingPointError, match=r"iteration 6 .*of the norms, norm\.1 was the fir"
+    ):
+        runner.train()
+
+
+def test_a_cbn_layer_that_got_them_while_the_loss_was_finite_is_warned_of_once(tmp_path, caplog):
+    layer = CBN(4)
+    runner = toy_runner(tmp_path, WithACloud(layer, at=3, counts=False), custom_hooks=HOOKS)
+    runner.train()
+    log = next(tmp_path.glob("*/*.log")).read_text()
+    assert log.count("norm.1 got NaN or infinity by iteration 4, the first of 1 CBN layers") == 1
+    assert all(buffer.isfinite().all() for buffer in layer.buffers()) and layer.not_finite == 0

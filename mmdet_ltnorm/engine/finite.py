@@ -12,8 +12,10 @@ from mmengine.optim import AmpOptimWrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmdet_ltnorm.engine.resume import latest_complete_checkpoint
+from mmdet_ltnorm.norms import CBN
 
 _SKIPPED_STEPS = 50  # in a row, by mixed precision's loss scaling
 
@@ -21,6 +23,9 @@ _SKIPPED_STEPS = 50  # in a row, by mixed precision's loss scaling
 @HOOKS.register_module()
 class FiniteHook(Hook):
     """Stop when the loss is not finite, and before weights that are not are saved or scored.
+
+    It names the first batch norm, NBN or CBN layer that got such numbers. A CBN layer whose batch
+    had some while the loss was finite is warned of when weights are looked at.
 
     The loss is looked at after each step, where mmengine has its value already. In mixed precision
     a step with such a loss is skipped, and the scale of the loss lowered: there the run stops
@@ -58,6 +63,9 @@ class FiniteHook(Hook):
     def _refuse_loss(self, runner: Runner, losses: dict[str, float]) -> None:
         parts = ", ".join(f"{name} {value:.4g}" for name, value in losses.items())
         found = f"the loss of iteration {runner.iter + 1} is not finite ({parts})"
+        norms = norms_not_finite(runner.model)
+        if norms:
+            found += f"; of the norms, {norms[0]} was the first to get NaN or infinity"
         if isinstance(runner.optim_wrapper, AmpOptimWrapper):
             self._skipped += 1
             if self._skipped < _SKIPPED_STEPS:
@@ -74,6 +82,16 @@ class FiniteHook(Hook):
                 f"after iteration {iteration}, {len(names)} weights and statistics are not finite: "
                 f"{', '.join(names[:5])}{', ...' if len(names) > 5 else ''}. {_remedy(runner)}"
             )
+        norms = norms_not_finite(runner.model)
+        if norms:
+            message = (
+                f"{norms[0]} got NaN or infinity by iteration {iteration}, the first of "
+                f"{len(norms)} CBN layers; their stored statistics have left such batches out"
+            )
+            print_log(message, logger="current", level=logging.WARNING)
+            for layer in runner.model.modules():
+                if isinstance(layer, CBN):
+                    layer.not_finite.zero_()
 
 
 def not_finite(model: nn.Module) -> Iterator[str]:
@@ -87,6 +105,20 @@ def not_finite(model: nn.Module) -> Iterator[str]:
             for (name, _), fine in zip(named, good, strict=True)
             if not fine
         )
+
+
+def norms_not_finite(model: nn.Module) -> list[str]:
+    """Return the names of norm layers that got numbers which are not finite, in their order.
+
+    Those of batch norm stay in its statistics; CBN leaves them out, and remembers that there were.
+    """
+    met = {
+        name: layer.not_finite if isinstance(layer, CBN) else ~layer.running_mean.isfinite().all()
+        for name, layer in model.named_modules()
+        if isinstance(layer, _BatchNorm) and layer.running_mean is not None
+    }
+    flags = torch.stack([flag.bool() for flag in met.values()]).tolist() if met else []
+    return [n.removeprefix("module.") for n, flag in zip(met, flags, strict=True) if flag]
 
 
 def _saves_by_iteration(hook: Hook, runner: Runner) -> bool:

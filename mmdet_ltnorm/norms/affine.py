@@ -4,6 +4,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from mmdet_ltnorm.arguments import checked_choice, checked_flag
 from mmdet_ltnorm.norms.functional import RawAffine, official_unit_vector, rescaled
 from mmdet_ltnorm.norms.fusing import has_triton, may_fuse
 from mmdet_ltnorm.norms.magnitude import (
@@ -39,8 +40,9 @@ class NormalizedAffine(nn.Module):
         initial_bias_magnitude: float | str | None = None,
     ) -> None:
         """Add the magnitude and the gains, and start the raw vectors; see NBN's arguments."""
-        if pretrained not in PRETRAINED:
-            raise ValueError(f"pretrained must be one of {PRETRAINED}, got {pretrained!r}")
+        checked_choice("pretrained", pretrained, PRETRAINED)
+        checked_flag("separate_magnitudes", separate_magnitudes)
+        checked_flag("official", official)
         if initial_bias_magnitude is not None and not separate_magnitudes:
             raise ValueError(
                 f"initial_bias_magnitude={initial_bias_magnitude!r} is the start of a magnitude "
@@ -56,8 +58,8 @@ class NormalizedAffine(nn.Module):
             check_start("initial_bias_magnitude", initial_bias_magnitude, "from 0 on")
         self.initial_magnitude = initial_magnitude
         self.initial_bias_magnitude = initial_bias_magnitude
-        self.normalize = normalize
-        self.learn_magnitude = learn_magnitude
+        self.normalize = checked_flag("normalize", normalize)
+        self.learn_magnitude = checked_flag("learn_magnitude", learn_magnitude)
         self.separate_magnitudes = separate_magnitudes
         self.official = official
         self.pretrained = pretrained

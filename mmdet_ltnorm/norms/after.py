@@ -7,7 +7,7 @@ from mmcv.cnn import build_norm_layer
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from mmdet_ltnorm.arguments import checked_integer, checked_number
+from mmdet_ltnorm.arguments import check_norm, checked_integer, checked_number
 from mmdet_ltnorm.norms.functional import widened
 
 
@@ -30,8 +30,7 @@ class BNThen(nn.BatchNorm2d):
     def __init__(
         self, num_features: int, eps: float = 1e-5, *, then: dict[str, Any], **kwargs: Any
     ) -> None:
-        checked_integer("num_features", num_features, at_least=1)
-        checked_number("eps", eps, above=0)
+        check_norm(num_features, eps)
         if kwargs.get("momentum") is not None:
             checked_number("momentum", kwargs["momentum"], at_least=0, at_most=1)
         super().__init__(num_features, eps, **kwargs)
@@ -59,9 +58,9 @@ class FeatureNorm(nn.Module):
 
     def __init__(self, num_features: int, dims: Sequence[int], eps: float = 1e-5) -> None:
         super().__init__()
-        checked_integer("num_features", num_features, at_least=1)
+        check_norm(num_features, eps)
         self.dims = tuple(checked_integer("dims", dim, at_least=1) for dim in dims)
-        self.eps = checked_number("eps", eps, above=0)
+        self.eps = eps
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalize (N, C, H, W)."""

@@ -8,7 +8,7 @@ import torch
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from mmdet_ltnorm.arguments import checked_flag, checked_integer, checked_number
+from mmdet_ltnorm.arguments import check_norm, checked_flag, checked_integer, checked_number
 from mmdet_ltnorm.norms import pixels
 from mmdet_ltnorm.norms.components import MixtureOfBatchNorms
 from mmdet_ltnorm.norms.diagnostics import have_collapsed, mixture_report
@@ -85,9 +85,8 @@ class CBN(MixtureOfBatchNorms):
         device: Any = None,
         dtype: Any = None,
     ) -> None:
-        checked_integer("num_features", num_features, at_least=1)
+        check_norm(num_features, eps)
         checked_integer("num_components", num_components, at_least=1)
-        checked_number("eps", eps, above=0)
         checked_number("momentum", momentum, at_least=0, at_most=1)
         super().__init__(num_features, eps, momentum, num_components, device, dtype)
         if temperature == "sqrt_channels":

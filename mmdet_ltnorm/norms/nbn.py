@@ -6,6 +6,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmdet_ltnorm.arguments import check_norm, checked_flag, checked_number
 from mmdet_ltnorm.norms import native_nbn
 from mmdet_ltnorm.norms.affine import NormalizedAffine
 from mmdet_ltnorm.norms.magnitude import stored
@@ -76,8 +77,12 @@ class NBN(NormalizedAffine, nn.BatchNorm2d):
         device: Any = None,
         dtype: Any = None,
     ) -> None:
-        if not affine:
+        check_norm(num_features, eps)
+        if momentum is not None:
+            checked_number("momentum", momentum, at_least=0, at_most=1)
+        if not checked_flag("affine", affine):
             raise ValueError("NBN normalizes the affine vectors of batch norm, got affine=False")
+        checked_flag("track_running_stats", track_running_stats)
         factory: dict[str, Any] = {"device": device, "dtype": dtype}
         super().__init__(num_features, eps, momentum, True, track_running_stats, **factory)
         self._add_magnitude(

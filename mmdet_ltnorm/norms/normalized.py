@@ -5,6 +5,7 @@ from typing import Any
 from mmengine.registry import MODELS
 from torch import nn
 
+from mmdet_ltnorm.arguments import check_norm, checked_integer
 from mmdet_ltnorm.norms.affine import NormalizedAffine
 from mmdet_ltnorm.norms.cbn import CBN
 
@@ -46,6 +47,8 @@ class NGN(NormalizedAffine, nn.GroupNorm):
         initial_magnitude: float | str | None = None,
         **factory: Any,
     ) -> None:
+        check_norm(num_features, eps)
+        checked_integer("num_groups", num_groups, at_least=1)
         super().__init__(num_groups, num_features, eps, **factory)
         self._add_magnitude(initial_magnitude=initial_magnitude)
 
@@ -65,5 +68,6 @@ class NLN(NormalizedAffine, nn.LayerNorm):
         initial_magnitude: float | str | None = None,
         **factory: Any,
     ) -> None:
+        check_norm(num_features, eps)
         super().__init__(num_features, eps, **factory)
         self._add_magnitude(initial_magnitude=initial_magnitude)
