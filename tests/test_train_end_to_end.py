@@ -80,6 +80,7 @@ def train_kill_resume_and_evaluate(config, options, work_dir):
     assert not (work_dir / "epoch_2.pth").exists()
     cut_short = (work_dir / "epoch_1.pth").read_bytes()[:-1000]
     (work_dir / "epoch_2.pth").write_bytes(cut_short)  # as if it had died while it was saving
+    (work_dir / "last_checkpoint").write_text(str(work_dir / "epoch_2.pth"))
 
     output = finish(start("train.py", *arguments, "--resume"))
     assert "epoch_2.pth was cut short" in output

@@ -205,7 +205,7 @@ def _rank(cfg: Config) -> int:
 
 def _existing(path: str) -> str:
     if "://" not in path and not Path(path).is_file():
-        raise FileNotFoundError(f"{Path(path).absolute()} does not exist")
+        raise FileNotFoundError(f"{Path(path).absolute()} does not exist, or is no file")
     return path
 
 
