@@ -22,6 +22,7 @@ META: dict[str, type] = {
     "seed": Integral,
     "time": str,
 }
+CALLED = {Integral: "int", Mapping: "dict", Sequence: "list"}
 HUB = ("log_scalars", "runtime_info", "resumed_keys")
 CLASSES = "classes"  # in may_differ: what they are called
 BEST = re.compile(r"(?:^|[/\\])(best_[^/\\]+\.pth)\Z")
@@ -53,9 +54,9 @@ def keep_plain(checkpoint: Any, name: str) -> None:
     def expect(value: Any, kind: type, where: str) -> Any:
         if isinstance(value, kind) and not isinstance(value, bool):
             return value
-        got = type(value).__name__
         raise CheckpointError(
-            f"{name} is not a checkpoint: {where} is a {got}, expected a {kind.__name__}"
+            f"{name} is not a checkpoint: {where} is of type {type(value).__name__}, expected "
+            f"{CALLED.get(kind, kind.__name__)}"
         )
 
     expect(checkpoint, dict, "what it holds")

@@ -73,17 +73,19 @@ OTHERS = {
     "is a folder": lambda file: file.mkdir(),
     "is not a checkpoint: cut short, or a file": lambda file: file.write_text("not weights"),
     "is not a complete checkpoint": lambda file: file.write_bytes(b""),
-    "is not a checkpoint: what it holds is a list": lambda file: torch.save([torch.ones(1)], file),
+    "is not a checkpoint: what it holds is of type list, expected dict": lambda file: torch.save(
+        [torch.ones(1)], file
+    ),
     "is a TorchScript archive": lambda file: torch.jit.script(nn.Linear(1, 1)).save(file),
     "is a zip archive of something else": lambda file: np.savez(file.open("wb"), a=np.ones(2)),
-    r"state_dict\['weight'\] is a list, expected a Tensor": lambda file: torch.save(
+    r"state_dict\['weight'\] is of type list, expected Tensor": lambda file: torch.save(
         {"state_dict": {"weight": [1.0]}}, file
     ),
-    "state_dict is a list, expected a dict": lambda file: torch.save({"state_dict": []}, file),
-    r"meta\['epoch'\] is a str, expected a Integral": lambda file: torch.save(
+    "state_dict is of type list, expected dict": lambda file: torch.save({"state_dict": []}, file),
+    r"meta\['epoch'\] is of type str, expected int": lambda file: torch.save(
         {"state_dict": {}, "meta": {"epoch": "3"}}, file
     ),
-    "message_hub is a int, expected a dict": lambda file: torch.save({"message_hub": 1}, file),
+    "message_hub is of type int, expected dict": lambda file: torch.save({"message_hub": 1}, file),
 }
 
 
