@@ -1,5 +1,6 @@
 """Classification configs are short, and build the networks that their docstrings promise."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -293,3 +294,18 @@ def test_cbn_in_all_norms_replaces_each_with_t_and_k_of_1_and_changes_nothing_el
     last.model.backbone = last.model.backbone.backbone
     for key in ("model", "train_dataloader", "optim_wrapper", "param_scheduler", "train_cfg"):
         assert everywhere[key] == last[key], key
+
+
+WIDE = [path for path in LEAVES if "width=4." in path.read_text()]
+
+
+@pytest.mark.parametrize("path", WIDE, ids=lambda path: path.stem)
+def test_the_papers_width_is_the_option_that_a_leaf_names(path):
+    (option,) = re.findall(r"(\S+)=4\.", path.read_text())
+    cfg = Config.fromfile(path)
+    host(cfg.model).depth = 8
+    DefaultScope.get_instance("widths", scope_name="mmdet")
+    narrow = MODELS.build(cfg.model.backbone).feat_dim
+    cfg.merge_from_dict({option: 4})
+    assert MODELS.build(cfg.model.backbone).feat_dim == 4 * narrow
+    assert len(WIDE) == 11

@@ -3,7 +3,8 @@
 
 --write README.md puts it between the file's two marker comments, --check README.md exits with 1 if
 what stands there is not what would be written. A file that ends in .yml is an index of the models
-instead, as `mim search` reads it.
+instead, as `mim search` reads it, and docs/papers.md has a row for each table and figure of the
+papers.
 """
 
 import argparse
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from mmdet_ltnorm.analysis.config_table import configs_table, with_table
 from mmdet_ltnorm.analysis.model_index import model_index
+from mmdet_ltnorm.analysis.papers import PAPERS_BEGIN, PAPERS_END, papers_table
 from mmdet_ltnorm.writing import write_text
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
@@ -34,6 +36,8 @@ def main() -> None:
         old = file.read_text(encoding="utf-8") if args.check or file.suffix != ".yml" else ""
         if file.suffix == ".yml":
             new = model_index(CONFIGS)
+        elif PAPERS_BEGIN in old:
+            new = with_table(old, papers_table(CONFIGS), PAPERS_BEGIN, PAPERS_END)
         else:
             new = with_table(old, configs_table(CONFIGS))
     except (OSError, ValueError) as error:

@@ -98,16 +98,16 @@ def configs_table(configs: Path) -> str:
     )
 
 
-def with_table(text: str, table: str) -> str:
-    """Return a text with the table between its two markers.
+def with_table(text: str, table: str, begin: str = BEGIN, end: str = END) -> str:
+    """Return a text with the table between two markers.
 
     Raises:
         ValueError: the text does not have each marker once, in their order.
     """
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise ValueError(f"expected these two lines, once each, around the table:\n{BEGIN}\n{END}")
-    before, after = text.partition(BEGIN)[0], text.partition(END)[2]
-    return f"{before}{BEGIN}\n\n{table}\n\n{END}{after}"
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
+        raise ValueError(f"expected these two lines, once each, around the table:\n{begin}\n{end}")
+    before, after = text.partition(begin)[0], text.partition(end)[2]
+    return f"{before}{begin}\n\n{table}\n\n{end}{after}"
 
 
 def _section(folder: Path, leaves: list[Leaf]) -> Iterator[str]:

@@ -1,0 +1,345 @@
+"""The page about every table and figure of both papers, made from what the configs say."""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from mmdet_ltnorm.analysis.config_table import Leaf, leaf_paths, read_leaf
+
+PAPERS_BEGIN = "<!-- tools/configs_table.py --write docs/papers.md writes what follows -->"
+PAPERS_END = "<!-- the end of the tables of the papers -->"
+
+_ROW = re.compile(r"(\w+) Tables? ([\w ]+?)(?: \(.*?\))?(?:, (.+))?")
+
+
+class Item(NamedTuple):
+    """A table or figure of a paper, and what its configs cannot say.
+
+    ``measures`` is what it shows; ``reading`` what the paper leaves open and what is done here;
+    ``runs`` what runs it beside the configs that name it; ``small`` the demo configs that measure
+    the like on small data.
+    """
+
+    name: str
+    measures: str
+    reading: str = ""
+    runs: Sequence[str] = ()
+    small: Sequence[str] = ()
+
+
+ANALYZE = "python tools/analyze.py {} CONFIG CHECKPOINT ... --out DIR"
+OURS = '"Ours" is NBN with LR: in Table XVII the 53.8 of "Balanced Softmax + Ours" are BS+NBN+LR.'
+NBN_ONLY = '"Ours" is NBN alone: its 47.3 are "+NBN" in Table XV.'
+
+NBN_ITEMS = (
+    Item(
+        "Figure 1",
+        "Attention maps of the channels that only a rare or only a frequent class uses, and mean "
+        "and deviation of those channels",
+        "How many channels count, and by which rule, is not given: the classifier's largest "
+        "weights, an eighth of them, that are not the other class's (`--top`).",
+        [ANALYZE.format("attention")],
+    ),
+    Item(
+        "Figure 2",
+        "g over training on ImageNet-LT: it rises",
+        "The start is not given; the authors' code has 1. From √C, the default here, g falls: "
+        "compare with `initial_magnitude=1`. [How NBN works](nbn.md#where-g-starts) has figures.",
+        ["python tools/analyze.py magnitude WORK_DIR... --out DIR"],
+    ),
+    Item(
+        "Figure 3",
+        "Where NBN sits: the last norm of each block of the last stage, and its down-sampling norm",
+        "A ResNet-32 has no norm in its shortcuts (option A): the second norm of each block of "
+        "the last of its three stages.",
+        ['`positions="residual"`'],
+    ),
+    Item(
+        "Figure 4",
+        "The same maps as in Figure 1 for cross entropy, Balanced Softmax and NBN",
+        runs=[ANALYZE.format("attention")],
+    ),
+    Item(
+        "Figure 5",
+        "γ of the last norm, sorted: ImageNet, ImageNet-LT, ImageNet-LT with NBN",
+        "NBN's is the effective one, g·γ̃/‖γ̃‖.",
+        [ANALYZE.format("gamma")],
+    ),
+    Item(
+        "Figure 6",
+        "Histograms of the features' mean and spread over the channels",
+        "σ is called a variance here and a standard deviation in Figure 1: both are drawn.",
+        [ANALYZE.format("features")],
+    ),
+    Item(
+        "Table I",
+        "Accuracy on CIFAR-10-LT and CIFAR-100-LT at imbalance 200, 100 and 50",
+        f"{OURS} The text says 4x width for CIFAR-100-LT (`model.backbone.width=4`), but cross "
+        "entropy and Balanced Softmax at imbalance 200 are, to 0.1, what Balanced Softmax's code "
+        "reports at the standard width, which is the configs'. For RIDE + Ours: NBN in all norms "
+        "of the last stage and linear classifiers with LR, as in the authors' code; its config "
+        "names a loss with which it does not run, here RIDE's own. RIDE's authors have no config "
+        "for CIFAR-10. Focal loss's γ is not given: 2.",
+        small=[
+            "cls_shapes_ce",
+            "cls_shapes_ldam_drw",
+            "cls_shapes_lws",
+            "cls_shapes_bs",
+            "cls_shapes_bs_nbn_lr",
+            "cls_shapes_ride",
+            "cls_shapes_ride_nbn",
+            "cls_digits_ce",
+            "cls_digits_bs",
+            "cls_digits_bs_nbn_lr",
+        ],
+    ),
+    Item(
+        "Table II",
+        "Accuracy on ImageNet-LT, ResNeXt-50",
+        f"{OURS} The authors' ResNeXt with NBN cannot be given LR (its constructor takes no other "
+        "classifier), and their RIDE is a ResNet-50: the text's ResNeXt-50 is taken. RIDE's recipe "
+        "is its own authors'; NBN's config has 200 epochs with a cosine of 90. Rows without a "
+        "config here are cited ones.",
+    ),
+    Item(
+        "Table III",
+        "Accuracy on iNaturalist 2018, ResNet-50",
+        '"Similar to ImageNet-LT except" for 200 epochs: weight decay is 5e-4, too (1e-4 in '
+        "Decoupling's and BCL's code, kept for BCL). RIDE takes its own 100 epochs. The text "
+        "counts 435,712 images, the public list 437,513.",
+    ),
+    Item(
+        "Table IV",
+        "Variance regularization of γ and β instead of NBN",
+        "No formula: α̃ times the sum of Var(γ) + Var(β), with 1/(C - 1), over the norms that NBN "
+        f"would replace. {NBN_ONLY}",
+        small=["cls_shapes_ce", "cls_shapes_ce_variance", "cls_shapes_ce_nbn"],
+    ),
+    Item(
+        "Table V",
+        "Accuracy without the channels that are rare-specific, frequent-specific or common",
+        "No thresholds: `--severe` and `--negligible`, in points of accuracy. "
+        "All 42.2 → 41.1, 41.4, 37.1.",
+        [ANALYZE.format("channels")],
+    ),
+    Item(
+        "Table VI",
+        "Positions of NBN, on CIFAR-10-LT and ImageNet-LT",
+        f'{NBN_ONLY} "Complementary to ours" (type B) is read as the other norms of the last '
+        "stage, not of the network.",
+    ),
+    Item(
+        "Table VII",
+        "Which layers share g",
+        '"Partially" is within each residual block, the down-sampling norm with its block\'s.',
+    ),
+    Item(
+        "Table VIII",
+        "cRT after a first stage with or without NBN, on ImageNet-LT and iNaturalist 2018",
+        "Norms stay in training mode in stage two, so running statistics follow the new sampling, "
+        "as in the code of cRT's authors.",
+        small=["cls_shapes_crt", "cls_shapes_crt_nbn"],
+    ),
+    Item(
+        "Table IX",
+        "NBN with a fixed g, and without the normalization",
+        "The start of g is not given. All rows here start from the same g and raw vectors, from √C "
+        "or, with `model.backbone.norm_cfg.initial_magnitude=1`, from the authors' 1. Only the "
+        "second explains the 17.3: γ stays at 1/√C of batch norm's.",
+        ["`imagenet_r50_ce_nbn` is the row Ours: 47.3"],
+    ),
+    Item(
+        "Table X",
+        "Weight norm on convolutions instead of NBN",
+        "Which convolutions is not said: those before NBN's positions. On CIFAR-10-LT its row NBN "
+        'is Table VI\'s type A (medium 69.4, many 82.6), where "Ours" has 71.6 and 82.1.',
+        ["`cifar10_ce`, `cifar10_ce_nbn`, `imagenet_r50_ce`, `imagenet_r50_ce_nbn`"],
+    ),
+    Item(
+        "Table XI",
+        "NBN on balanced data",
+        "The recipes are not given: those of the long-tailed sets. CIFAR-100's 70.5 looks like the "
+        "standard width, which is the configs', not the 4x of the text.",
+    ),
+    Item(
+        "Table XII",
+        "Normalizing each sample's features over [C] or [C, H, W]",
+        "No formula: division by the root mean square, after the batch norms that NBN would "
+        "replace.",
+    ),
+    Item(
+        "Table XIII",
+        "Layer norm and instance norm instead of batch norm, or after it",
+        "Positions and affine parts are not given: NBN's positions, affine.",
+    ),
+    Item(
+        "Table XIV",
+        "LVIS v1, box and mask AP",
+        "Is there LR? No logits rectification is mentioned, and there is none here. All models are "
+        'said to start from "random weights", and Seesaw\'s recipe, which is said to be followed, '
+        "from ImageNet's: these are taken. Eq. 2 has one length for all layers; with pretrained "
+        "weights `pretrained='preserve'` does not (see [configs/lvis](../configs/lvis/README.md)).",
+        small=["seesaw", "seesaw_nbn"],
+    ),
+    Item(
+        "Table XV",
+        "NBN and LR, one after the other",
+        small=["cls_shapes_ce", "cls_shapes_ce_nbn", "cls_shapes_bs", "cls_shapes_bs_nbn"],
+    ),
+    Item(
+        "Table XVI",
+        "Var(μ) and Var(σ) of the features over the channels (Eq. 5 and 6): cross entropy 0.040 "
+        "and 0.152, NBN 0.028 and 0.074",
+        "σ as a deviation and as a variance are both printed.",
+        [ANALYZE.format("features")],
+    ),
+    Item(
+        "Table XVII",
+        "LR against LogN, ResNeXt-50",
+        "LogN's authors train with normalized logits; here it is applied to a trained model.",
+        [
+            "`python tools/test.py CONFIG CHECKPOINT --post logn` with `imagenet_rx50_ce`: 51.6, "
+            "`imagenet_rx50_bs`: 49.6, `imagenet_rx50_bs_nbn`: 49.9"
+        ],
+    ),
+)
+
+CBN_ITEMS = (
+    Item("Figure 1", "Why one Gaussian fits long-tailed data badly (a drawing)"),
+    Item(
+        "Figure 2",
+        "Compound normalization",
+        "Algorithm 2's order does not train: see [how CBN works](cbn.md#the-reading-that-trains).",
+        ['`norm_cfg=dict(type="CBN")`'],
+    ),
+    Item("Figure 3", "Split normalization", runs=["`with split_by(labels, ...)`"]),
+    Item("Figure 4", "Dual-path learning", runs=['`type="DualPathClassifier"`']),
+    Item(
+        "Figure 5",
+        "Accuracy of many, medium and few against the number M of Gaussians, CIFAR-100-LT",
+        "The text says that dual-path learning is on.",
+        ["`cifar100_cbn_dpl` with `--cfg-options model.backbone.norm_cfg.num_components=M`"],
+    ),
+    Item(
+        "Figure 6",
+        "ResNet-20 to ResNet-110 with batch norm and CBN, CIFAR-10-LT",
+        "Which parts of the method are on is not said.",
+        [
+            "`cifar10_bs_400e` with `--cfg-options model.backbone.depth=DEPTH`, `cifar10_cbn_dpl` "
+            "with `model.backbone.backbone.depth=DEPTH`"
+        ],
+    ),
+    Item(
+        "Table 1",
+        "Sizes of the data sets",
+        "iNaturalist 2018's test labels are not public: the validation set is tested.",
+        ["`CIFAR10LT`, `CIFAR100LT`, `ImageNetLT`, `PlacesLT`, `INaturalist18`"],
+    ),
+    Item(
+        "Table 2",
+        "Parts of the method on CIFAR-10-LT and CIFAR-100-LT at imbalance 100, 50 and 10",
+        "Weight decay, momentum and the weight of the similarity are not given. How SBN alone is "
+        "tested, and what trains it, is not said. The text's gains of dual-path learning on "
+        "CIFAR-100 (0.67, 1.49, 1.38) are the table's on CIFAR-10.",
+        small=[
+            "cls_digits_bs",
+            "cls_digits_cbn",
+            "cls_digits_cbn_all",
+            "cls_digits_bs_strong",
+            "cls_digits_cbn_dpl",
+            "cls_shapes_bs",
+            "cls_shapes_cbn",
+            "cls_shapes_cbn_all",
+            "cls_shapes_bs_strong",
+            "cls_shapes_cbn_dpl",
+        ],
+    ),
+    Item(
+        "Table 3",
+        "CBN with decoupled training, re-sampling and re-weighting, CIFAR-100-LT",
+        "The loss of the second stage is not said: cross entropy. Re-weighting is by effective "
+        "numbers.",
+    ),
+    Item(
+        "Table 4",
+        "Other methods on CIFAR-10-LT and CIFAR-100-LT",
+        "At imbalance 50 it prints 60.0 for CIFAR-100, Table 2 58.13. Other rows are cited ones.",
+    ),
+    Item(
+        "Table 5",
+        "Other methods on ImageNet-LT, ResNet-50",
+        "No recipe but that of all sets: 400 epochs of batch 128.",
+    ),
+    Item(
+        "Table 6",
+        "Other methods on Places-LT, pretrained ResNet-152",
+        "No recipe for fine-tuning: PaCo's 30 epochs at lr 0.02.",
+    ),
+    Item(
+        "Table 7",
+        "Other methods on iNaturalist 2018, ResNet-50",
+        "No recipe but that of all sets; weight decay is PaCo's 1e-4.",
+    ),
+)
+
+
+def papers_table(configs: Path) -> str:
+    """Return a Markdown table for each paper with a row for each of its tables and figures.
+
+    Raises:
+        ValueError: a config names a table that there is none, or see
+            :func:`~mmdet_ltnorm.analysis.config_table.read_leaf`.
+    """
+    leaves = [read_leaf(path) for path in leaf_paths(configs)]
+    rows = [named for leaf in leaves for named in _named_rows(leaf)]
+    papers = {"NBN": NBN_ITEMS, "CBN": CBN_ITEMS}
+    known = {(paper, item.name) for paper, items in papers.items() for item in items}
+    for leaf, paper, table, _ in rows:
+        if (paper, table) not in known:
+            raise ValueError(f"{leaf.path} names {paper}'s {table}, which this page does not know")
+    by_stem = {leaf.path.stem: leaf for leaf in leaves}
+    parts = []
+    for paper, items in papers.items():
+        lines = [
+            f"## {paper}",
+            "",
+            "| | what it shows | run by: the paper's number | measured here, on small data | "
+            "what is open, and the reading |",
+            "|---|---|---|---|---|",
+        ]
+        for item in items:
+            of_item = [(leaf, text) for leaf, p, t, text in rows if (p, t) == (paper, item.name)]
+            small = [by_stem[stem] for stem in item.small]
+            lines.append(f"| {' | '.join(_cells(item, of_item, small))} |")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def _named_rows(leaf: Leaf) -> Iterator[tuple[Leaf, str, str, str]]:
+    """Yield a leaf's rows with their paper, table and text, a row of two tables twice."""
+    for row, numbers in leaf.rows:
+        match = _ROW.fullmatch(row)
+        if match is None:
+            raise ValueError(f"{leaf.path}: cannot tell the table of {row!r}")
+        paper, tables, label = match.groups()
+        text = f"{label.strip(chr(34))}: {numbers}" if label else numbers
+        for table in re.findall(r"[IVX]+|\d+", tables):
+            yield leaf, paper, f"Table {table}", text
+
+
+def _cells(item: Item, rows: Sequence[tuple[Leaf, str]], small: Sequence[Leaf]) -> Iterator[str]:
+    yield item.name
+    yield item.measures
+    commands = [f"`{run}`" if run.startswith("python") else run for run in item.runs]
+    yield "<br>".join([*(f"{_link(leaf)} {text}" for leaf, text in rows), *commands]) or "–"
+    measured = [
+        leaf for leaf in [*dict.fromkeys(leaf for leaf, _ in rows), *small] if leaf.measured
+    ]
+    yield "<br>".join(f"{_link(leaf)} {leaf.measured}" for leaf in measured) or "–"
+    yield item.reading or "–"
+
+
+def _link(leaf: Leaf) -> str:
+    folder = leaf.path.parent
+    return f"[{leaf.path.stem}](../{folder.parent.name}/{folder.name}/{leaf.path.name})"
