@@ -45,7 +45,8 @@ NBN_ITEMS = (
         "Figure 2",
         "g over training on ImageNet-LT: it rises",
         "The start is not given; the authors' code has 1. From √C, the default here, g falls on "
-        "real images: compare with `initial_magnitude=1`. [How NBN works](nbn.md#where-g-starts) has figures.",
+        "real images: compare with `initial_magnitude=1`. "
+        "[How NBN works](nbn.md#where-g-starts) has figures.",
         ["python tools/analyze.py magnitude WORK_DIR... --out DIR"],
     ),
     Item(
