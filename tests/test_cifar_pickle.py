@@ -100,8 +100,9 @@ def test_a_file_takes_no_more_memory_than_it_is_long(tmp_path):
     tracemalloc.start()
     assert load_cifar_pickle(tmp_path / "batch") == {}
     used = tracemalloc.get_traced_memory()[1]
-    # BINSTRING and LONG4 of 2**31 - 1 bytes that are not there.
-    for length in b"T\xff\xff\xff\x7f", b"\x8b\xff\xff\xff\x7f":
+    # BINSTRING and LONG4 of 2**31 - 1 bytes that are not there, BYTEARRAY8 of as many.
+    byte_array = b"\x96\xff\xff\xff\x7f\0\0\0\0"
+    for length in b"T\xff\xff\xff\x7f", b"\x8b\xff\xff\xff\x7f", byte_array:
         (tmp_path / "batch").write_bytes(b"\x80\x02" + length + b".")
         with pytest.raises(ValueError, match="batch is not in CIFAR's format"):
             load_cifar_pickle(tmp_path / "batch")
