@@ -103,14 +103,13 @@ def command(kind: str, data: Path, work_dir: Path) -> list[str]:
         places = ["--seeds", "0", "1", "--jobs", "2", "--work-dir", str(work_dir)]
         return [str(TOOLS / "sweep.py"), str(data / "classifier.py"), *places]
     config = data / ("detector.py" if kind == "detection" else "classifier.py")
-    training = [str(TOOLS / "train.py"), str(config), "--work-dir", str(work_dir), "--resume"]
+    options = ["--work-dir", str(work_dir), "--resume"]
     if kind != "two ranks":
-        return training
+        return [str(TOOLS / "train.py"), str(config), *options]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    launcher = ["-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={port}"]
-    return [*launcher, *training, "--launcher", "pytorch"]
+        os.environ["PORT"] = str(free.getsockname()[1])
+    return [str(TOOLS / "dist_train.sh"), str(config), "2", *options]
 
 
 def start(arguments: list[str], log: Path) -> int:
@@ -124,8 +123,8 @@ def start(arguments: list[str], log: Path) -> int:
         with log.open("a") as out:
             os.dup2(out.fileno(), 1)
             os.dup2(out.fileno(), 2)
-        if arguments[0] == "-m":
-            os.execv(sys.executable, [sys.executable, *arguments])
+        if arguments[0].endswith(".sh"):
+            os.execv(arguments[0], arguments)
         sys.argv = arguments
         runpy.run_path(arguments[0], run_name="__main__")
         status = 0
@@ -287,7 +286,8 @@ def main() -> int:
     args = parser.parse_args()
     folder = Path(args.work_dir).absolute()
     folder.mkdir(parents=True)
-    os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", PYTHONPATH=str(ROOT))
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", PYTHONPATH=str(ROOT), PATH=path)
     make_data(folder / "data")
     storm = Storm(folder, args.kills, args.seed)
     expected = {kind: storm.undisturbed(kind) for kind in args.kinds}

@@ -1,7 +1,7 @@
 """Run every benchmark at a small size and write one page: python benchmarks/run_all.py.
 
-Less than ten minutes on two idle cores; `make bench` does it. methods.py and cbn_training.py are
-left out: they train for half an hour and more.
+Less than ten minutes on two idle cores; `make bench` does it. methods.py, cbn_training.py
+and kill_storm.py are left out: they train for half an hour and more.
 """
 
 import argparse

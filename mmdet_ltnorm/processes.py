@@ -100,9 +100,9 @@ def end_with_parent() -> None:
     That is a process that called :func:`start_child`, or torchrun's; a run that somebody started by
     hand goes on without its shell.
     """
+    # Its number is given, for it may have ended while this process was still importing. Ranks have
+    # it from tools/dist_train.sh, or from the first lines of the tool.
     started_by = os.environ.pop(_PARENT, None)
-    if "TORCHELASTIC_RUN_ID" in os.environ:
-        started_by = os.getppid()
     if started_by is not None:
         threading.Thread(target=_watch, args=(int(started_by),), daemon=True).start()
 

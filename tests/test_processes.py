@@ -1,17 +1,22 @@
 """One training in a folder, none without the process that started it, and an end that counts."""
 
 import os
+import runpy
 import select
 import signal
+import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from mmdet_ltnorm import processes
 from mmdet_ltnorm.processes import claim_folder, end_with_parent, exit_on_sigterm
 from mmdet_ltnorm.sweep import plan_runs, train_runs
+
+TOOLS = Path(__file__).parents[1] / "tools"
 
 
 def forked(function):
@@ -92,12 +97,11 @@ def test_a_process_may_claim_its_folder_again(tmp_path, no_patience):
     claim_folder(tmp_path)
 
 
-@pytest.mark.parametrize("torchrun", [False, True])
-def test_a_process_ends_with_the_one_that_started_it_however_that_ends(torchrun, monkeypatch):
+def test_a_process_ends_with_the_one_that_started_it_however_that_ends():
     def parent(pipe):
         starter = os.getpid()
         if os.fork() == 0:
-            os.environ["TORCHELASTIC_RUN_ID" if torchrun else processes._PARENT] = str(starter)
+            os.environ[processes._PARENT] = str(starter)
             end_with_parent()
             pipe.write(b"runs")
             time.sleep(60)
@@ -108,6 +112,40 @@ def test_a_process_ends_with_the_one_that_started_it_however_that_ends(torchrun,
     assert hears(pipe) == b"runs"
     end(child)
     assert hears(pipe) == b""
+
+
+def test_a_process_ends_if_the_one_that_started_it_has_ended_before_it_could_look():
+    def start_late(pipe):
+        os.environ[processes._PARENT] = "999999999"
+        end_with_parent()
+        time.sleep(60)
+
+    child, pipe = forked(start_late)
+    assert hears(pipe) == b""
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+
+
+@pytest.mark.parametrize("tool", ["train.py", "test.py"])
+def test_a_rank_of_torchruns_notes_its_parent_before_the_slow_imports(tool, monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    monkeypatch.setenv(processes._PARENT, "1")
+    monkeypatch.delenv(processes._PARENT)
+    monkeypatch.setitem(sys.modules, "mmdet_ltnorm.engine.launch", None)
+    with pytest.raises(SystemExit):
+        runpy.run_path(str(TOOLS / tool), run_name="__main__")
+    assert os.environ[processes._PARENT] == str(os.getppid())
+
+
+@pytest.mark.parametrize("script", ["dist_train.sh", "dist_test.sh"])
+def test_a_launch_script_tells_the_ranks_its_number(script, tmp_path):
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho $MMDET_LTNORM_PARENT $$\n")
+    python.chmod(0o755)
+    path = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    command = [TOOLS / script, "config.py", "checkpoint.pth", "2"]
+    run = subprocess.run(command, env=path, capture_output=True, text=True, timeout=60)
+    told, own = run.stdout.split()
+    assert told == own
 
 
 def test_a_run_that_somebody_started_by_hand_watches_nobody(monkeypatch):

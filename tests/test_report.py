@@ -18,7 +18,7 @@ from mmengine.registry import MODELS
 
 import mmdet_ltnorm.analysis.pictures as pictures_module
 from mmdet_ltnorm.report import write_html
-from mmdet_ltnorm.report.runs import config_differences, facts, find_runs
+from mmdet_ltnorm.report.runs import config_differences, facts, find_runs, scores
 
 ROOT = Path(__file__).parents[1]
 CHROMIUM = shutil.which("chromium")
@@ -201,3 +201,12 @@ def test_a_browser_shows_the_page_within_the_width_of_a_window(four_runs, tmp_pa
         [*command, "--dump-dom", address], check=True, capture_output=True, text=True, timeout=300
     ).stdout
     assert "nbn − ce" in dom
+
+
+@pytest.mark.parametrize(("epochs", "found"), [(2, 52.0), (3, None)])
+def test_the_score_of_an_earlier_epoch_is_not_taken_for_the_last(epochs, found, tmp_path):
+    work_dir = logged_run(tmp_path / "runs", "ce", 0, few=20)
+    for config in work_dir.rglob("*.py"):
+        config.write_text(config.read_text() + f"\ntrain_cfg = dict(max_epochs={epochs})\n")
+    ((_, by_seed),) = scores(find_runs([tmp_path / "runs"])).items()
+    assert by_seed[0].get("accuracy/all") == found

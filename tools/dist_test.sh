@@ -9,6 +9,8 @@ config=${1:?$usage}
 checkpoint=${2:?$usage}
 gpus=${3:?$usage}
 
+# The ranks end with this process, which becomes torchrun's.
+export MMDET_LTNORM_PARENT=$$
 exec python -m torch.distributed.run \
     --nnodes="${NNODES:-1}" \
     --node-rank="${NODE_RANK:-0}" \

@@ -12,6 +12,8 @@ set -euo pipefail
 config=${1:?usage: tools/dist_train.sh CONFIG GPUS [options]}
 gpus=${2:?usage: tools/dist_train.sh CONFIG GPUS [options]}
 
+# The ranks end with this process, which becomes torchrun's.
+export MMDET_LTNORM_PARENT=$$
 exec python -m torch.distributed.run \
     --nnodes="${NNODES:-1}" \
     --node-rank="${NODE_RANK:-0}" \

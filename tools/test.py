@@ -2,7 +2,11 @@
 """Evaluate a checkpoint: python tools/test.py configs/lvis/seesaw_nbn_2x.py CHECKPOINT."""
 
 import argparse
+import os
 import sys
+
+if "TORCHELASTIC_RUN_ID" in os.environ:  # torchrun may die while this process still imports
+    os.environ.setdefault("MMDET_LTNORM_PARENT", str(os.getppid()))
 
 try:
     from mmdet_ltnorm.checkpoints import CheckpointError

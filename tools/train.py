@@ -2,7 +2,11 @@
 """Train a model from a config: python tools/train.py configs/lvis/seesaw_nbn_2x.py."""
 
 import argparse
+import os
 import sys
+
+if "TORCHELASTIC_RUN_ID" in os.environ:  # torchrun may die while this process still imports
+    os.environ.setdefault("MMDET_LTNORM_PARENT", str(os.getppid()))
 
 try:
     from mmdet_ltnorm.checkpoints import CheckpointError

@@ -13,7 +13,7 @@ from mmdet_ltnorm.analysis.data_sets import data_of
 from mmdet_ltnorm.engine.resume import latest_complete_checkpoint
 from mmdet_ltnorm.lettering import literal
 from mmdet_ltnorm.report.dumped import read_dumped
-from mmdet_ltnorm.sweep import Results, last_scores
+from mmdet_ltnorm.sweep import Results, in_percent, last_scores, last_step
 
 # Of a run, not of its config.
 OWN = ("work_dir", "filename", "launcher", "load_from", "resume", "experiment_name")
@@ -63,6 +63,11 @@ class LoggedRun:
     def records(self) -> list[dict[str, Any]]:
         """What was logged."""
         return read_scalars(self.work_dir)
+
+    @property
+    def last_step(self) -> int | None:
+        """The epoch, or the iteration, at which the run ends."""
+        return last_step(self.cfg)
 
     def settings(self) -> dict[str, str]:
         """Return the entries that make the config, whatever the seed and the work directory."""
@@ -151,13 +156,10 @@ def firsts(runs: Mapping[str, Mapping[int, LoggedRun]]) -> dict[str, LoggedRun]:
 
 
 def scores(runs: Mapping[str, Mapping[int, LoggedRun]]) -> Results:
-    """Return the scores of each run's last validation; LVIS's as percentages, as the others."""
+    """Return the scores of each run's last epoch, none of a run that was stopped before its end."""
     return {
         name: {
-            seed: {
-                key: 100 * value if key.startswith("lvis/") else value
-                for key, value in last_scores(run.work_dir).items()
-            }
+            seed: in_percent(last_scores(run.work_dir, run.last_step))
             for seed, run in by_seed.items()
         }
         for name, by_seed in runs.items()

@@ -9,6 +9,8 @@ from mmdet_ltnorm.sweep.report import sweep_table as sweep_table
 from mmdet_ltnorm.sweep.report import write_report as write_report
 from mmdet_ltnorm.sweep.runs import Results as Results
 from mmdet_ltnorm.sweep.runs import Run as Run
+from mmdet_ltnorm.sweep.runs import in_percent as in_percent
 from mmdet_ltnorm.sweep.runs import last_scores as last_scores
+from mmdet_ltnorm.sweep.runs import last_step as last_step
 from mmdet_ltnorm.sweep.runs import plan_runs as plan_runs
 from mmdet_ltnorm.sweep.runs import train_runs as train_runs

@@ -95,20 +95,24 @@ def plan_runs(
             text = json.dumps([cfg, chosen], sort_keys=True, default=str)
             digest = hashlib.sha256(text.encode()).hexdigest()
             needed = tuple({stage for _, stage in stages.values()})
-            last = _last_step(cfg, chosen)
+            last = last_step(_with_options(cfg, chosen))
             run = Run(Path(config), seed, folder[Path(config).stem], chosen, digest, needed, last)
             runs.append(run)
     return runs
 
 
-def _last_step(content: Mapping[str, Any], options: Sequence[str]) -> int | None:
+def last_step(cfg: Mapping[str, Any]) -> int | None:
     """Return the last epoch of a config's run, or the last iteration if it counts those."""
+    loop = cfg.get("train_cfg") or {}
+    return loop.get("max_epochs", loop.get("max_iters"))
+
+
+def _with_options(content: Mapping[str, Any], options: Sequence[str]) -> Config:
     parser = argparse.ArgumentParser()
     parser.add_argument("--cfg-options", nargs="*", action=DictAction)
     cfg = Config(copy.deepcopy(content))
     cfg.merge_from_dict(parser.parse_args(["--cfg-options", *options]).cfg_options)
-    loop = cfg.get("train_cfg") or {}
-    return loop.get("max_epochs", loop.get("max_iters"))
+    return cfg
 
 
 def train_runs(runs: Sequence[Run], command: Sequence[str], jobs: int = 1) -> Results:
@@ -188,7 +192,8 @@ def last_scores(work_dir: str | Path, step: int | None = None) -> dict[str, floa
     # mmengine validates after the last epoch whatever the interval, so the last record is its.
     validations = read_validations(work_dir)
     last = validations[-1] if validations else {}
-    if step is not None and last.get("step") != step:
+    # Step 0 is what mmengine's logger writes in a run of iterations, unless told to count those.
+    if step is not None and last.get("step") not in (0, step):
         return {}
     timing = ("step", "time", "data_time")
     return {name: float(value) for name, value in last.items() if name not in timing}
