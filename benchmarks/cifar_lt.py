@@ -20,6 +20,7 @@ accuracies, and curve.jsonl with loss, g and ‖W‖.
 
 import argparse
 import copy
+import gc
 import hashlib
 import itertools
 import json
@@ -167,6 +168,7 @@ def fitted_steps(args: argparse.Namespace, began: float) -> int:
                 measured(runs[0], args.rarest)
                 scoring = now() - stepped_at
             del runs
+            gc.collect()  # a Runner is a cycle, which keeps its workers and the GPU's memory
     seeds = 1 if torch.cuda.is_available() else len(args.seeds)
     count = len(planned) * seeds
     left = args.seconds - (now() - began) - seeds * setting_up - count * scoring
