@@ -44,6 +44,8 @@ EXPERIMENTS = {
         "CBN, all norms": [CBN + "_all.py"],
         "CBN + SBN": [CBN + "_sbn.py"],
         "CBN + SBN + DPL": [CBN + "_dpl.py"],
+        "CBN + SBN, all norms": [CBN + "_sbn_all.py"],
+        "CBN + SBN + DPL, all norms": [CBN + "_dpl_all.py"],
     },
     "positions": {
         "BS + NBN": [BS + "_nbn.py"],
