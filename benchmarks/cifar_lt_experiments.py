@@ -5,6 +5,7 @@ CBN = "configs/cifar_lt/cifar10_cbn"
 LR = "model.head.predictor.type=RectifiedLinear"
 NORM = "model.backbone.norm_cfg."
 DECAY = "optim_wrapper.optimizer.weight_decay=5e-3"
+NOT_NORMALIZED = [NORM + "normalize=False", NORM + "initial_magnitude=1.0"]  # γ starts as 1
 # Label to config and options; the first of an experiment is what the others are compared with.
 EXPERIMENTS = {
     "remedies": {
@@ -31,12 +32,12 @@ EXPERIMENTS = {
     "decay_5e-4": {
         "BS": [BS + ".py"],
         "BS + NBN": [BS + "_nbn.py"],
-        "shared g, not normalized": [BS + "_nbn.py", NORM + "normalize=False"],
+        "shared g, not normalized": [BS + "_nbn.py", *NOT_NORMALIZED],
     },
     "decay_5e-3": {
         "BS, decay 5e-3": [BS + ".py", DECAY],
         "BS + NBN, decay 5e-3": [BS + "_nbn.py", DECAY],
-        "shared g, not normalized, decay 5e-3": [BS + "_nbn.py", NORM + "normalize=False", DECAY],
+        "shared g, not normalized, decay 5e-3": [BS + "_nbn.py", *NOT_NORMALIZED, DECAY],
     },
     "cbn": {
         "BS, 400e": [BS + "_400e.py"],
