@@ -2,7 +2,8 @@
 
     python tools/train.py configs/demo/cls_shapes_ride_nbn.py
 
-No row in the papers. Not measured here. NBN in all norms of each expert's last stage, linear
+No row in the papers. Measured, 1 run: 75.7 (many 79.3, medium 74.2, few 74.0). NBN in all norms of
+each expert's last stage, linear
 classifiers with LR, as in the authors' code.
 """
 
