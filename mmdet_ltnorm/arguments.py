@@ -55,10 +55,10 @@ def check_norm(num_features: Any, eps: Any) -> None:
     """Check the first two arguments of a norm layer.
 
     Raises:
-        TypeError, ValueError: no positive integer, or no number above 0.
+        TypeError, ValueError: no positive integer, or no number of at least 0.
     """
     checked_integer("num_features", num_features, at_least=1)
-    checked_number("eps", eps, above=0)
+    checked_number("eps", eps, at_least=0)
 
 
 def checked_flag(name: str, value: Any) -> bool:

@@ -37,7 +37,9 @@ def small(path, data_roots, work_dir):
         backbone.update(base_channels=8, init_cfg=None)
     else:
         backbone.depth = 8
-    side = 64 if "'IN'" in str(cfg.model) else 32  # instance norm takes more than one pixel
+    # Instance norm takes more than one pixel, and so do the groups of split passes in all norms.
+    split_everywhere = cfg.model.type.startswith(("Split", "DualPath")) and "_all" in path.stem
+    side = 64 if split_everywhere or "'IN'" in str(cfg.model) else 32
     for loader in cfg.train_dataloader, cfg.val_dataloader:
         loader.update(num_workers=0, persistent_workers=False, batch_size=4)
         if loader.dataset.type in data_roots:

@@ -20,6 +20,7 @@ from mmdet_ltnorm.reading import read_model_config
 
 # What costs time between steps or writes files, and changes nothing in a step.
 SWITCHED_OFF = ("timer", "logger", "param_scheduler", "checkpoint")
+LEFT_OUT = ("missing_validation", "randomness", "resume")  # mmengine takes no None for these
 
 
 class StepTimes(NamedTuple):
@@ -145,7 +146,8 @@ def training_config(config: str, options: Mapping[str, Any], work_dir: str) -> C
             cfg[f"{kind}_{part}"] = None
     cfg.train_dataloader.update(num_workers=0, persistent_workers=False)
     cfg.train_dataloader.pop("prefetch_factor", None)
-    cfg.default_hooks = {**cfg.get("default_hooks", {}), **dict.fromkeys(SWITCHED_OFF)}
+    hooks = {k: v for k, v in cfg.get("default_hooks", {}).items() if k not in LEFT_OUT}
+    cfg.default_hooks = {**hooks, **dict.fromkeys(SWITCHED_OFF)}
     cfg.visualizer = None
     cfg.update(work_dir=work_dir, launcher="none", log_level="WARNING")
     return cfg
