@@ -11,8 +11,8 @@ from functools import cache
 from mmengine.logging import print_log
 
 JOINERS = "\u200c\u200d"  # they shape scripts and emoji, and have no look of their own
-# What has a meaning in Markdown, there where it has one.
-MARKDOWN = re.compile(r"[\\|*`$\[\]~]|<(?=[\w/!?])|&(?=[#\w])|_(?!\w)|(?<!\w)_")
+# What has a meaning in Markdown, there where it has one: brackets in links and footnotes alone.
+MARKDOWN = re.compile(r"[\\|*`$~]|\](?=[(\[:])|\[(?=\^)|<(?=[\w/!?])|&(?=[#\w])|_(?!\w)|(?<!\w)_")
 
 
 def literal(text: object) -> str:

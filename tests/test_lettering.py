@@ -116,10 +116,10 @@ def test_markdown_shows_a_name_and_gives_it_back(name):
 
 
 def test_markdown_leaves_plain_names_alone():
-    for name in ("cls_digits_bs_nbn_lr", "CE + NBN − CE", "a < b & c", "50.1 ± 0.2", "of μ"):
+    for name in ("cls_digits_bs_nbn_lr", "CE + NBN − CE", "a < b & c", "50.1 ± 0.2", "1 [1, 2]"):
         assert markdown(name) == name
     assert markdown("_x_ *y* `z` <i> &lt; $a$ [l](m)") == (
-        r"\_x\_ \*y\* \`z\` \<i> \&lt; \$a\$ \[l\](m)"
+        r"\_x\_ \*y\* \`z\` \<i> \&lt; \$a\$ [l\](m)"
     )
 
 
