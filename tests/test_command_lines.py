@@ -162,7 +162,8 @@ def test_a_launch_script_without_arguments_prints_its_usage(script):
 def test_options_of_the_other_kind_of_model_are_refused_first(
     tmp_path, monkeypatch, config, options, message
 ):
-    monkeypatch.setattr(launch, "check_data_files", lambda *_: None)
+    for check in ("check_class_config", "check_data_files"):
+        monkeypatch.setattr(launch, check, lambda *_: None)
     (tmp_path / "a.pth").touch()
     config = TOOLS.parent / "configs" / f"{config}.py"
     given = arguments(config, checkpoint=str(tmp_path / "a.pth"), **options)

@@ -1,6 +1,7 @@
 """Trainings of our configs that are stopped after an epoch end as those that were not."""
 
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from small_cls_configs import CONFIGS, LEAVES, small
 from tiny_mask_rcnn import tiny_data, tiny_model
+from toy_runner import end_workers
 
 from mmdet_ltnorm.data import make_shapes_lt
 from mmdet_ltnorm.run_logs import read_validations
@@ -42,7 +44,8 @@ def classifier(path, roots, work_dir):
 def detector(root, work_dir):
     cfg = Config.fromfile(CONFIGS / "lvis" / "seesaw_nbn_2x.py")
     cfg.merge_from_dict({**tiny_model(8), **tiny_data(root, image_size=64)})
-    names = [f"class_{number}" for number in range(8)]
+    annotations = json.loads((root / "annotations" / "lvis_v1_train.json").read_text())
+    names = [category["name"] for category in annotations["categories"]]
     for loader in cfg.train_dataloader, cfg.val_dataloader:
         loader.dataset.metainfo = dict(classes=names)
     cfg.train_dataloader.update(batch_size=4, num_workers=2, persistent_workers=True)
@@ -67,6 +70,7 @@ def weights_and_scores(cfg, checkpoint=None):
     torch.manual_seed(len(cfg.work_dir))  # another process may have drawn other numbers
     runner = Runner.from_cfg(cfg)
     runner.train()
+    end_workers(runner)
     timing = ("time", "data_time")
     (scores,) = ({k: v for k, v in record.items() if k not in timing and v == v}
                  for record in read_validations(cfg.work_dir))  # fmt: skip

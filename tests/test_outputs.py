@@ -58,6 +58,7 @@ def arguments(config, **others):
 @pytest.fixture
 def config(tmp_path):
     (tmp_path / "base.py").write_text(
+        "model = dict(type='FasterRCNN')\n"
         "val_evaluator = dict(type='LTLVISMetric', ann_file='v.json')"
     )
     file = tmp_path / "street.py"

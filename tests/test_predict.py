@@ -105,7 +105,7 @@ def test_what_cannot_be_read_is_named(classifier, tmp_path, monkeypatch):
         ),
         ((config, checkpoint, "--score-thr", "0.5", tmp_path / "image.png"), "2"),
         ((config, tmp_path / "no.pth", tmp_path / "image.png"), "no.pth can not be found"),
-        ((tmp_path / "no.py", checkpoint, tmp_path / "image.png"), "No such file .*no.py"),
+        ((tmp_path / "no.py", checkpoint, tmp_path / "image.png"), "no.py does not exist"),
     ]:
         with pytest.raises(SystemExit, match=message):
             predict(monkeypatch, *files, "--out", tmp_path / "out")

@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 import torch
-from toy_runner import ToyData, ToyModel, toy_runner
+from toy_runner import ToyData, ToyModel, end_workers, toy_runner
 
 from mmdet_ltnorm.engine.generators import SeededBatches
 
@@ -58,6 +58,7 @@ def run(work_dir, loop=EPOCHS, workers=0, persistent=False, checkpoint=None, **o
         **overrides,
     )
     runner.train()
+    end_workers(runner)
     return runner.model
 
 
