@@ -11,7 +11,7 @@ ready := .venv/.ready$(if $(filter cuda,$(device)),-cuda)
 endif
 
 # One thread for each test worker: more workers than cores is what makes a torch suite slow.
-PYTEST = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(PYTHON) -m pytest -n auto --maxprocesses 4
+PYTEST = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(PYTHON) -m pytest -n auto --maxprocesses 4 --dist worksteal
 HOST_TESTS = $(wildcard tests/test_nbn*.py tests/test_surgery*.py tests/test_host*.py)
 
 .PHONY: help setup doctor demo demo-cls test test-slow test-onedl lint docs bench

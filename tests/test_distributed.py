@@ -64,7 +64,13 @@ def train_on_two_ranks(root, tmp_path, *options):
     return [torch.load(tmp_path / f"rank_{rank}.pt") for rank in (0, 1)]
 
 
-@pytest.mark.parametrize("options", [(), ("--amp",)], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param((), id="float32"),
+        pytest.param(("--amp",), id="bfloat16", marks=pytest.mark.slow),
+    ],
+)
 def test_two_ranks_train_one_model_and_update_its_magnitude_once_a_step(
     options, miniature, tmp_path
 ):
