@@ -1,6 +1,7 @@
 """Processes that train: one at a time in a folder, and none that outlives the one it serves."""
 
 import atexit
+import ctypes
 import logging
 import os
 import signal
@@ -22,6 +23,7 @@ import torch
 from mmengine.logging import print_log
 
 _PARENT = "MMDET_LTNORM_PARENT"
+_PR_SET_PDEATHSIG = 1  # of Linux's prctl: the signal that a process gets when its parent ends
 _PATIENCE = 10  # seconds; what a killed process has started ends within these
 _claimed: dict[Path, IO[str]] = {}
 
@@ -105,6 +107,17 @@ def end_with_parent() -> None:
     started_by = os.environ.pop(_PARENT, None)
     if started_by is not None:
         threading.Thread(target=_watch, args=(int(started_by),), daemon=True).start()
+
+
+def end_forks_too() -> None:
+    """Let what is forked from this process, as workers of data loaders, be killed when it ends.
+
+    Such a worker sees by itself that its process is gone, but may wait for ever to hand over a last
+    batch, for its sister holds the other end of the pipe open. On Linux alone.
+    """
+    if sys.platform == "linux":
+        system = ctypes.CDLL(None)
+        os.register_at_fork(after_in_child=lambda: system.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL))
 
 
 def _watch(parent: int) -> None:

@@ -13,7 +13,12 @@ from pathlib import Path
 import pytest
 
 from mmdet_ltnorm import processes
-from mmdet_ltnorm.processes import claim_folder, end_with_parent, exit_on_sigterm
+from mmdet_ltnorm.processes import (
+    claim_folder,
+    end_forks_too,
+    end_with_parent,
+    exit_on_sigterm,
+)
 from mmdet_ltnorm.sweep import plan_runs, train_runs
 
 TOOLS = Path(__file__).parents[1] / "tools"
@@ -95,6 +100,22 @@ def test_a_process_that_is_ending_is_waited_for(tmp_path, no_patience, monkeypat
 def test_a_process_may_claim_its_folder_again(tmp_path, no_patience):
     claim_folder(tmp_path)
     claim_folder(tmp_path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells a process of its parent's end")
+def test_forked_workers_end_with_their_process_even_if_they_wait_for_ever():
+    def parent(pipe):
+        end_forks_too()
+        if os.fork() == 0:
+            pipe.write(b"runs")
+            time.sleep(60)
+        pipe.close()
+        time.sleep(60)
+
+    child, pipe = forked(parent)
+    assert hears(pipe) == b"runs"
+    end(child)
+    assert hears(pipe) == b""
 
 
 def test_a_process_ends_with_the_one_that_started_it_however_that_ends():

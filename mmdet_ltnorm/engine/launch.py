@@ -24,7 +24,12 @@ from mmdet_ltnorm.engine.checks import (
 from mmdet_ltnorm.engine.loading import CheckCheckpointHook
 from mmdet_ltnorm.engine.options import merge_options
 from mmdet_ltnorm.engine.resume import latest_complete_checkpoint
-from mmdet_ltnorm.processes import claim_folder, end_with_parent, leave_process_group
+from mmdet_ltnorm.processes import (
+    claim_folder,
+    end_forks_too,
+    end_with_parent,
+    leave_process_group,
+)
 from mmdet_ltnorm.reading import read_model_config
 from mmdet_ltnorm.writing import check_outputs
 
@@ -128,6 +133,7 @@ def train(cfg: Config) -> None:
         FloatingPointError: the loss or the weights are not finite any more.
     """
     end_with_parent()
+    end_forks_too()
     if _rank(cfg) == 0:
         claim_folder(cfg.work_dir)
     build_runner(cfg).train()
@@ -137,6 +143,7 @@ def train(cfg: Config) -> None:
 def test(cfg: Config) -> None:
     """Test; on every rank of a distributed run."""
     end_with_parent()
+    end_forks_too()
     build_test_runner(cfg).test()
     leave_process_group()
 
