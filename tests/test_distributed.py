@@ -7,13 +7,17 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from mmengine.config import Config
+from ranks import on_two_ranks
 from tiny_mask_rcnn import CONFIGS, tiny_data, tiny_model
 
 from mmdet_ltnorm.data.mini_lvis import make_mini_lvis
+from mmdet_ltnorm.engine.hooks import BroadcastBuffersHook
+from mmdet_ltnorm.norms import NBN
 
 TESTS = Path(__file__).parent
 STEPS = 20
@@ -94,3 +98,19 @@ def test_two_ranks_train_one_model_and_update_its_magnitude_once_a_step(
             assert step["magnitude"] == pytest.approx(expected, rel=1e-6)
             before = step["magnitude"]
     assert [s["magnitude"] for s in first["steps"]] == [s["magnitude"] for s in second["steps"]]
+
+
+def train_and_start_validation(rank, folder):
+    torch.distributed.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=2)
+    model = NBN(3)
+    model(torch.full((2, 3, 1, 1), float(rank)))
+    BroadcastBuffersHook().before_val_epoch(SimpleNamespace(model=model))
+    torch.save(dict(model.named_buffers()), folder / f"{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def test_both_ranks_validate_with_the_statistics_that_are_saved(tmp_path):
+    on_two_ranks(train_and_start_validation, tmp_path)
+    first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
+    assert torch.equal(first["running_mean"], torch.zeros(3))  # rank 0 saw zeros, rank 1 ones
+    assert all(torch.equal(first[name], second[name]) for name in first)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from mmengine.dist import broadcast
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
@@ -66,6 +67,22 @@ class CheckNormsHook(Hook):
         check_nbn_layers(runner.model, runner.cfg.get("model"))
         check_magnitudes(runner.model, runner.optim_wrapper.optimizer)
         check_cbn_layers(runner.model)
+
+
+@HOOKS.register_module()
+class BroadcastBuffersHook(Hook):
+    """Let all ranks validate with the running statistics of rank 0, which are those that are saved.
+
+    mmengine leaves each rank its own. The scores are then of no single model, and change with a
+    resume, which gives all ranks those of rank 0. In a run of one process nothing changes.
+    """
+
+    priority = "LOW"  # after EMAHook, which exchanges the model
+
+    def before_val_epoch(self, runner: Runner) -> None:
+        """Send the buffers from rank 0."""
+        for buffer in runner.model.buffers():
+            broadcast(buffer)
 
 
 @HOOKS.register_module()
