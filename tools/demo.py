@@ -19,7 +19,8 @@ from mmdet_ltnorm.writing import write_text
 
 OUT = Path("work_dirs/demo")
 RUNS = {"Seesaw": OUT / "seesaw", "Seesaw + NBN": OUT / "seesaw_nbn"}
-CONFIG = Config.fromfile("configs/demo/seesaw_nbn.py")
+ROOT = Path(__file__).resolve().parents[1]
+CONFIG = Config.fromfile(ROOT / "configs/demo/seesaw_nbn.py")
 
 
 def finished(work_dir: Path) -> bool:
@@ -77,6 +78,7 @@ def main() -> None:
     """Make the data, train, compare, draw."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.parse_args()
+    os.chdir(ROOT)  # where the paths above start, wherever it was called
     exit_on_sigterm()
     try:
         claim_folder(OUT)

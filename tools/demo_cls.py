@@ -2,6 +2,7 @@
 """Train four methods on two small long-tailed sets and compare: python tools/demo_cls.py."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -30,6 +31,7 @@ def main() -> int:
     """Make the data, train, compare, draw."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.parse_args()
+    os.chdir(Path(__file__).resolve().parents[1])  # where all paths start, wherever it was called
     exit_on_sigterm()
     try:
         claim_folder(OUT)
