@@ -168,3 +168,14 @@ def test_the_tool_prints_the_classes_for_the_config(files, tmp_path, monkeypatch
     monkeypatch.setattr(sys, "argv", ["coco_to_lvis.py", "none.json", "--out", str(tmp_path)])
     with pytest.raises(SystemExit, match="none.json"):
         runpy.run_path(str(TOOL), run_name="__main__")
+
+
+def test_the_tools_table_has_one_line_for_each_class_whatever_it_is_called(
+    tmp_path, monkeypatch, capsys
+):
+    train = write(tmp_path / "train.json", [[7]], names={7: "cat\nwith \x1b[31mtail"})
+    monkeypatch.setattr(sys, "argv", ["coco_to_lvis.py", str(train), "--out", str(tmp_path / "o")])
+    runpy.run_path(str(TOOL), run_name="__main__")
+    printed = capsys.readouterr().out
+    assert "\x1b" not in printed
+    assert printed.splitlines()[1].startswith(r"cat\nwith \x1b[31mtail")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from mmdet_ltnorm.annotations import unused_words
 from mmdet_ltnorm.data.coco_to_lvis import LVIS_LIMITS, coco_to_lvis, written_files
+from mmdet_ltnorm.lettering import literal
 
 
 def main() -> None:
@@ -45,7 +46,7 @@ def main() -> None:
     print(f"{'category':24}{'images':>8}{'instances':>11}  frequency")
     for category in sorted(categories, key=lambda each: -each["image_count"]):
         counts = f"{category['image_count']:8}{category['instance_count']:11}"
-        print(f"{category['name']:24}{counts}  {category['frequency']}")
+        print(f"{literal(category['name']):24}{counts}  {category['frequency']}")
     if unused := [each["name"] for each in categories if not each["instance_count"]]:
         print(f"\n{args.train_file}: {unused_words(unused)}")
     print()

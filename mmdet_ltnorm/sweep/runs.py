@@ -16,6 +16,7 @@ from typing import Any
 from mmengine.config import Config, DictAction
 
 from mmdet_ltnorm.analysis.data_sets import check_same_data
+from mmdet_ltnorm.lettering import literal
 from mmdet_ltnorm.processes import end_children, start_child
 from mmdet_ltnorm.reading import read_config
 from mmdet_ltnorm.run_logs import read_validations
@@ -143,12 +144,12 @@ def train_runs(runs: Sequence[Run], command: Sequence[str], jobs: int = 1) -> Re
                 ended += 1
                 seconds = time.monotonic() - started
                 outcome = _finish(run, process.returncode)
-                label = f"run {ended}/{len(runs)}  {run.name} seed {run.seed}"
+                label = f"run {ended}/{len(runs)}  {literal(run.name)} seed {run.seed}"
                 print(f"{label}  {seconds:.0f} s  {outcome}", flush=True)
     finally:
         end_children([process for process, _ in running.values()])
     for run in waiting:
-        print(f"{run.name} seed {run.seed} was not started: its first stage failed")
+        print(f"{literal(run.name)} seed {run.seed} was not started: its first stage failed")
     return _collect(runs)
 
 
