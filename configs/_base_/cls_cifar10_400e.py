@@ -2,9 +2,9 @@
 
 Momentum and weight decay, which the paper does not state, are PaCo's. The options of cls_cifar10_lt
 hold, and for the leaves with CBN
-    model.backbone.norm_cfg.num_components=8      1 to 8 (CBN paper, Fig. 5)
+    model.backbone.norm_cfg.num_components=8      other numbers M (CBN paper, Fig. 5)
     model.backbone.backbone.depth=110             20, 32, 44, 56, 110 (Fig. 6)
-    model.backbone.norm_cfg.literal=True          the statistics as the paper's text has them
+    model.backbone.norm_cfg.literal=True          update, then normalize (CBN paper, Sec. 3.1)
 """
 
 _base_ = "./cls_cifar10_lt.py"

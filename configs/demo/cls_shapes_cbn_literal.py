@@ -1,4 +1,4 @@
-"""Shapes-LT, ResNet-8, Balanced Softmax + CBN as the paper's text has it (literal=True).
+"""Shapes-LT, ResNet-8, Balanced Softmax + CBN in the order of the paper's Sec. 3.1, literal=True.
 
     python tools/train.py configs/demo/cls_shapes_cbn_literal.py
 

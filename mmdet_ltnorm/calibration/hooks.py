@@ -82,9 +82,10 @@ class LogitAdjustmentHook(_WithStrength):
 
 @HOOKS.register_module()
 class NorCalHook(_WithStrength):
-    """NorCal of a two-stage detector; the strength is gamma, 0.6 as in the paper.
+    """NorCal of a two-stage detector; the strength is gamma.
 
-    The number of images of each class is that of the training annotations of the config.
+    The number of images of each class is that of the training annotations of the config. The
+    authors' code gives gamma no value: theirs starts at 0, which changes nothing.
     """
 
     layers = (DETECTOR,)

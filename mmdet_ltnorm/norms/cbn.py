@@ -52,7 +52,8 @@ class CBN(MixtureOfBatchNorms):
     loaded mean and with biases that keep the function in evaluation up to rounding.
 
     The printed algorithm normalizes with the stored statistics; that does not train even with one
-    component. ``literal`` is what the text says and trains, worse than the default.
+    component. ``literal`` takes the order of the paper's Section 3.1 and trains, worse than the
+    default.
 
     Args:
         momentum: weight of the batch in the stored statistics; with ``literal``, of the old ones.

@@ -107,8 +107,8 @@ def group_of_classes(
     """Return the group of each class, shape (K,).
 
     Args:
-        grouping: ``'contiguous'``: runs of class indices whose lengths differ by at most one, the
-            paper's "uniformly split ... according to their serial numbers"; ``'modulo'``: class k
+        grouping: ``'contiguous'``: runs of class indices whose lengths differ by at most one, how
+            the paper's "uniformly split ... according to their serial numbers" is read here; ``'modulo'``: class k
             is in group k mod M; ``'frequency'``: runs of the classes from the most to the least
             frequent, which on CIFAR-LT are the contiguous ones.
         num_classes: K; the length of ``class_counts`` where those are given.
