@@ -31,11 +31,11 @@ from mmengine.runner import load_checkpoint
 from torch import Tensor, nn
 
 import mmdet_ltnorm  # noqa: F401, registers the layers
-from mmdet_ltnorm.analysis.pictures import COLOURS
-from mmdet_ltnorm.analysis.tables import markdown_table
 from mmdet_ltnorm.data import make_shapes_lt
 from mmdet_ltnorm.norms import CBN
-from mmdet_ltnorm.run_logs import read_scalars
+from mmdet_ltnorm.results.logs import read_scalars
+from mmdet_ltnorm.results.pictures import COLOURS
+from mmdet_ltnorm.results.tables import markdown_table
 from mmdet_ltnorm.sweep import plan_runs, train_runs
 from mmdet_ltnorm.sweep.runs import Run
 

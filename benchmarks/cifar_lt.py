@@ -41,7 +41,7 @@ from mmengine.config import Config, DictAction
 from paired_training import EAGER_STEPS, PairedRun, train
 
 from mmdet_ltnorm.benchmark import machine
-from mmdet_ltnorm.class_groups import training_set
+from mmdet_ltnorm.data.wrapped import training_set
 from mmdet_ltnorm.engine.options import merge_options
 from mmdet_ltnorm.engine.resume import latest_complete_checkpoint
 from mmdet_ltnorm.processes import claim_folder

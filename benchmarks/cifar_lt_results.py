@@ -11,8 +11,8 @@ from cbn_training import component_reports
 from paired_training import PairedRun
 
 from mmdet_ltnorm.analysis.gamma import effective_affine, last_norm
-from mmdet_ltnorm.analysis.tables import markdown_table
 from mmdet_ltnorm.engine.checks import magnitudes
+from mmdet_ltnorm.results.tables import markdown_table
 from mmdet_ltnorm.sweep import Results, means, sweep_table, write_report
 from mmdet_ltnorm.writing import write_text
 

@@ -22,9 +22,9 @@ from mmengine.model import ImgDataPreprocessor
 from PIL import Image, ImageEnhance, ImageOps
 from torch.utils.data import DataLoader, Dataset
 
-from mmdet_ltnorm.analysis.tables import markdown_table
 from mmdet_ltnorm.data import ShapesLT, make_shapes_lt
 from mmdet_ltnorm.data.auto_augment import CIFAR10_POLICY, auto_augment_arguments
+from mmdet_ltnorm.results.tables import markdown_table
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 PIPELINE = [

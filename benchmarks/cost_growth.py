@@ -18,10 +18,10 @@ import torch
 from norms import layer_step
 from torch import nn
 
-from mmdet_ltnorm.analysis.pictures import line_looks, picture, shared_legend
-from mmdet_ltnorm.analysis.tables import markdown_table
 from mmdet_ltnorm.benchmark import keep_freed_memory, machine, ratios, timed
 from mmdet_ltnorm.norms import CBN
+from mmdet_ltnorm.results.pictures import line_looks, picture, shared_legend
+from mmdet_ltnorm.results.tables import markdown_table
 
 DEFAULT = dict(pixels=2**14, channels=128, components=4)
 VARIED = {

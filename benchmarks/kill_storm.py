@@ -29,7 +29,7 @@ import torch
 
 from mmdet_ltnorm.data import make_mini_lvis
 from mmdet_ltnorm.engine.resume import latest_complete_checkpoint
-from mmdet_ltnorm.run_logs import read_scalars, read_validations
+from mmdet_ltnorm.results.logs import read_scalars, read_validations
 
 ROOT = Path(__file__).parents[1]
 TOOLS = ROOT / "tools"

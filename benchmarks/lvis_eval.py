@@ -24,8 +24,8 @@ import numpy as np
 import pycocotools.mask as mask_utils
 from mmengine.logging import MMLogger
 
-from mmdet_ltnorm.analysis.tables import markdown_table
 from mmdet_ltnorm.evaluation import LTLVISMetric
+from mmdet_ltnorm.results.tables import markdown_table
 
 HEIGHT, WIDTH = 480, 640
 VAL_IMAGES = 19809

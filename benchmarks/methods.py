@@ -8,8 +8,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmdet_ltnorm.analysis.pictures import COLOURS, MARKERS, picture, shared_legend
 from mmdet_ltnorm.data import make_shapes_lt
+from mmdet_ltnorm.results.pictures import COLOURS, MARKERS, picture, shared_legend
 from mmdet_ltnorm.sweep import Results, means, plan_runs, sweep_table, train_runs, write_report
 
 METHODS = {

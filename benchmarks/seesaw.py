@@ -13,9 +13,9 @@ import torch
 from mmdet.models.losses import SeesawLoss
 from torch import nn
 
-from mmdet_ltnorm.analysis.tables import markdown_table
 from mmdet_ltnorm.benchmark import keep_freed_memory, machine, ratios, timed
 from mmdet_ltnorm.losses.seesaw import LTSeesawLoss
+from mmdet_ltnorm.results.tables import markdown_table
 
 
 def training_step(loss: nn.Module, cls_score: torch.Tensor, draw: Callable) -> None:

@@ -8,7 +8,8 @@ import pytest
 from mmdet.registry import DATASETS
 from mmengine.structures import InstanceData
 
-from mmdet_ltnorm.analysis import Progress, draw_predictions, lvis_table, plot_curves, read_scalars
+from mmdet_ltnorm.analysis import draw_predictions, plot_curves
+from mmdet_ltnorm.results import Progress, lvis_table, read_scalars
 
 METRICS = {
     f"lvis/{kind}_{key}": 0.2 for kind in ("bbox", "segm") for key in ("AP", "APr", "APc", "APf")

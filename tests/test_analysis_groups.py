@@ -9,13 +9,13 @@ from mmdet.registry import DATASETS
 from mmengine.config import ConfigDict
 
 import mmdet_ltnorm.data  # noqa: F401
-from mmdet_ltnorm.analysis.groups import (
+from mmdet_ltnorm.class_groups import class_groups
+from mmdet_ltnorm.results.groups import (
     counts_and_groups,
     group_means,
     group_of_class,
     tail_and_head,
 )
-from mmdet_ltnorm.class_groups import class_groups
 
 
 def test_a_classifiers_are_counted_in_its_training_set():

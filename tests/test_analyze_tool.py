@@ -13,7 +13,7 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import Runner
 from tiny_mask_rcnn import CONFIGS, tiny_data, tiny_model
 
-import mmdet_ltnorm.analysis.pictures as pictures_module
+import mmdet_ltnorm.results.pictures as pictures_module
 
 ROOT = Path(__file__).parents[1]
 NORMS = {"nbn": dict(type="NBN"), "cbn": dict(type="CBN", num_components=3)}

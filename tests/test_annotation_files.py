@@ -8,8 +8,8 @@ import pycocotools.mask as mask_utils
 import pytest
 from coco_files import coco, lvis, write
 
-from mmdet_ltnorm.annotations import read_annotations
-from mmdet_ltnorm.annotations.outlines import outline
+from mmdet_ltnorm.data.annotations import read_annotations
+from mmdet_ltnorm.data.annotations.outlines import outline
 from mmdet_ltnorm.evaluation import LTLVISMetric
 
 
@@ -132,7 +132,9 @@ def test_what_trains_nothing_or_something_else_is_refused_for_training(name, tmp
 
 def test_unused_categories_and_objects_are_told(tmp_path, monkeypatch):
     told = []
-    monkeypatch.setattr("mmdet_ltnorm.annotations.content.print_log", lambda m, **_: told.append(m))
+    monkeypatch.setattr(
+        "mmdet_ltnorm.data.annotations.content.print_log", lambda m, **_: told.append(m)
+    )
     content = coco()
     content["categories"].insert(0, {"id": 0, "name": "objects", "supercategory": "none"})
     first(content)["area"] = 0

@@ -7,8 +7,8 @@ import pytest
 from small_classifiers import RESNET_8, build
 from torch import nn
 
-from mmdet_ltnorm.class_groups import class_counts
 from mmdet_ltnorm.classification import ClassCountsHook, LossEpochHook
+from mmdet_ltnorm.data.wrapped import class_counts
 
 
 class Counted:

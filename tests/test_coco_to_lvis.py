@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmdet_ltnorm.annotations import read_annotations
+from mmdet_ltnorm.data.annotations import read_annotations
 from mmdet_ltnorm.data.coco_to_lvis import coco_to_lvis
 from mmdet_ltnorm.evaluation import LTLVISMetric
 

@@ -10,8 +10,8 @@ import torch
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
 
-from mmdet_ltnorm.checkpoints import CheckpointError
 from mmdet_ltnorm.engine.checkpoint import is_whole
+from mmdet_ltnorm.results.checkpoints import CheckpointError
 
 
 def load(path):

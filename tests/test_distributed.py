@@ -15,7 +15,7 @@ from mmengine.config import Config
 from ranks import on_two_ranks
 from tiny_mask_rcnn import CONFIGS, tiny_data, tiny_model
 
-from mmdet_ltnorm.data.mini_lvis import make_mini_lvis
+from mmdet_ltnorm.data.synthetic.mini_lvis import make_mini_lvis
 from mmdet_ltnorm.engine.hooks import BroadcastBuffersHook
 from mmdet_ltnorm.norms import NBN
 

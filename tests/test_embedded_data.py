@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 from mmdet_ltnorm.data import make_shapes_lt
 from mmdet_ltnorm.data.digits import DigitsLT
 from mmdet_ltnorm.data.imbalance import exponential_counts
-from mmdet_ltnorm.data.shapes import ShapesLT, class_looks, draw_class
+from mmdet_ltnorm.data.synthetic.shapes import ShapesLT, class_looks, draw_class
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from tiny_mask_rcnn import tiny_data, tiny_model
 from toy_runner import end_workers
 
 from mmdet_ltnorm.data import make_shapes_lt
-from mmdet_ltnorm.run_logs import read_validations
+from mmdet_ltnorm.results.logs import read_validations
 
 _runs = itertools.count()
 DEMOS = [path for path in LEAVES if path.parent.name == "demo"]

@@ -13,8 +13,8 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader
 from toy_runner import toy_runner
 
-from mmdet_ltnorm.checkpoints import CheckpointError
 from mmdet_ltnorm.engine.loading import CheckCheckpointHook
+from mmdet_ltnorm.results.checkpoints import CheckpointError
 
 
 def load(path):

@@ -9,7 +9,7 @@ from coco_files import NAMES, coco, write
 from mmdet.registry import DATASETS
 from PIL import Image
 
-from mmdet_ltnorm.annotations import ImageSizes
+from mmdet_ltnorm.data.annotations import ImageSizes
 from mmdet_ltnorm.engine.hooks import CheckClassesHook
 
 STEPS = [

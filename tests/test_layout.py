@@ -1,60 +1,34 @@
-"""Imports point one way, and importing the package stays cheap."""
+"""Imports point one way, and importing the package stays cheap.
+
+``python tests/test_layout.py`` prints the rooms of the package: what they hold, and the arrows.
+"""
 
 import ast
 import subprocess
 import sys
+from collections import defaultdict
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "mmdet_ltnorm"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
-MAY_IMPORT = {
-    "annotations": {"class_groups"},
-    "arguments": set(),
-    "class_groups": set(),
-    "checkpoints": set(),
-    "doctor": set(),
-    "moments": set(),
-    "norms": set(),
-    "predictors": set(),
-    "processes": set(),
-    "run_logs": set(),
-    "lettering": set(),
-    "writing": set(),
-    "reading": set(),
-    "data": {"annotations", "class_groups"},
-    "calibration": {"class_groups", "losses", "moments"},
-    "evaluation": {"annotations", "class_groups"},
+# Every arrow that is drawn, and no other.
+IMPORTS = {
+    "analysis": {"data", "moments", "norms", "results"},
+    "benchmark": {"engine", "results"},
+    "calibration": {"class_groups", "data", "losses", "moments"},
+    "classification": {"data", "norms", "results"},
+    "comparison": {"class_groups", "evaluation", "results"},
+    "deployment": {"classification", "data", "engine", "results", "surgery"},
+    "engine": {"data", "norms", "processes", "results", "surgery"},
+    "evaluation": {"class_groups", "data"},
     "losses": {"class_groups"},
+    "report": {"analysis", "engine", "norms", "results", "sweep"},
+    "results": {"class_groups", "data"},
     "surgery": {"norms"},
-    "engine": {
-        "annotations",
-        "checkpoints",
-        "class_groups",
-        "norms",
-        "processes",
-        "run_logs",
-        "surgery",
-    },
-    "classification": {"checkpoints", "class_groups", "norms"},
-    "deployment": {
-        *("analysis", "annotations", "class_groups", "classification", "data", "engine"),
-        "surgery",
-    },
-    "analysis": {
-        "annotations",
-        "checkpoints",
-        "class_groups",
-        "moments",
-        "norms",
-        "run_logs",
-        "surgery",
-    },
-    "comparison": {"analysis", "class_groups", "evaluation"},
-    "report": {"analysis", "engine", "norms", "sweep"},
-    "sweep": {"analysis", "processes", "run_logs"},
-    "benchmark": {"analysis", "engine", "norms"},
+    "sweep": {"processes", "results"},
 }
 LOWEST = {"arguments", "lettering", "reading", "writing"}  # every room may import these
 OUTSIDE = {"benchmarks", "configs", "tests", "tools"}  # these import the package, never the reverse
@@ -71,8 +45,13 @@ HEAVY = {
 }
 
 
-def room(path):
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+def module_name(path):
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts).removesuffix(".__init__")
+
+
+def room(module):
+    return module.split(".")[1] if "." in module else ""
 
 
 def imported_modules(nodes, path):
@@ -90,16 +69,54 @@ def tree(path):
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_room_imports_only_the_rooms_below_it(path):
-    modules = list(imported_modules(ast.walk(tree(path)), path))
-    assert not {module.split(".")[0] for module in modules} & OUTSIDE
-    rooms = {module.split(".")[1] for module in modules if module.startswith("mmdet_ltnorm.")}
-    if path != PACKAGE / "__init__.py":
-        assert rooms - {room(path)} <= MAY_IMPORT[room(path)] | LOWEST
+def links():
+    """Return the package's files that each of its files imports, by module name."""
+    names = {module_name(path) for path in SOURCES}
+    found = {}
+    for path in SOURCES:
+        reached = {_file_of(name, names) for name in imported_modules(ast.walk(tree(path)), path)}
+        found[module_name(path)] = reached - {None, module_name(path)}
+    return found
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def _file_of(name, names):
+    while name and name not in names:
+        name = name.rpartition(".")[0]
+    return name or None
+
+
+def arrows(links):
+    """Return the imports that lead from room to room, and from which files."""
+    found = defaultdict(set)
+    for name, reached in links.items():
+        for other in map(room, reached):
+            if room(name) and other and other != room(name):
+                found[room(name), other].add(name)
+    return found
+
+
+def test_rooms_import_the_rooms_below_them_as_listed_and_no_others():
+    drawn = {arrow: files for arrow, files in arrows(links()).items() if arrow[1] not in LOWEST}
+    listed = {(name, other) for name, others in IMPORTS.items() for other in others}
+    assert {arrow: files for arrow, files in drawn.items() if arrow not in listed} == {}
+    assert listed - drawn.keys() == set()  # an arrow that nobody draws any more
+
+
+def test_no_file_reaches_itself_by_its_imports():
+    within = {name: files for name, files in links().items() if room(name) != "norms"}  # so far
+    try:
+        TopologicalSorter(within).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_the_package_imports_nothing_that_is_made_of_it():
+    for path in SOURCES:
+        modules = imported_modules(ast.walk(tree(path)), path)
+        assert not {module.split(".")[0] for module in modules} & OUTSIDE, path
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_name)
 def test_no_module_imports_a_heavy_package_at_its_top(path):
     tops = {module.split(".")[0] for module in imported_modules(tree(path).body, path)}
     assert not tops & HEAVY
@@ -136,3 +153,13 @@ def test_a_missing_host_is_named_with_the_command_that_explains_it():
     assert run.returncode == 1
     assert "ImportError: mmdet_ltnorm needs mmcv" in run.stderr
     assert "python tools/doctor.py" in run.stderr
+
+
+if __name__ == "__main__":
+    between = arrows(links())
+    for name in sorted(set(map(room, links()))):
+        files = [path for path in SOURCES if room(module_name(path)) == name]
+        lines = sum(len(path.read_text(encoding="utf-8").splitlines()) for path in files)
+        others = ", ".join(sorted(other for own, other in between if own == name)) or "-"
+        print(f"{name or '(package)':16} {len(files):3} files {lines:5} lines -> {others}")
+    print(f"{len(SOURCES)} files, {len(between)} arrows")

@@ -10,14 +10,15 @@ from logged_runs import logged_run
 from mmengine.structures import InstanceData
 
 from mmdet_ltnorm import lettering
-from mmdet_ltnorm.analysis import commands, pictures, plot_curves
+from mmdet_ltnorm.analysis import commands, plot_curves
 from mmdet_ltnorm.analysis.class_scores import ClassScores, draw_class_scores
 from mmdet_ltnorm.analysis.confusion import draw_confusion
-from mmdet_ltnorm.analysis.tables import markdown_table
-from mmdet_ltnorm.analysis.trained import with_labels
 from mmdet_ltnorm.deployment.drawing import draw_classes, draw_detections
 from mmdet_ltnorm.lettering import drawable, from_markdown, literal, markdown, names_as_text
 from mmdet_ltnorm.report import write_html
+from mmdet_ltnorm.results import pictures
+from mmdet_ltnorm.results.tables import markdown_table
+from mmdet_ltnorm.results.trained import with_labels
 from mmdet_ltnorm.sweep import plot_sweeps, sweep_table
 
 NAMES = {  # and how a picture without further fonts shows them

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from mmdet_ltnorm.data.made_folder import made_folder
+from mmdet_ltnorm.data.synthetic.made_folder import made_folder
 
 
 def hold(folder, ready, go_on):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mmdet_ltnorm.data import make_mini_lvis
-from mmdet_ltnorm.data import mini_lvis as module
+from mmdet_ltnorm.data.synthetic import mini_lvis as module
 
 SMALL = {"num_train": 12, "num_val": 4, "num_categories": 4, "image_size": 64}
 SMALL["populate_groups"] = False

@@ -11,8 +11,13 @@ import numpy as np
 import pytest
 
 from mmdet_ltnorm.data import draw_contact_sheet, make_mini_lvis
-from mmdet_ltnorm.data import mini_lvis as module
-from mmdet_ltnorm.data.mini_lvis_plan import frequency_group, share_out, train_counts, val_counts
+from mmdet_ltnorm.data.synthetic import mini_lvis as module
+from mmdet_ltnorm.data.synthetic.mini_lvis_plan import (
+    frequency_group,
+    share_out,
+    train_counts,
+    val_counts,
+)
 
 SMALL = {"num_train": 12, "num_val": 4, "num_categories": 4, "image_size": 64}
 SMALL["populate_groups"] = False

@@ -5,7 +5,7 @@ import shutil
 import pytest
 from toy_runner import ToyMetric, toy_runner
 
-from mmdet_ltnorm.run_logs import read_validations
+from mmdet_ltnorm.results.logs import read_validations
 
 LOOPS = {
     "epochs": dict(by_epoch=True, max_epochs=2),

@@ -5,14 +5,14 @@ import torch
 from torch import nn
 from toy_runner import ToyData, ToyMetric, ToyModel, toy_runner
 
-from mmdet_ltnorm.checkpoints import (
+from mmdet_ltnorm.engine.loading import CheckCheckpointHook
+from mmdet_ltnorm.norms import CBN, NBN
+from mmdet_ltnorm.results.checkpoints import (
     CheckpointError,
     check_same_classes,
     check_same_model,
     weights_of,
 )
-from mmdet_ltnorm.engine.loading import CheckCheckpointHook
-from mmdet_ltnorm.norms import CBN, NBN
 
 BN = nn.BatchNorm2d
 

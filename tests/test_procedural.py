@@ -6,7 +6,7 @@ import pycocotools.mask as mask_api
 import pytest
 from hypothesis import given, settings
 
-from mmdet_ltnorm.data.procedural import (
+from mmdet_ltnorm.data.synthetic.procedural import (
     SHAPES,
     TEXTURES,
     draw_background,

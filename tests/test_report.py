@@ -16,7 +16,7 @@ from logged_runs import logged_run
 from mmengine.config import Config
 from mmengine.registry import MODELS
 
-import mmdet_ltnorm.analysis.pictures as pictures_module
+import mmdet_ltnorm.results.pictures as pictures_module
 from mmdet_ltnorm.report import write_html
 from mmdet_ltnorm.report.runs import config_differences, facts, find_runs, scores
 

@@ -12,13 +12,13 @@ from logged_runs import logged_run
 from mmengine.config import Config
 from mmengine.registry import MODELS
 
-import mmdet_ltnorm.analysis.pictures as pictures_module
+import mmdet_ltnorm.results.pictures as pictures_module
 from mmdet_ltnorm.analysis import commands
-from mmdet_ltnorm.analysis.data_sets import check_same_data, data_title
 from mmdet_ltnorm.engine.launch import build_test_runner
 from mmdet_ltnorm.report import write_html
 from mmdet_ltnorm.report.dumped import check_harmless, read_dumped
 from mmdet_ltnorm.report.runs import by_data, find_runs
+from mmdet_ltnorm.results.data_sets import check_same_data, data_title
 
 ROOT = Path(__file__).parents[1]
 SHAPES = dict(type="ShapesLT", data_root="data/shapes", imbalance_factor=50)

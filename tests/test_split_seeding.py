@@ -13,7 +13,7 @@ from mmengine.structures import InstanceData
 from tiny_mask_rcnn import CONFIGS, tiny_data, tiny_model
 from torch import nn
 
-from mmdet_ltnorm.class_groups import class_counts
+from mmdet_ltnorm.data.wrapped import class_counts
 from mmdet_ltnorm.engine.split_seeding import SplitSeedingHook
 from mmdet_ltnorm.norms import CBN
 from mmdet_ltnorm.norms.split import active_groups

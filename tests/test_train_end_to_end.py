@@ -15,7 +15,7 @@ from mmdet.datasets import LVISV1Dataset
 from mmengine.runner.checkpoint import CheckpointLoader
 from tiny_mask_rcnn import CONFIGS, as_arguments, tiny_data, tiny_model
 
-from mmdet_ltnorm.data.mini_lvis import make_mini_lvis
+from mmdet_ltnorm.data.synthetic.mini_lvis import make_mini_lvis
 
 TOOLS = Path(__file__).parents[1] / "tools"
 ITERATIONS = 4  # an epoch: 16 images, batch 4

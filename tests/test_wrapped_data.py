@@ -11,12 +11,12 @@ import pytest
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATA_SAMPLERS, DATASETS, init_default_scope
 
-from mmdet_ltnorm.analysis.trained import Trained
 from mmdet_ltnorm.calibration.hooks import _training_annotations
 from mmdet_ltnorm.calibration.logn import classifier_loader
-from mmdet_ltnorm.class_groups import class_counts, dataset_classes, dataset_configs, labels_of
 from mmdet_ltnorm.data import make_shapes_lt
+from mmdet_ltnorm.data.wrapped import class_counts, dataset_classes, dataset_configs, labels_of
 from mmdet_ltnorm.deployment import Predictor, export_onnx
+from mmdet_ltnorm.results.trained import Trained
 
 ROOT = Path(__file__).parents[1]
 PART = dict(type="ImageFolder", pipeline=[])

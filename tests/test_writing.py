@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from mmdet_ltnorm import writing
-from mmdet_ltnorm.analysis.pictures import picture, save_numbers
 from mmdet_ltnorm.data.cifar_pickle import dump_cifar_pickle
 from mmdet_ltnorm.data.index_file import write_index_file
 from mmdet_ltnorm.evaluation.lvis_report import write_classes
 from mmdet_ltnorm.evaluation.lvis_results import write_lvis_results
+from mmdet_ltnorm.results.pictures import picture, save_numbers
 from mmdet_ltnorm.sweep import plot_sweeps, write_report
 from mmdet_ltnorm.writing import replacing, write_json, write_text
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 try:
     from mmdet_ltnorm.analysis import commands
-    from mmdet_ltnorm.analysis.trained import load_trained, with_labels
+    from mmdet_ltnorm.results.trained import load_trained, with_labels
     from mmdet_ltnorm.writing import check_outputs
 except ImportError as error:
     sys.exit(f"{error}\n`make setup` makes an environment; `pip install -e .` adds this to yours")

@@ -11,7 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmdet_ltnorm.annotations import unused_words
+from mmdet_ltnorm.data.annotations import unused_words
 from mmdet_ltnorm.data.coco_to_lvis import LVIS_LIMITS, coco_to_lvis, written_files
 from mmdet_ltnorm.lettering import literal
 

@@ -12,9 +12,10 @@ from mmdet.apis import init_detector
 from mmdet.registry import DATASETS
 from mmengine.config import Config
 
-from mmdet_ltnorm.analysis import Progress, draw_predictions, lvis_table, plot_curves
+from mmdet_ltnorm.analysis import draw_predictions, plot_curves
 from mmdet_ltnorm.data import make_mini_lvis
 from mmdet_ltnorm.processes import claim_folder, end_children, exit_on_sigterm, start_child
+from mmdet_ltnorm.results import Progress, lvis_table
 from mmdet_ltnorm.writing import write_text
 
 OUT = Path("work_dirs/demo")

@@ -9,13 +9,13 @@ if "TORCHELASTIC_RUN_ID" in os.environ:  # torchrun may die while this process s
     os.environ.setdefault("MMDET_LTNORM_PARENT", str(os.getppid()))
 
 try:
-    from mmdet_ltnorm.checkpoints import CheckpointError
     from mmdet_ltnorm.engine.launch import (
         POST_HOC,
         add_run_arguments,
         config_for_testing,
         test,
     )
+    from mmdet_ltnorm.results.checkpoints import CheckpointError
 except ImportError as error:
     sys.exit(f"{error}\n`make setup` makes an environment; `pip install -e .` adds this to yours")
 

@@ -9,8 +9,8 @@ if "TORCHELASTIC_RUN_ID" in os.environ:  # torchrun may die while this process s
     os.environ.setdefault("MMDET_LTNORM_PARENT", str(os.getppid()))
 
 try:
-    from mmdet_ltnorm.checkpoints import CheckpointError
     from mmdet_ltnorm.engine.launch import add_run_arguments, config_for_training, train
+    from mmdet_ltnorm.results.checkpoints import CheckpointError
 except ImportError as error:
     sys.exit(f"{error}\n`make setup` makes an environment; `pip install -e .` adds this to yours")
 

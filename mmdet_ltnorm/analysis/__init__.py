@@ -3,6 +3,3 @@
 from mmdet_ltnorm.analysis.curves import plot_curves as plot_curves
 from mmdet_ltnorm.analysis.feature_bias_hook import FeatureBiasHook as FeatureBiasHook
 from mmdet_ltnorm.analysis.predictions import draw_predictions as draw_predictions
-from mmdet_ltnorm.analysis.runs import Progress as Progress
-from mmdet_ltnorm.analysis.tables import lvis_table as lvis_table
-from mmdet_ltnorm.run_logs import read_scalars as read_scalars

@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from mmdet_ltnorm.analysis.capture import classifier_layer, evaluating
 from mmdet_ltnorm.analysis.feature_statistics import FeatureStatistics
-from mmdet_ltnorm.analysis.pictures import picture
 from mmdet_ltnorm.lettering import drawable
+from mmdet_ltnorm.results.pictures import picture
 
 POWER = 2  # p of the attention maps
 

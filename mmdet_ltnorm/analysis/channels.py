@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmdet_ltnorm.analysis.capture import Batch, classifier_layer, evaluating, labelled_batches
-from mmdet_ltnorm.analysis.groups import Groups, checked_group, class_means, group_means
-from mmdet_ltnorm.analysis.pictures import COLOURS, MARKERS, picture, shared_legend
-from mmdet_ltnorm.analysis.tables import markdown_table
 from mmdet_ltnorm.lettering import drawable
+from mmdet_ltnorm.results.groups import Groups, checked_group, class_means, group_means
+from mmdet_ltnorm.results.pictures import COLOURS, MARKERS, picture, shared_legend
+from mmdet_ltnorm.results.tables import markdown_table
 
 CHUNK = 2**24  # logits at a time
 

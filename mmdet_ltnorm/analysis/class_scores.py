@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdet_ltnorm.analysis.groups import FREQUENCIES, Groups, class_means, group_means
-from mmdet_ltnorm.analysis.pictures import MARKERS, line_looks, picture, shared_legend
-from mmdet_ltnorm.analysis.tables import markdown_table
 from mmdet_ltnorm.reading import read_json, read_text
+from mmdet_ltnorm.results.groups import FREQUENCIES, Groups, class_means, group_means
+from mmdet_ltnorm.results.pictures import MARKERS, line_looks, picture, shared_legend
+from mmdet_ltnorm.results.tables import markdown_table
 
 SHOTS = {name: name for name in ("many", "medium", "few")}
 MEASURES = {  # by column: name, factor to percent, columns of the group and the count, groups

@@ -19,12 +19,12 @@ from mmdet_ltnorm.analysis import feature_statistics as strength
 from mmdet_ltnorm.analysis import gamma as affine
 from mmdet_ltnorm.analysis import magnitude as curves
 from mmdet_ltnorm.analysis.capture import classifier_layer
-from mmdet_ltnorm.analysis.data_sets import check_same_data
-from mmdet_ltnorm.analysis.groups import tail_and_head
-from mmdet_ltnorm.analysis.pictures import save_numbers
-from mmdet_ltnorm.analysis.trained import Trained
-from mmdet_ltnorm.class_groups import labels_of
+from mmdet_ltnorm.data.wrapped import labels_of
 from mmdet_ltnorm.lettering import literal
+from mmdet_ltnorm.results.data_sets import check_same_data
+from mmdet_ltnorm.results.groups import tail_and_head
+from mmdet_ltnorm.results.pictures import save_numbers
+from mmdet_ltnorm.results.trained import Trained
 
 CANDIDATES, SHOWN = 32, 3  # images of the rare class
 

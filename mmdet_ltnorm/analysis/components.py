@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mmdet_ltnorm.analysis.capture import inputs_of, labelled_batches
-from mmdet_ltnorm.analysis.groups import Groups, group_means
-from mmdet_ltnorm.analysis.pictures import annotate_cells, picture
 from mmdet_ltnorm.lettering import drawable
 from mmdet_ltnorm.norms import CBN
 from mmdet_ltnorm.norms.diagnostics import component_distances
+from mmdet_ltnorm.results.groups import Groups, group_means
+from mmdet_ltnorm.results.pictures import annotate_cells, picture
 
 
 def cbn_layer(model: nn.Module, name: str | None = None) -> tuple[str, CBN]:

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mmdet_ltnorm.analysis.capture import labelled_batches
-from mmdet_ltnorm.analysis.groups import Groups, checked_group, class_means, group_of_class
-from mmdet_ltnorm.analysis.pictures import picture
 from mmdet_ltnorm.lettering import drawable
+from mmdet_ltnorm.results.groups import Groups, checked_group, class_means, group_of_class
+from mmdet_ltnorm.results.pictures import picture
 
 NAMED_CLASSES = 24  # more names than this cannot be read in a column
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from mmdet_ltnorm.analysis.pictures import line_looks
 from mmdet_ltnorm.lettering import names_as_text
-from mmdet_ltnorm.run_logs import read_scalars
+from mmdet_ltnorm.results.logs import read_scalars
+from mmdet_ltnorm.results.pictures import line_looks
 from mmdet_ltnorm.writing import replacing
 
 

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mmdet_ltnorm.analysis.capture import classifier_layer, labelled_batches
-from mmdet_ltnorm.analysis.groups import Groups, group_of_class
-from mmdet_ltnorm.analysis.pictures import line_looks, picture, shared_legend
-from mmdet_ltnorm.analysis.tables import markdown_table
 from mmdet_ltnorm.moments import Moments
+from mmdet_ltnorm.results.groups import Groups, group_of_class
+from mmdet_ltnorm.results.pictures import line_looks, picture, shared_legend
+from mmdet_ltnorm.results.tables import markdown_table
 
 BINS = 24
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmdet_ltnorm.analysis.pictures import line_looks, picture, shared_legend
+from mmdet_ltnorm.results.pictures import line_looks, picture, shared_legend
 
 GRID_COLUMNS = 4
 

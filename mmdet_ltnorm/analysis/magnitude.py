@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdet_ltnorm.analysis.pictures import line_looks, picture, shared_legend
-from mmdet_ltnorm.run_logs import read_scalars
+from mmdet_ltnorm.results.logs import read_scalars
+from mmdet_ltnorm.results.pictures import line_looks, picture, shared_legend
 
 
 def magnitude_curves(work_dir: str | Path) -> dict[str, NDArray[np.float64]]:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from mmdet_ltnorm.analysis.pictures import COLOURS
 from mmdet_ltnorm.lettering import drawable, names_as_text
+from mmdet_ltnorm.results.pictures import COLOURS
 from mmdet_ltnorm.writing import replacing
 
 FREQUENCY_COLOURS = dict(zip("fcr", COLOURS, strict=False))

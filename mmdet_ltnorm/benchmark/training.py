@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 from mmcv.cnn import is_norm
 from mmengine.config import Config
 
-from mmdet_ltnorm.analysis.tables import markdown_table
 from mmdet_ltnorm.benchmark.spans import Spans, module_spans
 from mmdet_ltnorm.benchmark.timing import interleaved, peak_bytes, ratios, spread
 from mmdet_ltnorm.engine.checks import check_data_files
 from mmdet_ltnorm.engine.launch import build_runner
 from mmdet_ltnorm.engine.options import merge_options
 from mmdet_ltnorm.reading import read_model_config
+from mmdet_ltnorm.results.tables import markdown_table
 
 # What costs time between steps or writes files, and changes nothing in a step.
 SWITCHED_OFF = ("timer", "logger", "param_scheduler", "checkpoint")

@@ -11,7 +11,8 @@ from torch import nn
 
 from mmdet_ltnorm.arguments import checked_number
 from mmdet_ltnorm.calibration.stand_ins import FrequencyDivided, check_scores
-from mmdet_ltnorm.class_groups import dataset_configs, image_counts
+from mmdet_ltnorm.class_groups import image_counts
+from mmdet_ltnorm.data.wrapped import dataset_configs
 
 CLASSIFIER, DETECTOR = "predictor", "fc_cls"  # the layer of logits in ClsHead and mmdet's box heads
 _MODELS = {CLASSIFIER: "classifiers with a ClsHead", DETECTOR: "two-stage detectors"}

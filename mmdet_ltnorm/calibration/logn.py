@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from mmdet_ltnorm.calibration.hooks import CLASSIFIER, DETECTOR, PostHocHook
 from mmdet_ltnorm.calibration.stand_ins import LogitNormalized
-from mmdet_ltnorm.class_groups import dataset_configs
+from mmdet_ltnorm.data.wrapped import dataset_configs
 from mmdet_ltnorm.moments import Moments
 
 # Without the samples that are repeated for ranks to have equally many.

@@ -8,7 +8,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import nn
 
-from mmdet_ltnorm.class_groups import class_counts, dataset_classes, dataset_parts, training_set
+from mmdet_ltnorm.data.wrapped import class_counts, dataset_classes, dataset_parts, training_set
 
 
 @HOOKS.register_module()

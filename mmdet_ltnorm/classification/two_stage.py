@@ -7,8 +7,8 @@ from typing import Any
 from mmengine.registry import MODELS
 from mmengine.runner import CheckpointLoader
 
-from mmdet_ltnorm.checkpoints import check_same_model, class_names, weights_of
 from mmdet_ltnorm.classification.classifier import ImageClassifier
+from mmdet_ltnorm.results.checkpoints import check_same_model, class_names, weights_of
 
 
 @MODELS.register_module()

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdet_ltnorm.analysis.groups import class_means, group_means
 from mmdet_ltnorm.class_groups import class_groups
+from mmdet_ltnorm.results.groups import class_means, group_means
 
 FIELDS = ("train_samples", "index", "label", "rank")
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdet_ltnorm.analysis.groups import group_means
 from mmdet_ltnorm.comparison.weighted_ap import WeightedAP
 from mmdet_ltnorm.evaluation.lvis import PER_IMAGE
 from mmdet_ltnorm.evaluation.lvis_annotations import LVISAnnotations
 from mmdet_ltnorm.evaluation.lvis_matches import ClassMatches, lvis_matches
 from mmdet_ltnorm.evaluation.lvis_results import read_lvis_results
+from mmdet_ltnorm.results.groups import group_means
 
 
 class DetectionScores:

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mmdet_ltnorm.analysis.tables import markdown_table
 from mmdet_ltnorm.comparison.bootstrap import Difference, paired_bootstrap
 from mmdet_ltnorm.comparison.classification import accuracy_scores
 from mmdet_ltnorm.comparison.detection import detection_scores
 from mmdet_ltnorm.evaluation.lvis_annotations import LVISAnnotations
+from mmdet_ltnorm.results.tables import markdown_table
 
 
 def compare_files(

@@ -12,12 +12,12 @@ from mmdet_ltnorm.data.image_list import ImageList as ImageList
 from mmdet_ltnorm.data.image_list import ImageNetLT as ImageNetLT
 from mmdet_ltnorm.data.image_list import INaturalist18 as INaturalist18
 from mmdet_ltnorm.data.image_list import PlacesLT as PlacesLT
-from mmdet_ltnorm.data.mini_lvis import make_mini_lvis as make_mini_lvis
 from mmdet_ltnorm.data.samplers import ClassPowerSampler as ClassPowerSampler
 from mmdet_ltnorm.data.samplers import DeferredSampler as DeferredSampler
 from mmdet_ltnorm.data.samplers import EffectiveNumberSampler as EffectiveNumberSampler
-from mmdet_ltnorm.data.shapes import ShapesLT as ShapesLT
-from mmdet_ltnorm.data.shapes import make_shapes_lt as make_shapes_lt
+from mmdet_ltnorm.data.synthetic import ShapesLT as ShapesLT
+from mmdet_ltnorm.data.synthetic import make_mini_lvis as make_mini_lvis
+from mmdet_ltnorm.data.synthetic import make_shapes_lt as make_shapes_lt
 from mmdet_ltnorm.data.transforms import ColorJitter as ColorJitter
 from mmdet_ltnorm.data.transforms import Cutout as Cutout
 from mmdet_ltnorm.data.transforms import HorizontalFlip as HorizontalFlip

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmdet_ltnorm.annotations import read_repaired
+from mmdet_ltnorm.data.annotations import read_repaired
 from mmdet_ltnorm.writing import check_outputs, write_json
 
 LVIS_LIMITS = (10, 100)  # of training images: a class of LVIS v1 with at most 10 is rare

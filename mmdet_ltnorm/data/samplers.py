@@ -18,7 +18,7 @@ from mmengine.registry import DATA_SAMPLERS
 from torch.utils.data import Sampler
 
 from mmdet_ltnorm.arguments import checked_flag, checked_integer, checked_number
-from mmdet_ltnorm.class_groups import labels_of
+from mmdet_ltnorm.data.wrapped import labels_of
 
 
 class WeightedClassSampler(DefaultSampler):

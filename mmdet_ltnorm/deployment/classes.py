@@ -9,10 +9,10 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 from torch import nn
 
-from mmdet_ltnorm.analysis.groups import Groups, counts_and_groups
-from mmdet_ltnorm.annotations import labelled_in_file, same_names, sources
-from mmdet_ltnorm.class_groups import dataset_configs
+from mmdet_ltnorm.data.annotations import labelled_in_file, same_names, sources
+from mmdet_ltnorm.data.wrapped import dataset_configs
 from mmdet_ltnorm.engine.checks import classes_of_heads
+from mmdet_ltnorm.results.groups import Groups, counts_and_groups
 
 
 def class_names(cfg: Any, model: nn.Module, meta: Mapping[str, Any]) -> list[str]:

@@ -10,9 +10,9 @@ import numpy as np
 from mmengine.structures import BaseDataElement, InstanceData
 from numpy.typing import NDArray
 
-from mmdet_ltnorm.analysis.groups import Groups
-from mmdet_ltnorm.analysis.pictures import COLOURS, picture
 from mmdet_ltnorm.lettering import drawable, names_as_text
+from mmdet_ltnorm.results.groups import Groups
+from mmdet_ltnorm.results.pictures import COLOURS, picture
 from mmdet_ltnorm.writing import replacing
 
 # In pixels: smaller images are enlarged, so that names can be read, but not beyond the second.

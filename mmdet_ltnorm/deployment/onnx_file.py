@@ -13,10 +13,10 @@ from mmcv.transforms import Compose
 from mmengine.model import ImgDataPreprocessor
 from torch import Tensor, nn
 
-from mmdet_ltnorm.analysis.trained import load_model
-from mmdet_ltnorm.class_groups import dataset_configs
 from mmdet_ltnorm.classification import ExpertAssignmentClassifier, ImageClassifier
+from mmdet_ltnorm.data.wrapped import dataset_configs
 from mmdet_ltnorm.deployment.classes import class_names
+from mmdet_ltnorm.results.trained import load_model
 from mmdet_ltnorm.surgery import fold_norms
 from mmdet_ltnorm.writing import check_outputs, replacing
 

@@ -8,9 +8,9 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS
 
-from mmdet_ltnorm.analysis.trained import load_model
-from mmdet_ltnorm.class_groups import dataset_configs
+from mmdet_ltnorm.data.wrapped import dataset_configs
 from mmdet_ltnorm.reading import read_text
+from mmdet_ltnorm.results.trained import load_model
 from mmdet_ltnorm.surgery import fold_norms, plain_config
 from mmdet_ltnorm.writing import replacing, write_text
 

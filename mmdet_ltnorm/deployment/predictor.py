@@ -19,13 +19,13 @@ from mmengine.structures import BaseDataElement
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from mmdet_ltnorm.analysis.trained import load_model
-from mmdet_ltnorm.class_groups import dataset_configs
 from mmdet_ltnorm.classification import ImageClassifier
 from mmdet_ltnorm.data.image_files import folder_content, some
+from mmdet_ltnorm.data.wrapped import dataset_configs
 from mmdet_ltnorm.deployment.classes import class_names, known_groups
 from mmdet_ltnorm.deployment.drawing import draw_classes, draw_detections
 from mmdet_ltnorm.reading import read_json
+from mmdet_ltnorm.results.trained import load_model
 from mmdet_ltnorm.writing import write_json
 
 PREDICTIONS = "predictions.json"

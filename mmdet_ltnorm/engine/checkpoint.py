@@ -6,7 +6,7 @@ mmengine 0.10.7 calls ``torch.load`` with its default, which runs any code in th
 (local files, http, torchvision, open-mmlab, object stores) under ``weights_only=True`` with an
 allow-list of what mmengine's checkpoints hold: tensors, NumPy numbers and log histories. Records
 are compared with their checksums first, and of what a file holds beside
-weights only what :func:`~mmdet_ltnorm.checkpoints.keep_plain` keeps goes on to mmengine.
+weights only what :func:`~mmdet_ltnorm.results.checkpoints.keep_plain` keeps goes on to mmengine.
 """
 
 import codecs
@@ -34,7 +34,7 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import checkpoint as host
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from mmdet_ltnorm.checkpoints import CheckpointError, keep_plain
+from mmdet_ltnorm.results.checkpoints import CheckpointError, keep_plain
 
 _HISTORY_STATISTICS = ("min", "max", "current", "mean")
 

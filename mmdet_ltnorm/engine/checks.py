@@ -9,8 +9,8 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.optim import Optimizer
 
-from mmdet_ltnorm.annotations import check_sources
-from mmdet_ltnorm.class_groups import dataset_configs, dataset_parts
+from mmdet_ltnorm.data.annotations import check_sources
+from mmdet_ltnorm.data.wrapped import dataset_configs, dataset_parts
 from mmdet_ltnorm.norms import CBN, NormalizedAffine
 
 NORMALIZED = ("NBN", "NCBN", "NGN", "NLN")

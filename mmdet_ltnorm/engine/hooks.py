@@ -7,7 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from mmdet_ltnorm.annotations import ImageSizes, check_sources
+from mmdet_ltnorm.data.annotations import ImageSizes, check_sources
 from mmdet_ltnorm.engine.checks import (
     check_cbn_layers,
     check_classes,

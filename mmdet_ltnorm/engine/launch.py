@@ -13,7 +13,7 @@ from mmengine.registry import MODELS, RUNNERS
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from mmdet_ltnorm.class_groups import dataset_configs
+from mmdet_ltnorm.data.wrapped import dataset_configs
 from mmdet_ltnorm.engine.checks import (
     asks_for,
     check_class_config,

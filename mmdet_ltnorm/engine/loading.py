@@ -10,7 +10,7 @@ from mmengine.runner import BaseLoop, Runner
 from torch import Tensor
 from torch.optim import Optimizer
 
-from mmdet_ltnorm.checkpoints import (
+from mmdet_ltnorm.results.checkpoints import (
     CLASSES,
     CheckpointError,
     check_same_classes,

@@ -9,7 +9,7 @@ from mmengine.logging import print_log
 from mmengine.registry import HOOKS
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
-from mmdet_ltnorm.run_logs import read_validations
+from mmdet_ltnorm.results.logs import read_validations
 
 
 @HOOKS.register_module()

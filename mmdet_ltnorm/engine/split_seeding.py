@@ -8,7 +8,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from mmdet_ltnorm.arguments import checked_integer
-from mmdet_ltnorm.class_groups import class_counts
+from mmdet_ltnorm.data.wrapped import class_counts
 from mmdet_ltnorm.norms import shared_num_components, split_by
 
 

@@ -12,7 +12,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from mmengine.registry import METRICS
 
-from mmdet_ltnorm.annotations import check_names, size_fault
+from mmdet_ltnorm.data.annotations import check_names, size_fault
 from mmdet_ltnorm.evaluation.detections import ImageDetections, image_detections, top_per_class
 from mmdet_ltnorm.evaluation.lvis_annotations import LVISAnnotations
 from mmdet_ltnorm.evaluation.lvis_engines import Tables, load_engine

@@ -9,7 +9,7 @@ import numpy as np
 from mmengine.fileio import get
 from numpy.typing import NDArray
 
-from mmdet_ltnorm.annotations import Annotations, enclosing_parts, read_annotations, warn
+from mmdet_ltnorm.data.annotations import Annotations, enclosing_parts, read_annotations, warn
 from mmdet_ltnorm.reading import read_json
 
 # The fields of LVIS's own files, which every engine reads alike.

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mmdet_ltnorm.analysis import commands
-from mmdet_ltnorm.analysis.pictures import COLUMN, DPI, line_looks, picture, shared_legend
-from mmdet_ltnorm.analysis.trained import Trained
 from mmdet_ltnorm.lettering import from_markdown
 from mmdet_ltnorm.norms import CBN
 from mmdet_ltnorm.report.dumped import check_harmless
 from mmdet_ltnorm.report.runs import LoggedRun, firsts
+from mmdet_ltnorm.results.pictures import COLUMN, DPI, line_looks, picture, shared_legend
+from mmdet_ltnorm.results.trained import Trained
 
 Runs = Mapping[str, Mapping[int, LoggedRun]]
 ANALYSES = {

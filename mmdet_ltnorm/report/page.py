@@ -8,7 +8,6 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 import mmdet_ltnorm
-from mmdet_ltnorm.analysis.data_sets import data_title
 from mmdet_ltnorm.report import figures
 from mmdet_ltnorm.report.runs import (
     LoggedRun,
@@ -20,6 +19,7 @@ from mmdet_ltnorm.report.runs import (
     scores,
 )
 from mmdet_ltnorm.report.template import TEMPLATE
+from mmdet_ltnorm.results.data_sets import data_title
 from mmdet_ltnorm.sweep import Estimate, Results, difference, means
 from mmdet_ltnorm.writing import write_text
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmdet_ltnorm.analysis import read_scalars
-from mmdet_ltnorm.analysis.data_sets import data_of
 from mmdet_ltnorm.engine.resume import latest_complete_checkpoint
 from mmdet_ltnorm.lettering import literal
 from mmdet_ltnorm.report.dumped import read_dumped
+from mmdet_ltnorm.results import read_scalars
+from mmdet_ltnorm.results.data_sets import data_of
 from mmdet_ltnorm.sweep import Results, in_percent, last_scores, last_step
 
 # Of a run, not of its config.

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mmdet_ltnorm.analysis.pictures import COLOURS, legend_columns
-from mmdet_ltnorm.analysis.tables import markdown_table
 from mmdet_ltnorm.lettering import drawable, names_as_text
+from mmdet_ltnorm.results.pictures import COLOURS, legend_columns
+from mmdet_ltnorm.results.tables import markdown_table
 from mmdet_ltnorm.sweep.runs import Results
 from mmdet_ltnorm.writing import replacing, write_json, write_text
 

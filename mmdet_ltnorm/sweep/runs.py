@@ -15,11 +15,11 @@ from typing import Any
 
 from mmengine.config import Config, DictAction
 
-from mmdet_ltnorm.analysis.data_sets import check_same_data
 from mmdet_ltnorm.lettering import literal
 from mmdet_ltnorm.processes import end_children, start_child
 from mmdet_ltnorm.reading import read_config
-from mmdet_ltnorm.run_logs import read_validations
+from mmdet_ltnorm.results.data_sets import check_same_data
+from mmdet_ltnorm.results.logs import read_validations
 from mmdet_ltnorm.writing import write_json
 
 # Scores by config name and seed.

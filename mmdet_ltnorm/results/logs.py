@@ -1,6 +1,7 @@
 """What mmengine's local visualization backend wrote about a run."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,3 +33,32 @@ def read_validations(work_dir: str | Path, since: str = "") -> list[dict[str, An
     # Only mmengine's logger writes times: records of hooks that log numbers of their own have none.
     records = read_scalars(work_dir, since)
     return [record for record in records if "loss" not in record and "time" in record]
+
+
+@dataclass
+class Progress:
+    """How far a run is; ``line`` says it in words."""
+
+    iteration: int = 0
+    loss: float = float("nan")
+    metrics: dict[str, float] | None = None
+
+    @classmethod
+    def of(cls, work_dir: str | Path) -> "Progress":
+        """Read the progress of the run in a work directory."""
+        progress = cls()
+        for record in read_scalars(work_dir):
+            if "loss" in record:
+                progress.iteration, progress.loss = record["iter"], record["loss"]
+            elif any(name.startswith("lvis/") for name in record):
+                progress.metrics = record
+        return progress
+
+    def line(self) -> str:
+        """Return the progress in words."""
+        if not self.iteration:
+            return "starting"
+        words = f"iteration {self.iteration}, loss {self.loss:.2f}"
+        if self.metrics:
+            words += f", mask AP {100 * self.metrics['lvis/segm_AP']:.1f}"
+        return words

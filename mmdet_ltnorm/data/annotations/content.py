@@ -10,7 +10,7 @@ from typing import Any
 
 from mmengine.logging import print_log
 
-from mmdet_ltnorm.annotations.outlines import outline
+from mmdet_ltnorm.data.annotations.outlines import outline
 from mmdet_ltnorm.reading import read_json
 
 MOST_PIXELS = 2**30  # of an image that OpenCV reads

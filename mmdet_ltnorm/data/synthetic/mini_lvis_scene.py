@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mmdet_ltnorm.data.procedural import (
+from mmdet_ltnorm.data.synthetic.procedural import (
     SHAPES,
     TEXTURES,
     draw_background,

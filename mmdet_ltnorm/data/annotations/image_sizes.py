@@ -6,7 +6,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from mmdet_ltnorm.class_groups import dataset_parts
+from mmdet_ltnorm.data.wrapped import dataset_parts
 
 PROBED = 16  # images of each data set that are looked at before a run
 

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mmdet_ltnorm.class_groups import class_counts, class_groups, dataset_parts, training_set
+from mmdet_ltnorm.class_groups import class_groups
+from mmdet_ltnorm.data.wrapped import class_counts, dataset_parts, training_set
 from mmdet_ltnorm.reading import read_json
 
 Groups = Mapping[str, NDArray[np.int64]]  # the classes of each group

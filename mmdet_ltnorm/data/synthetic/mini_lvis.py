@@ -10,15 +10,20 @@ import numpy as np
 import pycocotools.mask as mask_api
 from tqdm import tqdm
 
-from mmdet_ltnorm.data.made_folder import made_folder
-from mmdet_ltnorm.data.mini_lvis_plan import frequency_group, share_out, train_counts, val_counts
-from mmdet_ltnorm.data.mini_lvis_scene import (
+from mmdet_ltnorm.data.synthetic.made_folder import made_folder
+from mmdet_ltnorm.data.synthetic.mini_lvis_plan import (
+    frequency_group,
+    share_out,
+    train_counts,
+    val_counts,
+)
+from mmdet_ltnorm.data.synthetic.mini_lvis_scene import (
     MAX_CATEGORIES,
     SceneObject,
     category_look,
     draw_scene,
 )
-from mmdet_ltnorm.data.procedural import mask_polygons
+from mmdet_ltnorm.data.synthetic.procedural import mask_polygons
 from mmdet_ltnorm.reading import read_json
 from mmdet_ltnorm.writing import write_text
 

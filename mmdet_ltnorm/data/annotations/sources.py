@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from mmengine.fileio import list_from_file
 
-from mmdet_ltnorm.annotations.class_names import check_names, same_names
-from mmdet_ltnorm.annotations.content import format_parts, read_annotations
-from mmdet_ltnorm.class_groups import dataset_configs, dataset_parts
+from mmdet_ltnorm.data.annotations.class_names import check_names, same_names
+from mmdet_ltnorm.data.annotations.content import format_parts, read_annotations
+from mmdet_ltnorm.data.wrapped import dataset_configs, dataset_parts
 from mmdet_ltnorm.reading import read_json
 
 

@@ -5,6 +5,8 @@ import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from mmdet_ltnorm.data.wrapped import dataset_configs
+
 # How a data set is read, which makes it no other one.
 READING = {
     *("_scope_", "backend_args", "file_client_args", "filter_cfg", "lazy_init", "max_refetch"),
@@ -18,16 +20,17 @@ def data_of(cfg: Mapping[str, Any], *loaders: str) -> dict[str, list[dict[str, A
     Data sets that only repeat or resample another are that one; joined ones are all of them. Paths
     are resolved, so that two ways to one folder are the same.
     """
+    datasets = {loader: (cfg.get(loader) or {}).get("dataset") for loader in loaders}
     return {
-        loader: [_identity(each) for each in _plain((cfg.get(loader) or {}).get("dataset"))]
-        for loader in loaders
+        loader: [_identity(each) for each in dataset_configs(dataset)]
+        for loader, dataset in datasets.items()
     }
 
 
 def data_title(cfg: Mapping[str, Any]) -> str:
     """Return in a few words what a config trains on."""
     loader = cfg.get("train_dataloader") or cfg.get("val_dataloader") or {}
-    names = [_title(each) for each in _plain(loader.get("dataset"))]
+    names = [_title(each) for each in dataset_configs(loader.get("dataset"))]
     return " with ".join(names) or "data that the config does not name"
 
 
@@ -59,19 +62,6 @@ def _contrasted(*sides: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             told = (f"{k}={reprlib.repr(v)}" for k, v in differing.items())
             words.append(f"{data['type']}({', '.join(told)})")
         yield " with ".join(words) or "none"
-
-
-def _plain(dataset: Any) -> Iterator[Mapping[str, Any]]:
-    """Unwrap data sets that hold others."""
-    if isinstance(dataset, list | tuple):
-        for each in dataset:
-            yield from _plain(each)
-    elif isinstance(dataset, Mapping):
-        inner = dataset.get("datasets") or dataset.get("dataset")
-        if inner is None:
-            yield dataset
-        else:
-            yield from _plain(inner)
 
 
 def _identity(dataset: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pycocotools.mask as mask_utils
 
-from mmdet_ltnorm.annotations.content import Annotations, format_parts, warn
-from mmdet_ltnorm.annotations.outlines import enclosing_parts, outline
+from mmdet_ltnorm.data.annotations.content import Annotations, format_parts, warn
+from mmdet_ltnorm.data.annotations.outlines import enclosing_parts, outline
 from mmdet_ltnorm.reading import read_json
 
 

@@ -9,8 +9,14 @@ from mmengine.registry import DATASETS
 
 from mmdet_ltnorm.data.cifar_lt import CIFARFormat, CIFARLayout
 from mmdet_ltnorm.data.cifar_pickle import dump_cifar_pickle, load_cifar_pickle
-from mmdet_ltnorm.data.made_folder import made_folder
-from mmdet_ltnorm.data.procedural import draw_background, draw_shape, draw_texture, hsv, mix
+from mmdet_ltnorm.data.synthetic.made_folder import made_folder
+from mmdet_ltnorm.data.synthetic.procedural import (
+    draw_background,
+    draw_shape,
+    draw_texture,
+    hsv,
+    mix,
+)
 
 VERSION = 1  # counts the changes after which the same arguments give other bytes
 FOLDER = "shapes-python"

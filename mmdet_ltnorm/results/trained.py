@@ -14,9 +14,11 @@ from mmengine.runner import CheckpointLoader, Runner
 from numpy.typing import NDArray
 from torch import nn
 
-from mmdet_ltnorm.analysis.groups import Groups, counts_and_groups
-from mmdet_ltnorm.annotations import ImageSizes, check_sources
-from mmdet_ltnorm.checkpoints import (
+from mmdet_ltnorm.data.annotations import ImageSizes, check_sources
+from mmdet_ltnorm.data.wrapped import dataset_classes, dataset_configs
+from mmdet_ltnorm.lettering import literal
+from mmdet_ltnorm.reading import read_model_config
+from mmdet_ltnorm.results.checkpoints import (
     CLASSES,
     check_finite,
     check_same_classes,
@@ -24,9 +26,7 @@ from mmdet_ltnorm.checkpoints import (
     class_names,
     weights_of,
 )
-from mmdet_ltnorm.class_groups import dataset_classes, dataset_configs
-from mmdet_ltnorm.lettering import literal
-from mmdet_ltnorm.reading import read_model_config
+from mmdet_ltnorm.results.groups import Groups, counts_and_groups
 
 
 class Trained:
