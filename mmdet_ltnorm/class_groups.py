@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmdet_ltnorm.lettering import literal
 from mmdet_ltnorm.reading import read_json
 
 MANY = 100  # A class with more training samples than this is a many-shot class,
@@ -71,3 +72,15 @@ def image_counts(ann_file: str | Path) -> tuple[NDArray[np.int64], int]:
             f"{path} has no image_count in its categories, which LVIS's annotation files have"
         )
     return checked_counts([category["image_count"] for category in categories]), len(annotated)
+
+
+def counts_line(names: Sequence[str], counts: Sequence[int]) -> str:
+    """Return the classes with their numbers of training images, the most frequent first.
+
+    Of more than 20 classes, those in the middle are left out.
+    """
+    order = sorted(range(len(counts)), key=lambda label: -counts[label])
+    told = [f"{literal(names[label])} {counts[label]}" for label in order]
+    if len(told) > 20:
+        told[8:-8] = [f"({len(told) - 16} more)"]
+    return f"{len(order)} classes with their training images: {', '.join(told)}"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mmdet_ltnorm.class_groups import checked_counts, class_groups
+from mmdet_ltnorm.class_groups import checked_counts, class_groups, counts_line
 
 
 def sizes(counts):
@@ -50,3 +50,10 @@ def test_every_class_is_in_exactly_one_group():
 def test_what_cannot_be_counts_is_refused(counts):
     with pytest.raises(ValueError, match="integers >= 0 and not all 0, got"):
         checked_counts(counts)
+
+
+def test_the_line_of_counts_begins_with_the_most_frequent_class_and_cuts_many_short():
+    line = counts_line(["cat", "d\nog", "eel"], [2, 31, 0])
+    assert line == r"3 classes with their training images: d\nog 31, cat 2, eel 0"
+    line = counts_line([f"c{k}" for k in range(30)], range(30))
+    assert "c22 22, (14 more), c7 7" in line and line.endswith("c1 1, c0 0")

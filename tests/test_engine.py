@@ -1,6 +1,7 @@
 """What a run logs about magnitudes, and training in bfloat16 on a CPU."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import nn
 from toy_runner import ToyModel, sharing_model, toy_runner
 
+from mmdet_ltnorm.engine.hooks import ClassCountsLineHook
 from mmdet_ltnorm.engine.mixed_precision import BFloat16OptimWrapper
 from mmdet_ltnorm.norms import NBN
 
@@ -90,3 +92,18 @@ def test_the_hosts_operators_take_bfloat16_as_float32():
     assert features.grad.dtype == torch.bfloat16 and features.grad.abs().sum() > 0
     kept, indices = nms(torch.tensor([[0.0, 0, 4, 4], [0, 0, 4, 4]]), torch.ones(2).bfloat16(), 0.5)
     assert indices.tolist() == [0]
+
+
+# The counts of the classes
+
+
+def test_training_tells_the_images_of_each_class_where_the_data_know_them():
+    said = []
+    dataset = SimpleNamespace(class_counts=[2, 9], metainfo=dict(classes=("eel", "cat")))
+    loader = SimpleNamespace(dataset=dataset)
+    runner = SimpleNamespace(train_dataloader=loader, logger=SimpleNamespace(info=said.append))
+    ClassCountsLineHook().before_train(runner)
+    assert said == ["2 classes with their training images: cat 9, eel 2"]
+    loader.dataset = [1, 2, 3]
+    ClassCountsLineHook().before_train(runner)
+    assert len(said) == 1

@@ -177,7 +177,7 @@ def test_what_computers_leave_in_folders_is_no_image_and_no_class(tmp_path, file
 
 def test_other_files_are_left_out_with_a_warning(tmp_path, monkeypatch):
     said = []
-    monkeypatch.setattr(image_list, "print_log", lambda message, **_: said.append(message))
+    monkeypatch.setattr(image_list, "warn", said.append)
     root = folders_of_images(tmp_path)
     for name in "a/labels.csv", "b/1.heic", "README.txt", "a/notes/readme.md", "0.png":
         (root / name).parent.mkdir(exist_ok=True)
@@ -187,6 +187,25 @@ def test_other_files_are_left_out_with_a_warning(tmp_path, monkeypatch):
     assert len(said) == 1
     assert "4 files are in no class folder or have names of no images" in said[0]
     assert said[0].endswith("left out: 0.png, README.txt, a/labels.csv and 1 more")
+
+
+def test_unreadable_images_are_left_out_on_request_and_named(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(image_list, "warn", said.append)
+    root = folders_of_images(tmp_path)
+    whole = (root / "a" / "1.png").read_bytes()
+    (root / "a" / "1.png").write_bytes(whole[: len(whole) // 2])
+    (root / "b" / "1.png").write_bytes(b"")
+    options = dict(data_root=str(root), pipeline=LOAD)
+    assert ImageFolder(**options).class_counts == [3, 2] and not said
+    dataset = ImageFolder(**options, leave_out_unreadable=True)
+    assert dataset.class_counts == [2, 1] and len([dataset[k] for k in range(3)]) == 3
+    (text,) = said
+    assert "2 of 5 images cannot be read, and are left out:" in text
+    assert f"{root}/a/1.png is damaged" in text and f"{root}/b/1.png is damaged" in text
+    write_list(root, [f"{name} 0" for name in ("b/1.png", "a/1.png")], images=0)
+    with pytest.raises(ValueError, match=r"no image of .* can be read: .*b/1.png is damaged"):
+        ImageList("list.txt", 1, **options, leave_out_unreadable=True)
 
 
 @pytest.mark.parametrize(

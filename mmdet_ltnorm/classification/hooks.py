@@ -8,7 +8,13 @@ from mmengine.registry import HOOKS
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import nn
 
-from mmdet_ltnorm.data.wrapped import class_counts, dataset_classes, dataset_parts, training_set
+from mmdet_ltnorm.data.wrapped import (
+    check_same_classes,
+    class_counts,
+    dataset_classes,
+    dataset_parts,
+    training_set,
+)
 
 
 @HOOKS.register_module()
@@ -31,7 +37,7 @@ class ClassCountsHook(Hook):
         self._count(runner.train_dataloader.dataset)
         self._tell_model(runner)
         if runner.val_loop is not None:
-            self._check_names(runner.val_dataloader.dataset)
+            check_same_classes(self._names, dataset_classes(runner.val_dataloader.dataset))
 
     def before_val(self, runner: Runner) -> None:
         """Tell the metrics, and outside of training the losses."""
@@ -45,7 +51,7 @@ class ClassCountsHook(Hook):
         if self._counts is None:
             self._count(training_set(runner.cfg))
             self._tell_model(runner)
-        self._check_names(loop.dataloader.dataset)
+        check_same_classes(self._names, dataset_classes(loop.dataloader.dataset))
         _number_samples(loop.dataloader.dataset)
         for metric in loop.evaluator.metrics:
             if hasattr(metric, "set_class_counts"):
@@ -54,18 +60,6 @@ class ClassCountsHook(Hook):
     def _count(self, dataset: Any) -> None:
         self._names = dataset_classes(dataset)
         self._counts = class_counts(dataset)
-
-    def _check_names(self, dataset: Any) -> None:
-        names = dataset_classes(dataset)
-        # Lists only number their classes, which can be compared with nothing.
-        if names == self._names or any(all(map(str.isdecimal, n)) for n in (names, self._names)):
-            return
-        differing = sorted(set(names) ^ set(self._names))
-        raise ValueError(
-            f"the test set's {len(names)} classes are not the training set's {len(self._names)}: "
-            + (f"only one of them has {differing[:5]}" if differing else "the order differs")
-            + ". Give both metainfo=dict(classes=[...]) with the same names in the same order"
-        )
 
     def _tell_model(self, runner: Runner) -> None:
         for name, module in runner.model.named_modules():

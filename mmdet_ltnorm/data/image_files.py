@@ -1,8 +1,11 @@
 """Which files in a folder are images, told by their names."""
 
 import os
+import warnings
 from pathlib import Path
 from typing import NamedTuple
+
+from PIL import Image, UnidentifiedImageError
 
 # What OpenCV reads and people train with; mmdet's own list.
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -47,3 +50,23 @@ def some(names: list[str], most: int = 3) -> str:
     """Return the first of some names, and how many more there are, for a message."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def check_whole(file: str | Path) -> None:
+    """Refuse an image file that was cut short; OpenCV fills what is missing of some with grey.
+
+    Raises:
+        OSError: there is no such file.
+        ValueError: it is empty or damaged.
+    """
+    if not os.stat(file).st_size:
+        raise ValueError(f"{file} is damaged: it is empty")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(file) as image:
+                image.load()
+    except (UnidentifiedImageError, Image.DecompressionBombError):
+        pass  # OpenCV may know the format, and has a limit of its own
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ValueError(f"{file} is damaged: {error}") from None

@@ -1,21 +1,50 @@
 """Data sets given by a list file or by folders: ImageNet, Places-LT, iNaturalist, one's own."""
 
-import logging
 import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
-from mmdet_ltnorm.data.image_files import SUFFIXES, folder_content, has_images, some
+from mmdet_ltnorm.arguments import checked_flag
+from mmdet_ltnorm.data.annotations import warn
+from mmdet_ltnorm.data.image_files import SUFFIXES, check_whole, folder_content, has_images, some
 from mmdet_ltnorm.data.labelled import LabelledDataset
+from mmdet_ltnorm.data.transforms import LoadImageFromFile
 from mmdet_ltnorm.reading import read_json, read_lines
 
 
 class ImageFiles(LabelledDataset):
-    """A labelled data set whose images are files."""
+    """A labelled data set whose images are files.
+
+    Args:
+        leave_out_unreadable: read every image when the data set is built, and go on without those
+            that are damaged, with a warning that names them. Otherwise the first one ends the run.
+
+    Raises:
+        ValueError: no image is left.
+    """
+
+    def __init__(self, *args: Any, leave_out_unreadable: bool = False, **kwargs: Any) -> None:
+        self.leave_out_unreadable = checked_flag("leave_out_unreadable", leave_out_unreadable)
+        super().__init__(*args, **kwargs)
+
+    def filter_data(self) -> list[dict]:
+        """Leave out images that cannot be read, if this is asked for."""
+        if not self.leave_out_unreadable:
+            return self.data_list
+        with ThreadPoolExecutor() as pool:  # what reads images lets other threads work
+            faults = list(pool.map(_reading_fault, self.data_list))
+        if told := list(filter(None, faults)):
+            if len(told) == len(faults):
+                raise ValueError(f"no image of {self.data_root} can be read: {told[0]}")
+            warn(
+                f"{self.data_root}: {len(told)} of {len(faults)} images cannot be read, and are "
+                "left out:\n" + "\n".join(told)
+            )
+        return [info for info, fault in zip(self.data_list, faults, strict=True) if not fault]
 
     def prepare_data(self, idx: int) -> Any:
         """Load and transform one image; an error names it."""
@@ -24,6 +53,16 @@ class ImageFiles(LabelledDataset):
         except Exception as error:  # OpenCV's own messages name no file
             path = self.get_data_info(idx)["img_path"]
             raise RuntimeError(f"image {path} cannot be loaded or transformed: {error}") from error
+
+
+def _reading_fault(info: Mapping[str, Any]) -> str:
+    """Say why an image cannot be read, if it cannot."""
+    try:
+        check_whole(info["img_path"])
+        LoadImageFromFile()(dict(info))
+    except (OSError, ValueError) as error:
+        return str(error)
+    return ""
 
 
 @DATASETS.register_module()
@@ -120,11 +159,9 @@ class ImageFolder(ImageFiles):
                 f"{root} has no folders with images, one for each class{beside}"
             )
         if left_out:
-            print_log(
+            warn(
                 f"{root}: {len(left_out)} files are in no class folder or have names of no images "
-                f"({', '.join(SUFFIXES)}), and are left out: {some(left_out)}",
-                logger="current",
-                level=logging.WARNING,
+                f"({', '.join(SUFFIXES)}), and are left out: {some(left_out)}"
             )
         return infos
 

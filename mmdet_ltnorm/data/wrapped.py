@@ -1,6 +1,6 @@
 """Data sets and what wraps them, joined, repeated or resampled: parts, classes, labels."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -48,6 +48,24 @@ def dataset_classes(dataset: Any) -> tuple[str, ...]:
                 + ". Give all of them metainfo=dict(classes=[...]) with the same names"
             )
     return first
+
+
+def check_same_classes(training: Sequence[str], other: Sequence[str]) -> None:
+    """Compare the names of a training set's classes with those of the set that it is scored on.
+
+    Lists only number their classes, which can be compared with nothing.
+
+    Raises:
+        ValueError: naming what differs.
+    """
+    if other == training or any(all(map(str.isdecimal, names)) for names in (other, training)):
+        return
+    differing = sorted(set(other) ^ set(training))
+    raise ValueError(
+        f"the test set's {len(other)} classes are not the training set's {len(training)}: "
+        + (f"only one of them has {differing[:5]}" if differing else "the order differs")
+        + ". Give both metainfo=dict(classes=[...]) with the same names in the same order"
+    )
 
 
 def class_counts(dataset: Any) -> list[int]:

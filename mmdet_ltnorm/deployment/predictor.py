@@ -2,7 +2,6 @@
 
 import logging
 import os
-import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import count
@@ -17,10 +16,9 @@ from mmengine.logging import print_log
 from mmengine.registry import TRANSFORMS
 from mmengine.structures import BaseDataElement
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
 from mmdet_ltnorm.classification import ImageClassifier
-from mmdet_ltnorm.data.image_files import folder_content, some
+from mmdet_ltnorm.data.image_files import check_whole, folder_content, some
 from mmdet_ltnorm.data.wrapped import dataset_configs
 from mmdet_ltnorm.deployment.classes import class_names, known_groups
 from mmdet_ltnorm.deployment.drawing import draw_classes, draw_detections
@@ -155,7 +153,7 @@ def predict_files(
     failures = []
     for record, file in zip(records, files, strict=True):
         try:
-            _check_whole(file)
+            check_whole(file)
             sample = predictor(file)
             predictions = predictor.record(sample, score_thr)
             predictor.draw(file, sample, out / record["picture"], score_thr)
@@ -265,21 +263,6 @@ def _earlier(file: Path) -> dict[str, str]:
             "move it away"
         ) from None
     return earlier
-
-
-def _check_whole(file: Path) -> None:
-    """Refuse an image that was cut short; OpenCV fills what is missing of some with grey."""
-    if not file.stat().st_size:
-        raise ValueError(f"{file} is damaged: it is empty")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(file) as image:
-                image.load()
-    except (UnidentifiedImageError, Image.DecompressionBombError):
-        pass  # OpenCV may know the format, and has a limit of its own
-    except (OSError, SyntaxError, ValueError) as error:
-        raise ValueError(f"{file} is damaged: {error}") from None
 
 
 def _run_lengths(mask: NDArray[Any]) -> dict[str, Any]:

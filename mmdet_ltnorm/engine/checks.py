@@ -185,14 +185,22 @@ def check_class_config(cfg: Mapping[str, Any], *loaders: str) -> None:
         ValueError: naming the file, or the config keys to change.
     """
     names = check_sources({name: cfg[name]["dataset"] for name in loaders if cfg.get(name)})
-    if not names:
-        return
-    wrong = {key: n for key, n in _configured_classes(cfg.get("model")) if n != len(names)}
+    if names:
+        check_configured_classes(cfg, len(names), f"the annotations of {loaders[0]} have")
+
+
+def check_configured_classes(cfg: Mapping[str, Any], number: int, having: str) -> None:
+    """Compare the numbers of classes that a model's config says with that of the data.
+
+    Raises:
+        ValueError: with both, and the config keys to change.
+    """
+    wrong = {key: n for key, n in _configured_classes(cfg.get("model")) if n != number}
     if wrong:
         counts = ", ".join(f"model{key}.num_classes={count}" for key, count in wrong.items())
         raise ValueError(
-            f"the annotations of {loaders[0]} have {len(names)} categories, but the config has "
-            f"{counts}: set them to {len(names)}, or use the annotations that the model is made for"
+            f"{having} {number} categories, but the config has {counts}: set them to {number}, or "
+            "use the annotations that the model is made for"
         )
 
 

@@ -7,7 +7,9 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
+from mmdet_ltnorm.class_groups import counts_line
 from mmdet_ltnorm.data.annotations import ImageSizes, check_sources
+from mmdet_ltnorm.data.wrapped import class_counts, dataset_classes
 from mmdet_ltnorm.engine.checks import (
     check_cbn_layers,
     check_classes,
@@ -56,6 +58,21 @@ class CheckClassesHook(Hook):
             dataset = getattr(runner, loader).dataset
             check_classes(runner.model, dataset, loader)
             self._sizes[mode] = ImageSizes(dataset)
+
+
+class ClassCountsLineHook(Hook):
+    """Log once before training how many images there are of each class, where the data tell."""
+
+    def before_train(self, runner: Runner) -> None:
+        """Count and log."""
+        dataset = runner.train_dataloader.dataset
+        try:
+            counts = class_counts(dataset)
+            names = dataset_classes(dataset)
+        except ValueError:  # whoever needs the counts refuses the run
+            return
+        names = names if len(names) == len(counts) else [str(k) for k in range(len(counts))]
+        runner.logger.info(counts_line(names, counts))
 
 
 @HOOKS.register_module()

@@ -21,7 +21,7 @@ from mmdet_ltnorm.engine.checks import (
     check_norm_types,
     check_sync_bn,
 )
-from mmdet_ltnorm.engine.hooks import BroadcastBuffersHook
+from mmdet_ltnorm.engine.hooks import BroadcastBuffersHook, ClassCountsLineHook
 from mmdet_ltnorm.engine.loading import CheckCheckpointHook
 from mmdet_ltnorm.engine.options import merge_options
 from mmdet_ltnorm.engine.resume import latest_complete_checkpoint
@@ -175,6 +175,7 @@ def build_test_runner(cfg: Config) -> Runner:
 def _checked(runner: Runner) -> Runner:
     runner.register_hook(CheckCheckpointHook(runner.cfg.get("may_differ", ())))
     runner.register_hook(BroadcastBuffersHook())
+    runner.register_hook(ClassCountsLineHook())
     return runner
 
 

@@ -10,6 +10,7 @@ from mmdet_ltnorm.data.annotations.image_sizes import ImageSizes as ImageSizes
 from mmdet_ltnorm.data.annotations.image_sizes import size_fault as size_fault
 from mmdet_ltnorm.data.annotations.outlines import enclosing_parts as enclosing_parts
 from mmdet_ltnorm.data.annotations.repair import read_repaired as read_repaired
+from mmdet_ltnorm.data.annotations.repair import run_lengths as run_lengths
 from mmdet_ltnorm.data.annotations.sources import check_sources as check_sources
 from mmdet_ltnorm.data.annotations.sources import labelled_in_file as labelled_in_file
 from mmdet_ltnorm.data.annotations.sources import sources as sources

@@ -115,7 +115,7 @@ def _measure(note: dict[str, Any], sizes: dict[Any, tuple[int, int]]) -> bool:
     size = sizes.get(note.get("image_id"), (0, 0))
     shape = note.get("segmentation")
     if all(type(side) is int for side in size) and not outline(shape).fault_in(*size):
-        rle = _run_lengths(shape, size)
+        rle = run_lengths(shape, size)
         note["bbox"] = box or mask_utils.toBbox(rle).tolist()
         note["area"] = float(mask_utils.area(rle))
     elif isinstance(box, list) and len(box) == 4 and all(type(x) in (int, float) for x in box):
@@ -123,7 +123,8 @@ def _measure(note: dict[str, Any], sizes: dict[Any, tuple[int, int]]) -> bool:
     return note.get("area") != area or note.get("bbox") != box
 
 
-def _run_lengths(shape: Any, size: tuple[int, int]) -> Any:
+def run_lengths(shape: Any, size: tuple[int, int]) -> Any:
+    """Return a segmentation, in whatever form, as the run lengths that pycocotools takes."""
     if isinstance(shape, list):
         return mask_utils.merge(mask_utils.frPyObjects(shape, *size))
     return shape if isinstance(shape["counts"], str) else mask_utils.frPyObjects(shape, *size)
