@@ -1,4 +1,4 @@
-"""Two processes over gloo, through tools/dist_train.sh: one model, one g, one update a step."""
+"""Two processes over gloo: one model, one g, one update a step."""
 
 import json
 import math
@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from forked_tools import run_tool
 from mmengine.config import Config
 from ranks import on_two_ranks
 from tiny_mask_rcnn import CONFIGS, tiny_data, tiny_model
@@ -20,7 +21,7 @@ from mmdet_ltnorm.engine.hooks import BroadcastBuffersHook
 from mmdet_ltnorm.norms import NBN
 
 TESTS = Path(__file__).parent
-STEPS = 20
+STEPS = 6
 
 
 @pytest.fixture(scope="module")
@@ -48,38 +49,33 @@ def write_config(root, path):
     cfg.dump(path)
 
 
-def train_on_two_ranks(root, tmp_path, *options):
-    write_config(root, tmp_path / "config.py")
+def free_port():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return str(free.getsockname()[1])
+
+
+def train_on_a_rank(rank, port, arguments):
+    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2")
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=port, CUDA_VISIBLE_DEVICES="")
+    run_tool("train.py", *arguments, "--launcher", "pytorch")
+
+
+def launch_script(config, *arguments):
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "PYTHONPATH": f"{TESTS}:{TESTS.parent}",
         "OMP_NUM_THREADS": "1",
         "CUDA_VISIBLE_DEVICES": "",
-        "PORT": str(port),
+        "PORT": free_port(),
     }
-    command = [TESTS.parent / "tools" / "dist_train.sh", tmp_path / "config.py", "2"]
-    command += ["--work-dir", tmp_path, *options]
+    command = [TESTS.parent / "tools" / "dist_train.sh", config, "2", *arguments]
     run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
-    return [torch.load(tmp_path / f"rank_{rank}.pt") for rank in (0, 1)]
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        pytest.param((), id="float32"),
-        pytest.param(("--amp",), id="bfloat16", marks=pytest.mark.slow),
-    ],
-)
-def test_two_ranks_train_one_model_and_update_its_magnitude_once_a_step(
-    options, miniature, tmp_path
-):
-    first, second = train_on_two_ranks(miniature, tmp_path, *options)
-
+def assert_one_model_and_one_update_a_step(first, second):
     assert len(first["steps"]) == len(second["steps"]) == STEPS
     assert all(math.isfinite(step["loss"]) for rank in (first, second) for step in rank["steps"])
     losses = [[step["loss"] for step in rank["steps"]] for rank in (first, second)]
@@ -98,6 +94,27 @@ def test_two_ranks_train_one_model_and_update_its_magnitude_once_a_step(
             assert step["magnitude"] == pytest.approx(expected, rel=1e-6)
             before = step["magnitude"]
     assert [s["magnitude"] for s in first["steps"]] == [s["magnitude"] for s in second["steps"]]
+
+
+@pytest.fixture
+def config(miniature, tmp_path):
+    write_config(miniature, tmp_path / "config.py")
+    return tmp_path / "config.py"
+
+
+def results_of(config):
+    return [torch.load(config.parent / f"rank_{rank}.pt") for rank in (0, 1)]
+
+
+def test_two_ranks_train_one_model_and_update_its_magnitude_once_a_step(config):
+    on_two_ranks(train_on_a_rank, free_port(), [config, "--work-dir", config.parent])
+    assert_one_model_and_one_update_a_step(*results_of(config))
+
+
+@pytest.mark.slow
+def test_so_do_two_processes_of_the_launch_script_in_bfloat16(config):
+    launch_script(config, "--work-dir", config.parent, "--amp")
+    assert_one_model_and_one_update_a_step(*results_of(config))
 
 
 def train_and_start_validation(rank, folder):

@@ -2,22 +2,18 @@
 
 import json
 import math
-import os
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 import torch
+from forked_tools import start_tool
 from mmdet.datasets import LVISV1Dataset
 from mmengine.runner.checkpoint import CheckpointLoader
 from tiny_mask_rcnn import CONFIGS, as_arguments, tiny_data, tiny_model
 
 from mmdet_ltnorm.data.synthetic.mini_lvis import make_mini_lvis
 
-TOOLS = Path(__file__).parents[1] / "tools"
 ITERATIONS = 4  # an epoch: 16 images, batch 4
 
 
@@ -35,17 +31,12 @@ def lvis_root(tmp_path_factory):
     return root
 
 
-def start(tool, *arguments):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    command = [sys.executable, TOOLS / tool, *arguments]
-    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    return subprocess.Popen(command, env=environment, **pipes)
-
-
-def finish(process):
-    output, _ = process.communicate(timeout=900)
-    assert process.returncode == 0, output[-4000:]
-    return output
+def run(tool, *arguments, output):
+    """Run a tool to its good end, and return what it prints."""
+    process = start_tool(output, tool, *arguments)
+    process.join(900)
+    assert process.exitcode == 0, output.read_text()[-4000:]
+    return output.read_text()
 
 
 def scalars(work_dir):
@@ -55,16 +46,17 @@ def scalars(work_dir):
     return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
-def kill_at(iteration, process, work_dir):
+def train_and_kill_at(iteration, arguments, work_dir, output):
     """Kill -9 a run as soon as it has logged an iteration."""
+    process = start_tool(output, "train.py", *arguments)
     deadline = time.monotonic() + 900
     while not any(line.get("step") == iteration for line in scalars(work_dir)):
-        assert process.poll() is None, process.communicate()[0][-4000:]
+        assert process.is_alive(), output.read_text()[-4000:]
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
 
 
 def train_kill_resume_and_evaluate(config, options, work_dir):
@@ -75,14 +67,14 @@ def train_kill_resume_and_evaluate(config, options, work_dir):
         "default_hooks.logger.interval": 1,
     }
     arguments = [config, "--work-dir", work_dir, "--cfg-options", *as_arguments(options)]
-    kill_at(ITERATIONS + 1, start("train.py", *arguments), work_dir)
+    train_and_kill_at(ITERATIONS + 1, arguments, work_dir, work_dir / "killed.log")
     before = scalars(work_dir)
     assert not (work_dir / "epoch_2.pth").exists()
     cut_short = (work_dir / "epoch_1.pth").read_bytes()[:-1000]
     (work_dir / "epoch_2.pth").write_bytes(cut_short)  # as if it had died while it was saving
     (work_dir / "last_checkpoint").write_text(str(work_dir / "epoch_2.pth"))
 
-    output = finish(start("train.py", *arguments, "--resume"))
+    output = run("train.py", *arguments, "--resume", output=work_dir / "resumed.log")
     assert "epoch_2.pth was cut short" in output
     assert f"resumed epoch: 1, iter: {ITERATIONS}" in output
     training = [line for line in scalars(work_dir) if "loss" in line]
@@ -102,7 +94,7 @@ def train_kill_resume_and_evaluate(config, options, work_dir):
     tested = work_dir / "tested"
     test = ["--work-dir", tested, "--out", tested / "predictions.json"]
     test += ["--cfg-options", *as_arguments(options)]
-    finish(start("test.py", config, work_dir / "epoch_3.pth", *test))
+    run("test.py", config, work_dir / "epoch_3.pth", *test, output=work_dir / "tested.log")
     [metrics] = [json.loads(path.read_text()) for path in tested.glob("*/*.json")]
     for metric in ("lvis/bbox_AP", "lvis/segm_AP"):
         assert metrics[metric] == validation[metric]

@@ -4,21 +4,37 @@ Triton decides when it is imported whether to interpret, so another process does
 """
 
 import os
+import sys
 from contextlib import contextmanager
 from unittest.mock import patch
 
 import torch
+from ranks import METHOD
+
+import mmdet_ltnorm.norms
 
 
 def interpreted_results(function, folder):
     """Return what a function of a test module saves, run with interpreted kernels.
 
-    It is called as function(0, path).
+    It is called as function(path).
     """
     path = folder / "results.pt"
-    with patch.dict(os.environ, TRITON_INTERPRET="1"):
-        torch.multiprocessing.spawn(function, (path,), nprocs=1)
+    torch.multiprocessing.start_processes(_interpret, (function, path), start_method=METHOD)
     return torch.load(path)
+
+
+def _interpret(_, function, path):
+    torch.set_num_threads(1)  # OpenMP's threads of the tests' process are not in its fork
+    os.environ["TRITON_INTERPRET"] = "1"
+    ours = mmdet_ltnorm.norms.__name__
+    for name in list(sys.modules):
+        if name.startswith(f"{ours}.triton_"):
+            vars(mmdet_ltnorm.norms).pop(name.removeprefix(f"{ours}."), None)
+            del sys.modules[name]
+        elif name.split(".")[0] == "triton" and not name.startswith("triton._C"):
+            del sys.modules[name]
+    function(path)
 
 
 class AbsentGPU:
