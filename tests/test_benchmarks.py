@@ -34,13 +34,19 @@ def tables(text):
     return found
 
 
-def test_the_page_says_where_it_was_measured_and_how(script):
-    tiny = "benchmarks/seesaw.py --rois 8 --classes 5 --rounds 2"
-    page = script("run_all").page({"A loss": tiny})
+TINY = """'Counts its arguments.'
+import sys
+print("| arguments |\\n|---|\\n|", len(sys.argv) - 1, "|")
+"""
+
+
+def test_the_page_says_where_it_was_measured_and_how(script, tmp_path):
+    (tmp_path / "tiny.py").write_text(TINY)
+    command = f"{tmp_path}/tiny.py --rounds 2"
+    page = script("run_all").page({"A loss": command})
     assert machine() in page and "load average" in page
-    assert "## A loss\n\nTime of LTSeesawLoss and of mmdet's" in page and f"`python {tiny}`" in page
-    [[header, theirs, ours]] = tables(page)
-    assert header[1] == "ms" and theirs[0] == "mmdet's SeesawLoss" and float(ours[1]) > 0
+    assert "## A loss\n\nCounts its arguments.\n\n" in page and f"`python {command}`" in page
+    assert tables(page) == [[["arguments"], ["2"]]]
 
 
 def test_the_page_runs_scripts_that_exist(script):
@@ -91,6 +97,7 @@ def test_growth_is_measured_in_pairs_and_drawn(script, tmp_path):
     ("command", "number"),
     [
         ("benchmarks/norms.py --rounds 2 --layers NBN", 1),
+        ("benchmarks/seesaw.py --rois 8 --classes 5 --rounds 2", 1),
         ("benchmarks/cls_pipeline.py --images 600 --rounds 2", 2),
         ("benchmarks/lvis_eval.py --images 20 --classes 30", 1),
         ("benchmarks/lvis_eval.py --images 20 --classes 30 --kind segm", 1),
