@@ -52,6 +52,7 @@ def small(path, data_roots, work_dir):
         cfg.model.contrastive_head.update(hidden_channels=16, out_channels=8)
     if cfg.train_dataloader.dataset.get("imbalance_factor", 1) > 20:
         cfg.train_dataloader.dataset.imbalance_factor = 20
+    cfg.val_dataloader.batch_size = 50
     cfg.train_cfg = dict(type="IterBasedTrainLoop", max_iters=2, val_interval=2)
     follow_epochs = ("RIDELoss", "ClassBalancedLoss")
     if any(loss in str(cfg.model) for loss in follow_epochs) or "epoch" in str(

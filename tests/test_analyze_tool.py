@@ -48,9 +48,7 @@ def digits(tmp_path_factory):
     """Config and checkpoint of small digit classifiers, by norm; their work dirs have logs."""
     root = tmp_path_factory.mktemp("digits")
     files = {}
-    with DefaultScope.overwrite_default_scope("mmdet"), pytest.MonkeyPatch.context() as patch:
-        # mmengine formats the config as pretty Python five times a run.
-        patch.setattr(Config, "pretty_text", property(repr))
+    with DefaultScope.overwrite_default_scope("mmdet"):
         for name in ("ce", *NORMS):
             config, work_dir = root / f"{name}.py", root / name
             text = CONFIG.format(base=str(ROOT / "configs/demo/cls_digits_ce.py"), tested=TESTED)

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.dataset import base_dataset
 from torch import nn
 
 from mmdet_ltnorm.engine.launch import build_runner
@@ -37,17 +36,9 @@ def data(tmp_path_factory):
     return root
 
 
-def plain_text(cfg):
-    return "\n".join(f"{key} = {value!r}" for key, value in cfg.to_dict().items())
-
-
 @pytest.fixture
 def tool(monkeypatch):
     monkeypatch.syspath_prepend(BENCHMARKS)
-    # Of a tiny run these two take most of the time: the config as pretty Python, five times, and a
-    # collection of garbage for each data set.
-    monkeypatch.setattr(Config, "pretty_text", property(plain_text))
-    monkeypatch.setattr(base_dataset.gc, "collect", lambda: 0)
     yield importlib.import_module("cifar_lt")
     for path in BENCHMARKS.glob("*.py"):
         sys.modules.pop(path.stem, None)

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from cifar_files import write_cifar10, write_cifar100
-from mmengine.config import Config
 from mmengine.runner import Runner
 from small_cls_configs import CONFIGS, by_name, small
 
@@ -53,9 +52,7 @@ def data_roots(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def _short_runs(monkeypatch):
-    # mmengine formats the config as pretty Python five times a run, which takes half of the time.
-    monkeypatch.setattr(Config, "pretty_text", property(lambda cfg: repr(cfg)))
+def _short_lists(monkeypatch):
     for kind in LISTS:
         monkeypatch.setattr(
             getattr(image_list, kind), "totals", dict.fromkeys(("train", "val", "test"), 8)

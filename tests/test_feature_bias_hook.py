@@ -18,12 +18,6 @@ from mmdet_ltnorm.norms import CBN, NBN, share_magnitude
 PREFIX = "feature_bias/"
 
 
-@pytest.fixture(autouse=True)
-def _short_runs(monkeypatch):
-    # mmengine formats the config as pretty Python five times a run.
-    monkeypatch.setattr(Config, "pretty_text", property(repr))
-
-
 def run(tmp_path, norm_cfg, steps=4, interval=2):
     """Train the digits for a few steps; return the runner and the features of every step."""
     cfg = Config.fromfile("configs/demo/cls_digits_ce.py")

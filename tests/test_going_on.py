@@ -28,11 +28,6 @@ def data_roots(tmp_path_factory):
     return roots
 
 
-@pytest.fixture(autouse=True)
-def _short_runs(monkeypatch):
-    monkeypatch.setattr(Config, "pretty_text", property(lambda cfg: repr(cfg)))
-
-
 def classifier(path, roots, work_dir):
     cfg = small(path, roots, work_dir)
     cfg.train_dataloader.dataset.indices = 12

@@ -25,12 +25,6 @@ SHAPES = ROOT / "configs" / "demo" / "cls_shapes_ce.py"
 _runs = itertools.count()
 
 
-@pytest.fixture(autouse=True)
-def _short_runs(monkeypatch):
-    # mmengine formats the config as pretty Python five times a run, which takes half of the time.
-    monkeypatch.setattr(Config, "pretty_text", property(lambda cfg: repr(cfg)))
-
-
 @pytest.fixture
 def predictions(tmp_path, monkeypatch):
     """Run tools/test.py in this process, and return its predictions and its scores."""
