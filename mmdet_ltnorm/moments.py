@@ -26,11 +26,10 @@ class Moments(NamedTuple):
     @classmethod
     def of(cls, rows: Tensor, group: Tensor | None = None, groups: int = 1) -> "Moments":
         """Return those of rows (N, C), whose groups (N,) are in 0..G-1; by default it is one."""
-        if group is None:
-            group = rows.new_zeros(len(rows))
         parts = []
         for index in range(groups):
-            own = rows[group == index].double()
+            # Rows that are picked wait for a GPU, which a training step must not.
+            own = (rows if group is None else rows[group == index]).double()
             mean = own.sum(0) / max(len(own), 1)
             parts.append((own.new_full((1,), len(own)), mean, (own - mean).square().sum(0)))
         return cls(*map(torch.stack, zip(*parts, strict=True)))

@@ -188,7 +188,7 @@ def test_ldam_takes_the_cosines_of_a_normed_linear_and_nothing_else():
     predictor.weight.data = features[:5].clone()
     assert torch.isfinite(loss(predictor.bfloat16()(features.bfloat16()), labels))
     with pytest.raises(ValueError, match=r"in \[-1, 1\], got a logit of .*tempearture=1"):
-        loss(MODELS.build(options)(features), labels)
+        built("LDAMLoss")(MODELS.build(options)(features), labels)
 
 
 def test_ldams_probabilities_belong_to_the_scaled_cosines_within_reweighting_too():

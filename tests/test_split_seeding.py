@@ -48,6 +48,15 @@ def test_an_image_belongs_to_the_group_of_its_most_frequent_class():
     assert active_groups(3, 2) is None
 
 
+def test_the_groups_go_to_the_models_device_once():
+    hook, run = SplitSeedingHook(iterations=5), runner()
+    run.model.to("meta")
+    hook.before_train(run)
+    hook.before_train_iter(run, 0, batch([3, 0, 0], [1]))
+    assert active_groups(2, 2).is_meta
+    hook.after_train_iter(run, 0)
+
+
 def test_the_components_follow_their_groups_in_the_first_iterations_alone():
     run = runner()
     layer = run.model[0]

@@ -14,7 +14,8 @@ class ClsDataPreprocessor(ImgDataPreprocessor):
     """The host's preprocessor, one batch at a time, for one or several views of each image.
 
     Images are stacked before they are moved and normalized, which on 32x32 images saves most of
-    the time. ``inputs`` becomes a tensor (N, C, H, W), or a list of them, one for each view.
+    the time, and so are the labels. ``inputs`` becomes a tensor (N, C, H, W), or a list of them,
+    one for each view.
 
     Raises:
         ValueError: the images of a batch differ in size.
@@ -28,8 +29,19 @@ class ClsDataPreprocessor(ImgDataPreprocessor):
             super(ClsDataPreprocessor, self).forward({"inputs": _stacked(view)}, training)["inputs"]
             for view in (inputs if several else [inputs])
         ]
-        samples = self.cast_data(data.get("data_samples"))
+        samples = self.cast_data(self._with_labels_moved(data.get("data_samples")))
         return {"inputs": views if several else views[0], "data_samples": samples}
+
+    def _with_labels_moved(self, samples: Sequence[Any] | None) -> Sequence[Any] | None:
+        """Move the labels by one copy: each copy to a GPU costs the host as much as a kernel."""
+        if not samples or not all(hasattr(s, "replaced") and "gt_label" in s for s in samples):
+            return samples
+        labels = [sample.gt_label for sample in samples]
+        if labels[0].device == torch.device(self.device):
+            return samples
+        moved = self.cast_data(torch.cat(labels)).split([len(label) for label in labels])
+        pairs = zip(samples, moved, strict=True)
+        return [sample.replaced(gt_label=label) for sample, label in pairs]
 
 
 def _is_image(item: Any) -> bool:

@@ -11,6 +11,14 @@ from torch.nn import functional as F
 
 from mmdet_ltnorm.classification.classifier import ImageClassifier
 from mmdet_ltnorm.norms import shared_num_components, split_by
+from mmdet_ltnorm.norms.split import group_of_classes
+
+
+class _SplitByGroup(split_by):  # noqa: N801, as its base
+    """The context of samples whose groups are known, which asks the device nothing."""
+
+    def __init__(self, groups: Tensor, num_groups: int) -> None:
+        self.groups, self.num_groups = groups, num_groups
 
 
 class TwoPathClassifier(ImageClassifier):
@@ -20,32 +28,46 @@ class TwoPathClassifier(ImageClassifier):
     path, which needs no labels.
 
     Args:
-        grouping: which classes form a group; see :class:`~mmdet_ltnorm.norms.split_by`.
+        grouping: which classes form a group; see
+            :func:`~mmdet_ltnorm.norms.split.group_of_classes`.
 
     Raises:
-        ValueError: the backbone has no CBN layers, or layers that differ in ``num_components``.
+        ValueError: the backbone has no CBN layers, or layers that differ in ``num_components``, or
+            the classes cannot be grouped like that.
     """
+
+    class_groups: Tensor
 
     def __init__(self, *args: Any, grouping: str = "contiguous", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.grouping = grouping
         self.num_groups = shared_num_components(self.backbone)
-        self._class_counts: Sequence[int] | None = None
+        # On the labels' device, of its final size from the start as averaged copies need it, and in
+        # no checkpoint, for it follows from the data set.
+        groups = torch.zeros(self.head.num_classes, dtype=torch.int64)
+        self.register_buffer("class_groups", groups, persistent=False)
+        self._are_grouped = False
+        if grouping != "frequency":
+            self._group_classes()
 
     def set_class_counts(self, counts: Sequence[int]) -> None:
         """Take the number of training samples of each class, for ``grouping='frequency'``."""
-        self._class_counts = counts
+        self._group_classes(counts)
+
+    def _group_classes(self, counts: Sequence[int] | None = None) -> None:
+        classes = self.head.num_classes
+        groups = group_of_classes(
+            self.num_groups, self.grouping, num_classes=classes, class_counts=counts
+        )
+        self.class_groups.copy_(groups)
+        self._are_grouped = True
 
     def split(self, data_samples: Sequence[BaseDataElement]) -> split_by:
         """Return the context in which these samples are normalized split by their classes."""
+        if not self._are_grouped:
+            self._group_classes()  # says what is missing
         labels = torch.cat([sample.gt_label for sample in data_samples])
-        return split_by(
-            labels,
-            self.num_groups,
-            self.grouping,
-            num_classes=self.head.num_classes,
-            class_counts=self._class_counts,
-        )
+        return _SplitByGroup(self.class_groups[labels], self.num_groups)
 
 
 @MODELS.register_module()

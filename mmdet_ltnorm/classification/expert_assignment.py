@@ -72,7 +72,7 @@ class ExpertAssignmentHead(MultiExpertHead):
         counted = torch.arange(1, logits.shape[1] + 1, device=logits.device)
         so_far = logits.cumsum(1) / counted[:, None]
         right = so_far.argmax(2) == labels[:, None]
-        weight = logits.new_tensor(POSITIVE_WEIGHT)
+        weight = logits.new_full((), POSITIVE_WEIGHT)
         losses = []
         for expert, part in enumerate(self.predictor.of_experts(features)[:-1]):
             answer = self.gate(expert, part, so_far[:, expert])

@@ -22,7 +22,11 @@ class ClsDataSample(BaseDataElement):
         moved = {key: value.to(*args, **kwargs) for key, value in self.items()}
         if all(moved[key] is value for key, value in self.items()):
             return self
-        result = type(self)(**moved)
+        return self.replaced(**moved)
+
+    def replaced(self, **tensors: torch.Tensor) -> "ClsDataSample":
+        """Return a sample with these tensors, and the others and all else of this one."""
+        result = type(self)(**dict(self.items()) | tensors)
         for key, value in self.metainfo_items():
             result.set_field(value, key, field_type="metainfo")
         return result

@@ -2,8 +2,9 @@
 
 from typing import Any
 
+import torch
 from mmengine.dist import broadcast
-from mmengine.hooks import Hook
+from mmengine.hooks import Hook, LoggerHook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
@@ -117,6 +118,16 @@ class MagnitudeHook(Hook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """Record the values after the step."""
-        for name, magnitude in self._curves.items():
-            runner.message_hub.update_scalar(f"train/{name}", magnitude.item())
+        """Record the values after a step that is logged; the device is asked in no other."""
+        if not self._curves or not any(_logs(hook, runner, batch_idx) for hook in runner.hooks):
+            return
+        values = torch.stack([g.detach().reshape(()) for g in self._curves.values()]).tolist()
+        for name, value in zip(self._curves, values, strict=True):
+            runner.message_hub.update_scalar(f"train/{name}", value)
+
+
+def _logs(hook: Hook, runner: Runner, batch_idx: int) -> bool:
+    return isinstance(hook, LoggerHook) and (
+        hook.every_n_inner_iters(batch_idx, hook.interval)
+        or hook.end_of_epoch(runner.train_dataloader, batch_idx)
+    )

@@ -44,6 +44,9 @@ class SplitSeedingHook(Hook):
             dominant = torch.stack([each.mode().values for each in labels])
             counts = self._image_counts
             self._entered = split_by(dominant, self._num_groups, "frequency", class_counts=counts)
+            # The batch is still on the host; the layers should not copy this, each for itself.
+            device = next(runner.model.parameters()).device
+            self._entered.groups = self._entered.groups.to(device, non_blocking=True)
             self._entered.__enter__()
 
     def after_train_iter(

@@ -28,24 +28,32 @@ def ldam_loss(
     s and the largest margin are those of its authors' code.
 
     Raises:
-        ValueError: the logits are not cosines, or not one for each class.
+        ValueError: the logits are not one for each class.
     """
     if cosines.shape[1] != len(class_counts):
         raise ValueError(
             f"logits have {cosines.shape[1]} columns and the class counts {len(class_counts)} "
             "classes: LDAM has no margin for a background, so they must be equal"
         )
+    counts = class_counts.clamp(min=1).to(cosines)
+    margins = max_margin * (counts.min() / counts).pow(0.25)
+    margined = cosines.scatter_add(1, labels[:, None], -margins[labels][:, None])
+    return F.cross_entropy(scale * margined, labels, reduction="none")
+
+
+def check_cosines(logits: Tensor) -> None:
+    """Check that logits are cosines; the host waits for the device then.
+
+    Raises:
+        ValueError: one of them is above 1 or below -1.
+    """
     # Rounding to bfloat16 can take a cosine to 1 + 1/256.
-    if cosines.numel() and (largest := cosines.detach().abs().max()) > 1.01:
+    if logits.numel() and (largest := logits.detach().abs().max()) > 1.01:
         raise ValueError(
             f"LDAM's margins are on cosines, in [-1, 1], got a logit of {largest:.4g}: set "
             "predictor=dict(type='NormedLinear', tempearture=1, bias=False), or the loss's "
             "input_scale to the predictor's tempearture"
         )
-    counts = class_counts.clamp(min=1).to(cosines)
-    margins = max_margin * (counts.min() / counts).pow(0.25)
-    margined = cosines.scatter_add(1, labels[:, None], -margins[labels][:, None])
-    return F.cross_entropy(scale * margined, labels, reduction="none")
 
 
 @MODELS.register_module()
@@ -57,6 +65,9 @@ class LDAMLoss(ClassCounts, SampleLoss):
 
     Args:
         input_scale: what the cosines come multiplied by, the ``tempearture`` of the predictor.
+
+    Raises:
+        ValueError: the logits of the first batch are not cosines.
     """
 
     custom_activation = True
@@ -73,11 +84,15 @@ class LDAMLoss(ClassCounts, SampleLoss):
         self.max_margin = checked_number("max_margin", max_margin, at_least=0)
         self.scale = checked_number("scale", scale, above=0)
         self.input_scale = checked_number("input_scale", input_scale, above=0)
+        self._are_cosines = False  # what the predictor makes once, it makes in each training step
 
     def sample_losses(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of each sample from its cosines."""
         counts = self.known_class_counts()
         cosines = logits / self.input_scale
+        if not self._are_cosines and not torch.compiler.is_compiling():
+            check_cosines(cosines)
+            self._are_cosines = True
         return ldam_loss(cosines, labels, counts, self.max_margin, self.scale)
 
     def get_activation(self, cls_score: Tensor) -> Tensor:
