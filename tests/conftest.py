@@ -1,18 +1,23 @@
 """Fixtures that any test may ask for; they import late, as xdist's controller needs nothing."""
 
+import copy
 import functools
 import gc
 import os
 import tempfile
+from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 
+# What is imported stays. The collector would look through it now and then, mmengine calls it even
+# for each data set.
+gc.disable()
+
 
 def pytest_collection_finish():
-    # mmengine collects garbage for each data set; these imported modules never are.
-    gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def pytest_unconfigure():
@@ -30,14 +35,28 @@ def _temporary_folder(tmp_path_factory):
 @pytest.fixture(scope="session", autouse=True)
 def _short_starts():
     # A runner has its config formatted five times and asks compilers for their versions.
-    from mmengine.config import config
+    from mmengine.config import Config, config
     from mmengine.runner import runner
 
     with (
         patch.object(config, "FormatCode", lambda text, **_: (text, True)),
         patch.object(runner, "collect_env", functools.cache(runner.collect_env)),
+        patch.object(Config, "_file2dict", staticmethod(_reading_ours_once(Config._file2dict))),
     ):
         yield
+
+
+def _reading_ours_once(read):
+    """Let a reader of configs remember those of this project, which share bases."""
+    configs = Path(__file__).parents[1] / "configs"
+    remembered = functools.cache(read)
+
+    def read_once(filename, *options, **named):
+        if Path(filename).is_relative_to(configs):
+            return copy.deepcopy(remembered(filename, *options, **named))
+        return read(filename, *options, **named)
+
+    return read_once
 
 
 @pytest.fixture(autouse=True)
