@@ -15,27 +15,33 @@ from torch import Tensor, nn
 class BFloat16OptimWrapper(OptimWrapper):
     """Autocast to bfloat16 on the CPU. Its range is float32's, so no loss is scaled."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        from mmcv.ops.nms import NMSop
-        from mmcv.ops.roi_align import RoIAlign
-
-        # mmcv compiles these for the CPU in float32 alone.
-        NMSop.forward = staticmethod(_in_float32(NMSop.forward))
-        RoIAlign.forward = _in_float32(RoIAlign.forward)
-
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
         """Add autocast to the host's context for gradient accumulation."""
-        with super().optim_context(model), torch.autocast("cpu", dtype=torch.bfloat16):
+        with (
+            super().optim_context(model),
+            torch.autocast("cpu", dtype=torch.bfloat16),
+            _operators_in_float32(),
+        ):
             yield
+
+
+@contextmanager
+def _operators_in_float32() -> Iterator[None]:
+    """Let mmcv's operators, compiled for the CPU in float32 alone, work inside the block."""
+    from mmcv.ops.nms import NMSop
+    from mmcv.ops.roi_align import RoIAlign
+
+    suppress, align = NMSop.forward, RoIAlign.forward
+    NMSop.forward, RoIAlign.forward = staticmethod(_in_float32(suppress)), _in_float32(align)
+    try:
+        yield
+    finally:
+        NMSop.forward, RoIAlign.forward = staticmethod(suppress), align
 
 
 def _in_float32(operator: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Let an operator see bfloat16 tensors as float32, and return bfloat16 where it had it."""
-
-    if hasattr(operator, "__wrapped__"):  # an earlier optimizer's work
-        return operator
 
     @functools.wraps(operator)
     def cast(*args: Any) -> Tensor:
