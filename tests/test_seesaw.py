@@ -9,7 +9,7 @@ from mmdet.models.losses import SeesawLoss
 from mmdet.registry import MODELS
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mmdet_ltnorm.losses.seesaw import LTSeesawLoss
+from mmdet_ltnorm.losses import LTSeesawLoss
 
 CLASSES = 7
 BATCHES = {

@@ -24,13 +24,20 @@ from mmdet_ltnorm.losses.ride import expert_divergence as expert_divergence
 from mmdet_ltnorm.losses.ride import ride_temperature as ride_temperature
 
 
-@MODELS.register_module()
-def LTSeesawLoss(**options: Any) -> nn.Module:  # noqa: N802, it stands as a type in configs
-    """Build a :class:`mmdet_ltnorm.losses.seesaw.LTSeesawLoss`.
+def __getattr__(name: str) -> Any:
+    """Import ``LTSeesawLoss`` when it is asked for.
 
-    A function, because the class extends mmdet's, which imports mmcv's compiled ops; importing this
-    package must not need them.
+    It extends mmdet's class, which imports mmcv's compiled ops, and importing this package must not
+    need them.
     """
+    if name != "LTSeesawLoss":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from mmdet_ltnorm.losses.seesaw import LTSeesawLoss
 
-    return LTSeesawLoss(**options)
+    return LTSeesawLoss
+
+
+@MODELS.register_module("LTSeesawLoss")
+def build_seesaw_loss(**options: Any) -> nn.Module:
+    """Build a :class:`mmdet_ltnorm.losses.seesaw.LTSeesawLoss`, which configs name as a type."""
+    return __getattr__("LTSeesawLoss")(**options)
