@@ -12,6 +12,14 @@ from mmdet_ltnorm.reading import read_json
 
 MANY = 100  # A class with more training samples than this is a many-shot class,
 FEW = 20  # and one with fewer than this a few-shot class; both limits themselves are medium.
+SHOTS = ("many", "medium", "few")
+# LVIS's groups and the letters of its files and scores. Of training images a rare class has at most
+# the first limit, a common one at most the second.
+FREQUENCIES = {"frequent": "f", "common": "c", "rare": "r"}
+RARE_FIRST = "rcf"
+LVIS_LIMITS = (10, 100)
+# Blue, orange and green, from the most to the least frequent group: SHOTS' and FREQUENCIES' order.
+GROUP_COLOURS = ("#0072B2", "#D55E00", "#009E73")
 
 
 def class_groups(counts: Sequence[int]) -> dict[str, NDArray[np.int64]]:
@@ -29,6 +37,11 @@ def class_groups(counts: Sequence[int]) -> dict[str, NDArray[np.int64]]:
         "medium": np.flatnonzero((counts >= FEW) & (counts <= MANY)),
         "few": np.flatnonzero(counts < FEW),
     }
+
+
+def frequency_group(images: int, limits: tuple[int, int] = LVIS_LIMITS) -> str:
+    """Return LVIS's group of a class, r, c or f, from the number of its training images."""
+    return RARE_FIRST[sum(images > limit for limit in limits)]
 
 
 def checked_counts(counts: Sequence[int]) -> NDArray[np.int64]:

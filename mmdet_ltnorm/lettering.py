@@ -29,11 +29,6 @@ def markdown(text: object) -> str:
     return MARKDOWN.sub(lambda match: f"\\{match[0]}", literal(text))
 
 
-def from_markdown(cell: str) -> str:
-    """Return what :func:`markdown` was given."""
-    return re.sub(r"\\([^a-zA-Z0-9\s])", r"\1", cell)
-
-
 @contextmanager
 def names_as_text() -> Iterator[None]:
     """Let matplotlib take dollars as dollars; what :func:`drawable` changes ends with the block."""

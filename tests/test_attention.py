@@ -5,7 +5,7 @@ import pytest
 import torch
 from analysis_cases import CHANNELS, classifier, images_and_labels
 
-from mmdet_ltnorm.analysis.attention import attention, attention_map, unique_channels
+from mmdet_ltnorm.analysis.attention import attention_map, class_attention, unique_channels
 from mmdet_ltnorm.data import ClsDataSample
 
 
@@ -33,7 +33,7 @@ def test_channels_are_unique_to_a_class_if_only_it_ranks_them_high():
 
 def test_maps_equal_a_loop_over_images_and_channels():
     model = classifier()
-    found = attention(model, items(3), rare=4, frequent=0, top=8)
+    found = class_attention(model, items(3), rare=4, frequent=0, top=8)
     weight = model.head.predictor.weight.detach().numpy()
     tops = [set(np.argsort(-weight[c])[:8].tolist()) for c in (4, 0)]
     chosen = [range(CHANNELS), tops[0] - tops[1], tops[1] - tops[0]]
@@ -54,7 +54,7 @@ def test_maps_equal_a_loop_over_images_and_channels():
 @pytest.mark.parametrize("top", [0, CHANNELS + 1])
 def test_a_number_of_channels_that_there_are_not_is_refused(top):
     with pytest.raises(ValueError, match=rf"top must be in 1\.\.64, the channels, got {top}"):
-        attention(classifier(), items(1), 4, 0, top)
+        class_attention(classifier(), items(1), 4, 0, top)
 
 
 def test_classes_with_the_same_channels_are_refused():
@@ -67,4 +67,4 @@ def test_a_model_that_does_not_classify_pooled_channels_is_refused():
     model.head.predictor = torch.nn.Linear(16, 5)
     model.extract_feat = lambda inputs: model.backbone(inputs)[0].mean((2, 3))
     with pytest.raises(TypeError, match=r"ImageClassifier with 64 of them and a classifier of 16"):
-        attention(model, items(1), 4, 0, 3)
+        class_attention(model, items(1), 4, 0, 3)

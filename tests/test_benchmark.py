@@ -56,11 +56,11 @@ def test_a_steps_parts_are_those_of_the_run_and_leave_the_model_as_it_is(shapes,
 
 def test_a_table_compares_with_the_first_config(shapes):
     configs = [DEMO / f"cls_shapes_{name}.py" for name in ("ce", "bs_nbn_lr")]
-    header, _, first, second = benchmark_table(configs, 2, shapes).splitlines()
-    assert all(name in header for name in ("data", "backward", "images/s", "norms"))
-    assert "cls_shapes_ce " in first and "1.00 [1.00, 1.00]" in first
-    assert "cls_shapes_bs_nbn_lr" in second
-    assert len(first.split("|")) == len(header.split("|")) == 12
+    header, (first, second) = benchmark_table(configs, 2, shapes)
+    assert {"data", "backward", "images/s", "norms, %"} <= set(header)
+    assert first[0] == "cls_shapes_ce" and "1.00 [1.00, 1.00]" in first
+    assert second[0] == "cls_shapes_bs_nbn_lr"
+    assert len(first) == len(header) == 10
 
 
 @pytest.mark.slow
@@ -68,7 +68,7 @@ def test_a_table_has_the_demos_detectors(tmp_path):
     make_mini_lvis(tmp_path / "lvis", num_train=24, num_val=9, populate_groups=False)
     options = {"train_dataloader.dataset.data_root": f"{tmp_path}/lvis/"}
     table = benchmark_table([DEMO / "seesaw.py", DEMO / "seesaw_nbn.py"], 2, options)
-    assert "seesaw_nbn" in table
+    assert [name for name, *_ in table.rows] == ["seesaw", "seesaw_nbn"]
 
 
 def test_a_missing_config_is_named(monkeypatch):

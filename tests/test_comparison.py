@@ -256,6 +256,6 @@ def test_a_pickle_is_refused_and_not_run_whatever_its_name(tmp_path):
     first, _ = classified(tmp_path, 1)
     for name in ("b.pkl", "b.json", "b.yml"):
         (tmp_path / name).write_bytes(pickle.dumps(Touch(tmp_path / "ran")))
-        with pytest.raises(ValueError, match=f"{name} is no JSON"):
+        with pytest.raises(ValueError, match=f"{name}, line 1: byte 0x80 is not UTF-8"):
             compare_files(first, tmp_path / name)
     assert not (tmp_path / "ran").exists()

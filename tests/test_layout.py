@@ -16,17 +16,18 @@ PACKAGE = Path(__file__).parents[1] / "mmdet_ltnorm"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 # Every arrow that is drawn, and no other.
 IMPORTS = {
-    "analysis": {"data", "moments", "norms", "results"},
+    "analysis": {"class_groups", "data", "moments", "norms", "results"},
     "benchmark": {"engine", "results"},
     "calibration": {"class_groups", "data", "losses", "moments"},
     "classification": {"data", "norms", "results"},
     "comparison": {"class_groups", "evaluation", "results"},
+    "data": {"class_groups"},
     "data_check": {"data", "engine", "results"},
-    "deployment": {"classification", "data", "engine", "results", "surgery"},
+    "deployment": {"class_groups", "classification", "data", "engine", "results", "surgery"},
     "engine": {"class_groups", "data", "norms", "processes", "results", "surgery"},
     "evaluation": {"class_groups", "data"},
     "losses": {"class_groups"},
-    "report": {"analysis", "engine", "norms", "results", "sweep"},
+    "report": {"analysis", "engine", "norms", "results"},
     "results": {"class_groups", "data"},
     "surgery": {"norms"},
     "sweep": {"processes", "results"},

@@ -1,5 +1,6 @@
 """Class, file and run names are shown as they are, whatever characters they hold."""
 
+import re
 import warnings
 
 import matplotlib
@@ -14,7 +15,7 @@ from mmdet_ltnorm.analysis import commands, plot_curves
 from mmdet_ltnorm.analysis.class_scores import ClassScores, draw_class_scores
 from mmdet_ltnorm.analysis.confusion import draw_confusion
 from mmdet_ltnorm.deployment.drawing import draw_classes, draw_detections
-from mmdet_ltnorm.lettering import drawable, from_markdown, literal, markdown, names_as_text
+from mmdet_ltnorm.lettering import drawable, literal, markdown, names_as_text
 from mmdet_ltnorm.report import write_html
 from mmdet_ltnorm.results import pictures
 from mmdet_ltnorm.results.tables import markdown_table
@@ -110,7 +111,7 @@ def test_a_font_that_has_a_character_is_used_for_it(monkeypatch):
 @pytest.mark.parametrize("name", NAMES, ids=map(ascii, NAMES))
 def test_markdown_shows_a_name_and_gives_it_back(name):
     cell = markdown(name)
-    assert from_markdown(cell) == literal(name)
+    assert re.sub(r"\\([^a-zA-Z0-9\s])", r"\1", cell) == literal(name)
     lines = markdown_table([name, "n"], [[name, "1.0"]]).splitlines()
     assert len(lines) == 3
     assert all(line.replace(r"\|", "").count("|") == 3 for line in lines)

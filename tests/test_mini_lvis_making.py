@@ -10,14 +10,16 @@ import cv2
 import numpy as np
 import pytest
 
-from mmdet_ltnorm.data import draw_contact_sheet, make_mini_lvis
+from mmdet_ltnorm.analysis import predictions
+from mmdet_ltnorm.class_groups import FREQUENCIES, frequency_group
+from mmdet_ltnorm.data import contact_sheet, draw_contact_sheet, make_mini_lvis
 from mmdet_ltnorm.data.synthetic import mini_lvis as module
 from mmdet_ltnorm.data.synthetic.mini_lvis_plan import (
-    frequency_group,
     share_out,
     train_counts,
     val_counts,
 )
+from mmdet_ltnorm.deployment.drawing import draw_classes
 
 SMALL = {"num_train": 12, "num_val": 4, "num_categories": 4, "image_size": 64}
 SMALL["populate_groups"] = False
@@ -129,6 +131,18 @@ def test_the_stated_least_number_of_images_is_the_least(num_categories, populate
 def test_a_contact_sheet_shows_images_that_there_are(mini_lvis, tmp_path):
     draw_contact_sheet(mini_lvis, tmp_path / "sheet.png", rows=3, columns=3)
     assert cv2.imread(str(tmp_path / "sheet.png")).std() > 20
+
+
+def test_every_picture_has_the_same_colours_for_the_same_groups(tmp_path):
+    image, names = np.full((64, 64, 3), 255, np.uint8), FREQUENCIES
+    groups = {name: np.array([label]) for label, name in enumerate(names)}
+    bars = [{"class": name, "group": name, "score": 1.0} for name in names]
+    draw_classes(image, bars, groups, tmp_path / "bars.png")
+    seen = cv2.imread(str(tmp_path / "bars.png"))[..., ::-1].reshape(-1, 3)
+    assert contact_sheet.COLOURS == predictions.COLOURS
+    for letter in names.values():
+        colour = bytes.fromhex(contact_sheet.COLOURS[letter][1:])
+        assert (seen == np.frombuffer(colour, np.uint8)).all(1).any()
 
 
 @pytest.mark.parametrize(

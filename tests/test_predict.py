@@ -18,7 +18,7 @@ from torch import nn
 from mmdet_ltnorm import deployment
 from mmdet_ltnorm.data import make_shapes_lt
 from mmdet_ltnorm.deployment import Predictor, predict_files
-from mmdet_ltnorm.deployment.drawing import group_colours
+from mmdet_ltnorm.results.groups import group_colours
 
 ROOT = Path(__file__).parents[1]
 TOOL = ROOT / "tools" / "predict.py"

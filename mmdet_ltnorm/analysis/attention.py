@@ -15,6 +15,7 @@ from mmdet_ltnorm.analysis.capture import classifier_layer, evaluating
 from mmdet_ltnorm.analysis.feature_statistics import FeatureStatistics
 from mmdet_ltnorm.lettering import drawable
 from mmdet_ltnorm.results.pictures import picture
+from mmdet_ltnorm.results.trained import is_detector
 
 POWER = 2  # p of the attention maps
 
@@ -37,7 +38,7 @@ class Attention(NamedTuple):
 
 def refuse_detector(model: nn.Module) -> None:
     """Raise a TypeError for a detector: its box features are not the backbone's channels."""
-    if hasattr(model, "roi_head"):
+    if is_detector(model):
         raise TypeError(
             f"attention is of image classifiers, whose features are pooled channels of "
             f"the backbone; got a {type(model).__name__}"
@@ -77,7 +78,7 @@ def unique_channels(
 
 
 @torch.no_grad()
-def attention(
+def class_attention(
     model: nn.Module, images: Sequence[Mapping[str, Any]], rare: int, frequent: int, top: int
 ) -> Attention:
     """Return the attention of an image classifier for two classes.

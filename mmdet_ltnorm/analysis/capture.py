@@ -9,6 +9,8 @@ import torch
 from mmengine.utils import track_iter_progress
 from torch import Tensor, nn
 
+from mmdet_ltnorm.results.trained import is_detector
+
 CLASSIFIERS = ("head.predictor", "roi_head.bbox_head.fc_cls")
 
 
@@ -68,7 +70,7 @@ def labelled_batches(model: nn.Module, loader: Any) -> Iterator[Batch]:
     box head it is the feature of each annotated box, which is classified as if it were a proposal;
     its logits are those of the classes, without the background.
     """
-    classify = _classified_boxes if hasattr(model, "roi_head") else _classified_images
+    classify = _classified_boxes if is_detector(model) else _classified_images
     with evaluating(model), inputs_of(classifier_layer(model)) as inputs:
         for data in track_iter_progress((loader, len(loader)), file=sys.stderr):
             inputs.clear()

@@ -14,7 +14,7 @@ from mmdet_ltnorm.analysis.capture import Batch, classifier_layer, evaluating, l
 from mmdet_ltnorm.lettering import drawable
 from mmdet_ltnorm.results.groups import Groups, checked_group, class_means, group_means
 from mmdet_ltnorm.results.pictures import COLOURS, MARKERS, picture, shared_legend
-from mmdet_ltnorm.results.tables import markdown_table
+from mmdet_ltnorm.results.tables import Table
 
 CHUNK = 2**24  # logits at a time
 
@@ -136,8 +136,8 @@ def masked_accuracy(
 
 def channels_table(
     models: Mapping[str, Mapping[str, Mapping[str, float]]], sizes: Mapping[str, Mapping[str, int]]
-) -> str:
-    """Return the paper's Table V for each model in Markdown, with the number of masked channels."""
+) -> Table:
+    """Return the paper's Table V for each model, with the number of masked channels."""
     rows = []
     for label, accuracy in models.items():
         base = accuracy["nothing"]
@@ -148,7 +148,7 @@ def channels_table(
                 cells.append(f"{scores[key]:.1f}{change}")
             what = label if name == "nothing" else f"mask {name}"
             rows.append([what, str(sizes[label].get(name, 0)), *cells])
-    return markdown_table(["", "channels", "All", "Tail", "Head"], rows)
+    return Table(["", "channels", "All", "Tail", "Head"], rows)
 
 
 def draw_channels(

@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mmdet_ltnorm.class_groups import FREQUENCIES, SHOTS
 from mmdet_ltnorm.reading import read_json, read_text
-from mmdet_ltnorm.results.groups import FREQUENCIES, Groups, class_means, group_means
+from mmdet_ltnorm.results.groups import Groups, class_means, group_means
 from mmdet_ltnorm.results.pictures import MARKERS, line_looks, picture, shared_legend
-from mmdet_ltnorm.results.tables import markdown_table
+from mmdet_ltnorm.results.tables import Table
 
-SHOTS = {name: name for name in ("many", "medium", "few")}
 MEASURES = {  # by column: name, factor to percent, columns of the group and the count, groups
-    "accuracy": ("accuracy", 1, "group", "train_samples", SHOTS),
+    "accuracy": ("accuracy", 1, "group", "train_samples", dict(zip(SHOTS, SHOTS, strict=True))),
     "segm_AP": ("mask AP", 100, "frequency", "train_images", FREQUENCIES),
     "bbox_AP": ("box AP", 100, "frequency", "train_images", FREQUENCIES),
 }
@@ -104,14 +104,14 @@ def check_same_classes(models: Mapping[str, ClassScores]) -> None:
             )
 
 
-def class_scores_table(models: Mapping[str, ClassScores]) -> str:
-    """Return a Markdown table of the means over the classes of each group."""
+def class_scores_table(models: Mapping[str, ClassScores]) -> Table:
+    """Return a table of the means over the classes of each group."""
     first = next(iter(models.values()))
     rows = []
     for label, each in models.items():
         means = group_means(each.score, {"all": np.arange(len(each.score)), **each.groups})
         rows.append([label, *("n/a" if mean != mean else f"{mean:.1f}" for mean in means.values())])
-    return markdown_table([f"mean {first.measure}", "all classes", *first.groups], rows)
+    return Table([f"mean {first.measure}", "all classes", *first.groups], rows)
 
 
 def draw_class_scores(models: Mapping[str, ClassScores], out: Path) -> None:

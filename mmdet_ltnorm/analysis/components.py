@@ -16,6 +16,7 @@ from mmdet_ltnorm.norms import CBN
 from mmdet_ltnorm.norms.diagnostics import component_distances
 from mmdet_ltnorm.results.groups import Groups, group_means
 from mmdet_ltnorm.results.pictures import annotate_cells, picture
+from mmdet_ltnorm.results.trained import is_detector
 
 
 def cbn_layer(model: nn.Module, name: str | None = None) -> tuple[str, CBN]:
@@ -50,7 +51,7 @@ def component_statistics(
         ValueError: what :func:`cbn_layer` raises.
     """
     name, layer = cbn_layer(model, name)
-    if hasattr(model, "roi_head"):
+    if is_detector(model):
         raise TypeError(
             f"components are shown by the class of an image, expected an image classifier, got a "
             f"{type(model).__name__}"

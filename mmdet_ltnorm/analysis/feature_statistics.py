@@ -12,7 +12,7 @@ from mmdet_ltnorm.analysis.capture import classifier_layer, labelled_batches
 from mmdet_ltnorm.moments import Moments
 from mmdet_ltnorm.results.groups import Groups, group_of_class
 from mmdet_ltnorm.results.pictures import line_looks, picture, shared_legend
-from mmdet_ltnorm.results.tables import markdown_table
+from mmdet_ltnorm.results.tables import Table
 
 BINS = 24
 
@@ -68,15 +68,15 @@ def variances(statistics: FeatureStatistics) -> dict[str, float]:
     }
 
 
-def features_table(models: Mapping[str, Mapping[str, FeatureStatistics]]) -> str:
-    """Return a Markdown table of the variances, a row for each model and group."""
+def features_table(models: Mapping[str, Mapping[str, FeatureStatistics]]) -> Table:
+    """Return a table of the variances, a row for each model and group."""
     header = ["", "samples", "Var(μ)", "Var(σ)", "Var(σ²)", "sd/mean of μ", "of σ"]
     rows = []
     for label, groups in models.items():
         for name, statistics in groups.items():
             cells = [f"{v:.3g}" if v == v else "n/a" for v in variances(statistics).values()]
             rows.append([f"{label}, {name}", str(statistics.samples), *cells])
-    return markdown_table(header, rows)
+    return Table(header, rows)
 
 
 def feature_numbers(models: Mapping[str, Mapping[str, FeatureStatistics]]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmdet_ltnorm.results.pictures import line_looks, picture, shared_legend
+from mmdet_ltnorm.results.pictures import PAGE, line_looks, picture, shared_legend
 
 GRID_COLUMNS = 4
 
@@ -86,7 +86,7 @@ def draw_gamma_grid(models: Mapping[str, Mapping[str, NDArray[np.float32]]], out
     """Draw sorted γ of all layers, one small picture each, over the width of a page."""
     names = list(dict.fromkeys(name for affine in models.values() for name in affine))
     rows = math.ceil(len(names) / GRID_COLUMNS)
-    with picture(out, 0.4 + 1.05 * rows, width=7) as figure:
+    with picture(out, 0.4 + 1.05 * rows, width=PAGE) as figure:
         grid = figure.subplots(rows, GRID_COLUMNS, squeeze=False)
         for axes in grid.flat[len(names) :]:
             axes.set_axis_off()

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from mmdet_ltnorm.class_groups import FREQUENCIES, GROUP_COLOURS
 from mmdet_ltnorm.lettering import drawable, names_as_text
-from mmdet_ltnorm.results.pictures import COLOURS
 from mmdet_ltnorm.writing import replacing
 
-FREQUENCY_COLOURS = dict(zip("fcr", COLOURS, strict=False))
+COLOURS = dict(zip(FREQUENCIES.values(), GROUP_COLOURS, strict=True))
 
 
 @names_as_text()
@@ -87,7 +87,7 @@ def _detections(sample: Any, score_thr: float) -> list[tuple[np.ndarray, int, fl
 def _outline(axes: Any, mask: np.ndarray, category: dict[str, Any], score: float | None) -> None:
     if not mask.any():
         return
-    colour = FREQUENCY_COLOURS[category["frequency"]]
+    colour = COLOURS[category["frequency"]]
     axes.contour(mask, levels=[0.5], colors=[colour], linewidths=1.5)
     rows, columns = np.nonzero(mask)
     text = drawable(category["name"]) + ("" if score is None else f" {score:.2f}")

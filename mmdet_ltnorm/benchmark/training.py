@@ -16,7 +16,7 @@ from mmdet_ltnorm.engine.checks import check_data_files
 from mmdet_ltnorm.engine.launch import build_runner
 from mmdet_ltnorm.engine.options import merge_options
 from mmdet_ltnorm.reading import read_model_config
-from mmdet_ltnorm.results.tables import markdown_table
+from mmdet_ltnorm.results.tables import Table
 
 # What costs time between steps or writes files, and changes nothing in a step.
 SWITCHED_OFF = ("timer", "logger", "param_scheduler", "checkpoint")
@@ -89,8 +89,8 @@ class TrainingStep:
 
 def benchmark_table(
     configs: Sequence[str], rounds: int, options: Mapping[str, Any] | None = None
-) -> str:
-    """Measure training steps of the configs in turns, and return a Markdown table.
+) -> Table:
+    """Measure training steps of the configs in turns, and return a table.
 
     Medians with quartiles, in milliseconds; ratios of steps to the first config's are paired by
     rounds. A step's memory is what it allocates beyond what stays. The norm layers' share is
@@ -119,7 +119,7 @@ def benchmark_table(
         )
     ]
     header = ["ms", *StepTimes._fields, "step", "over the first", "images/s", "MB", "norms, %"]
-    return markdown_table(header, rows)
+    return Table(header, rows)
 
 
 def _cells(

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mmdet_ltnorm.class_groups import RARE_FIRST
 from mmdet_ltnorm.comparison.weighted_ap import WeightedAP
 from mmdet_ltnorm.evaluation.lvis import PER_IMAGE
 from mmdet_ltnorm.evaluation.lvis_annotations import LVISAnnotations
@@ -27,7 +28,7 @@ class DetectionScores:
     ) -> None:
         self._of_class = [WeightedAP(each, images) for each in matches]
         letters = np.array(frequency)
-        groups = {f"AP{letter}": np.flatnonzero(letters == letter) for letter in "rcf"}
+        groups = {f"AP{letter}": np.flatnonzero(letters == letter) for letter in RARE_FIRST}
         self._groups = {"AP": np.arange(len(letters)), **groups}
 
     def __call__(self, weights: NDArray[np.int32]) -> dict[str, NDArray[np.float64]]:

@@ -1,6 +1,5 @@
 """Two files of results, and the table of their differences."""
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from mmdet_ltnorm.comparison.bootstrap import Difference, paired_bootstrap
 from mmdet_ltnorm.comparison.classification import accuracy_scores
 from mmdet_ltnorm.comparison.detection import detection_scores
 from mmdet_ltnorm.evaluation.lvis_annotations import LVISAnnotations
+from mmdet_ltnorm.reading import read_json
 from mmdet_ltnorm.results.tables import markdown_table
 
 
@@ -70,10 +70,7 @@ def _number(value: float, form: str) -> str:
 
 
 def _content(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_bytes())
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{file} is no JSON: {error}") from error
+    content = read_json(file)
     if not isinstance(content, dict):
         raise ValueError(f"{file} is no results_file of GroupAccuracy: expected a JSON object")
     return content

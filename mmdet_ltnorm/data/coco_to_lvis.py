@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mmdet_ltnorm.class_groups import LVIS_LIMITS, frequency_group
 from mmdet_ltnorm.data.annotations import read_repaired
 from mmdet_ltnorm.writing import check_outputs, write_json
-
-LVIS_LIMITS = (10, 100)  # of training images: a class of LVIS v1 with at most 10 is rare
 
 
 def coco_to_lvis(
@@ -89,7 +88,7 @@ def _counted(content: Mapping[str, Any], limits: tuple[int, int]) -> list[dict[s
             **category,
             "image_count": images[category["id"]],
             "instance_count": instances[category["id"]],
-            "frequency": "rcf"[sum(images[category["id"]] > limit for limit in limits)],
+            "frequency": frequency_group(images[category["id"]], limits),
         }
         for category in content["categories"]
     ]

@@ -9,11 +9,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mmdet_ltnorm.class_groups import FREQUENCIES, GROUP_COLOURS
 from mmdet_ltnorm.lettering import drawable, names_as_text
 from mmdet_ltnorm.reading import read_json
 from mmdet_ltnorm.writing import replacing
 
-GROUPS = {"f": ("frequent", "#0072B2"), "c": ("common", "#D55E00"), "r": ("rare", "#009E73")}
+COLOURS = dict(zip(FREQUENCIES.values(), GROUP_COLOURS, strict=True))
 
 
 class Outlined(NamedTuple):
@@ -73,7 +74,7 @@ def draw_contact_sheet(
     objects = defaultdict(list)
     for note in content["annotations"]:
         category = categories[note["category_id"]]
-        _, colour = GROUPS[category["frequency"]]
+        colour = COLOURS[category["frequency"]]
         objects[note["image_id"]].append(
             Outlined(category["name"], colour, note["bbox"], note["segmentation"])
         )
@@ -81,7 +82,7 @@ def draw_contact_sheet(
     for image in content["images"][: rows * columns]:
         picture = cv2.imread(str(Path(data_root, *image["coco_url"].split("/")[-2:])))
         cells.append(Cell(picture[..., ::-1], objects[image["id"]]))
-    draw_sheet(cells, dict(GROUPS.values()), file, columns)
+    draw_sheet(cells, dict(zip(FREQUENCIES, GROUP_COLOURS, strict=True)), file, columns)
 
 
 def _outline(axes: Any, each: Outlined, height: int) -> None:

@@ -13,8 +13,8 @@ from mmdet_ltnorm.data.contact_sheet import Cell, Outlined, draw_sheet
 from mmdet_ltnorm.data_check.images import load_image
 from mmdet_ltnorm.data_check.splits import Split
 from mmdet_ltnorm.lettering import drawable
-from mmdet_ltnorm.results.groups import Groups
-from mmdet_ltnorm.results.pictures import COLOURS, MARKERS, picture
+from mmdet_ltnorm.results.groups import Groups, group_colours
+from mmdet_ltnorm.results.pictures import MARKERS, picture
 
 CELLS, COLUMNS = 18, 6
 NAMED = 40  # classes that are named below their bars
@@ -27,10 +27,11 @@ def draw_counts(splits: Sequence[Split], groups: Groups, out: Path) -> None:
     with picture(out, 2.4, 6.9) as figure:
         axes = figure.subplots()
         shown = groups or {"": order}
-        for (name, classes), colour in zip(shown.items(), COLOURS, strict=False):
+        colours = group_colours(shown)
+        for name, classes in shown.items():
             places = np.flatnonzero(np.isin(order, classes))
             label = f"{first.title}: {name} ({len(classes)})" if name else first.title
-            axes.bar(places, first.images[order[places]], 0.8, color=colour, label=label)
+            axes.bar(places, first.images[order[places]], 0.8, color=colours[name], label=label)
         for split, marker in zip(others, MARKERS, strict=False):
             if len(split.images) == len(order):
                 axes.plot(split.images[order], marker, color="black", label=split.title)
@@ -50,7 +51,7 @@ def draw_counts(splits: Sequence[Split], groups: Groups, out: Path) -> None:
 def draw_samples(split: Split, groups: Groups, out: Path) -> None:
     """Draw images of classes from the most to the least frequent, with what is annotated."""
     group_of = {label: name for name, labels in groups.items() for label in labels}
-    colours = dict(zip(groups or [""], COLOURS, strict=False))
+    colours = group_colours(groups or [""])
     cells = []
     for part, info, label in _chosen(split):
         try:

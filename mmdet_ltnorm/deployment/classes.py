@@ -9,7 +9,7 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 from torch import nn
 
-from mmdet_ltnorm.data.annotations import labelled_in_file, same_names, sources
+from mmdet_ltnorm.data.annotations import labelled_in_file, same_names, sources_of
 from mmdet_ltnorm.data.wrapped import dataset_configs
 from mmdet_ltnorm.engine.checks import classes_of_heads
 from mmdet_ltnorm.results.groups import Groups, counts_and_groups
@@ -42,7 +42,7 @@ def class_names(cfg: Any, model: nn.Module, meta: Mapping[str, Any]) -> list[str
 
 def _check_order(cfg: Any, names: list[str]) -> None:
     """Refuse names that are not those of the test set's annotations, if these are there."""
-    for source in sources(cfg.test_dataloader.dataset):
+    for source in sources_of(cfg.test_dataloader.dataset):
         labelled = labelled_in_file(source) if os.path.isfile(source.file) else None
         if labelled and not same_names(names, labelled):
             raise ValueError(

@@ -10,18 +10,14 @@ import numpy as np
 from mmengine.structures import BaseDataElement, InstanceData
 from numpy.typing import NDArray
 
+from mmdet_ltnorm.class_groups import GROUP_COLOURS
 from mmdet_ltnorm.lettering import drawable, names_as_text
-from mmdet_ltnorm.results.groups import Groups
-from mmdet_ltnorm.results.pictures import COLOURS, picture
+from mmdet_ltnorm.results.groups import Groups, group_colours
+from mmdet_ltnorm.results.pictures import picture
 from mmdet_ltnorm.writing import replacing
 
 # In pixels: smaller images are enlarged, so that names can be read, but not beyond the second.
 SHORTEST, LONGEST = 480, 1920
-
-
-def group_colours(groups: Groups) -> dict[str, str]:
-    """Return the colour of each group."""
-    return dict(zip(groups, COLOURS, strict=False))
 
 
 def draw_classes(
@@ -37,7 +33,7 @@ def draw_classes(
         shown.imshow(image, interpolation="nearest" if max(image.shape) < 100 else None)
         shown.axis("off")
         for row, entry in enumerate(entries):
-            colour = colours.get(entry.get("group"), COLOURS[0])
+            colour = colours.get(entry.get("group"), GROUP_COLOURS[0])
             bars.barh(row, 100 * entry["score"], color=colour, height=0.35, align="edge")
             text = f"{drawable(entry['class'])}  {100 * entry['score']:.1f} %"
             bars.text(0, row - 0.08, text, fontsize=6.5, va="bottom")

@@ -17,13 +17,12 @@ from mmengine.registry import TRANSFORMS
 from mmengine.structures import BaseDataElement
 from numpy.typing import NDArray
 
-from mmdet_ltnorm.classification import ImageClassifier
 from mmdet_ltnorm.data.image_files import check_whole, folder_content, some
 from mmdet_ltnorm.data.wrapped import dataset_configs
 from mmdet_ltnorm.deployment.classes import class_names, known_groups
 from mmdet_ltnorm.deployment.drawing import draw_classes, draw_detections
 from mmdet_ltnorm.reading import read_json
-from mmdet_ltnorm.results.trained import load_model
+from mmdet_ltnorm.results.trained import is_detector, load_model
 from mmdet_ltnorm.writing import write_json
 
 PREDICTIONS = "predictions.json"
@@ -48,7 +47,7 @@ class Predictor:
     def __init__(self, config: str | Path, checkpoint: str | Path) -> None:
         self.cfg, self.model, meta = load_model(config, checkpoint)
         self.model.to(get_device())
-        self.is_classifier = isinstance(self.model, ImageClassifier)
+        self.is_classifier = not is_detector(self.model)
         self.class_names = class_names(self.cfg, self.model, meta)
         self.groups = known_groups(self.cfg)
         self._group_of = {c: name for name, classes in self.groups.items() for c in classes}

@@ -32,6 +32,7 @@ from mmdet_ltnorm.processes import (
     leave_process_group,
 )
 from mmdet_ltnorm.reading import read_model_config
+from mmdet_ltnorm.results.trained import is_detector
 from mmdet_ltnorm.writing import check_outputs
 
 POST_HOC = {  # names on the command line, of hooks in the room calibration
@@ -242,11 +243,9 @@ def _calibrate(cfg: Config, method: str | None, strength: float | None) -> None:
 
 def _check_kind(cfg: Config, option: str, remedy: str, *, detectors: bool = True) -> None:
     """Refuse an option that serves only detectors, or only other models, before anything runs."""
-    from mmdet.models import BaseDetector
-
     with MODELS.switch_scope_and_registry(cfg.get("default_scope", "mmdet")) as registry:
         kind = registry.get(cfg.model.type)
-    if (isinstance(kind, type) and issubclass(kind, BaseDetector)) != detectors:
+    if is_detector(kind) != detectors:
         served = "detectors" if detectors else "classifiers"
         raise ValueError(f"{option} is for {served}, and {cfg.model.type} is none: {remedy}")
 

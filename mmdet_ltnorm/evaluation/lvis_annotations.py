@@ -9,6 +9,7 @@ import numpy as np
 from mmengine.fileio import get
 from numpy.typing import NDArray
 
+from mmdet_ltnorm.class_groups import FREQUENCIES
 from mmdet_ltnorm.data.annotations import Annotations, enclosing_parts, read_annotations, warn
 from mmdet_ltnorm.reading import read_json
 
@@ -96,7 +97,7 @@ def _check_format(found: Annotations) -> None:
                     f"`python tools/coco_to_lvis.py TRAIN.json {found.file} --out FOLDER` writes "
                     "files that have it, to be trained and scored with"
                 )
-    if wrong := [c["name"] for c in found.categories if c["frequency"] not in ("r", "c", "f")]:
+    if wrong := [c["name"] for c in found.categories if c["frequency"] not in FREQUENCIES.values()]:
         raise ValueError(f"{found.file}: the frequency of {wrong[0]!r} is none of r, c and f")
     if text := [
         entry["id"] for entry in found.images + found.categories if type(entry["id"]) is str

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from terminaltables import AsciiTable
 
+from mmdet_ltnorm.class_groups import RARE_FIRST
 from mmdet_ltnorm.evaluation.lvis_engines import Tables
 from mmdet_ltnorm.writing import write_json, write_text
 
-_FREQUENCIES = "rcf"  # rare, common, frequent: by the number of training images, as LVIS says.
 _AREAS = "sml"  # small, medium, large
 _COLUMNS = ["AP", "AP50", "AP75", "APs", "APm", "APl", "APr", "APc", "APf", "AR@300"]
 
@@ -29,7 +29,7 @@ def average_precision(tables: Tables, frequency: Sequence[str]) -> dict[str, flo
     group = np.array(frequency)
     parts = {"AP": values[..., 0], "AP50": values[0, ..., 0], "AP75": values[5, ..., 0]}
     parts |= {f"AP{area}": values[..., place] for place, area in enumerate(_AREAS, start=1)}
-    parts |= {f"AP{name}": values[:, :, group == name, 0] for name in _FREQUENCIES}
+    parts |= {f"AP{name}": values[:, :, group == name, 0] for name in RARE_FIRST}
     return {name: _mean_of_known(part) for name, part in parts.items()}
 
 

@@ -1,21 +1,20 @@
 """The pictures of a report: curves from the logs, analyses from the checkpoints."""
 
 import base64
-import re
-import struct
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from mmdet_ltnorm.analysis import commands
-from mmdet_ltnorm.lettering import from_markdown
+from mmdet_ltnorm.analysis.commands import Findings
 from mmdet_ltnorm.norms import CBN
 from mmdet_ltnorm.report.dumped import check_harmless
 from mmdet_ltnorm.report.runs import LoggedRun, firsts
-from mmdet_ltnorm.results.pictures import COLUMN, DPI, line_looks, picture, shared_legend
+from mmdet_ltnorm.results.pictures import COLUMN, line_looks, picture, shared_legend
+from mmdet_ltnorm.results.tables import Table
 from mmdet_ltnorm.results.trained import Trained
 
 Runs = Mapping[str, Mapping[int, LoggedRun]]
@@ -38,14 +37,11 @@ class Picture(NamedTuple):
 
 @dataclass
 class Figure:
-    """A titled part of the page: pictures and what they say, or the reason why there are none.
-
-    ``words`` are paragraphs of lines, and tables as lists of rows.
-    """
+    """A titled part of the page: pictures and what they say, or the reason why there are none."""
 
     title: str
-    pictures: list[Picture] = field(default_factory=list)
-    words: list[str | list[list[str]]] = field(default_factory=list)
+    pictures: Sequence[Picture] = ()
+    words: Sequence[str | Table] = ()
     reason: str = ""
 
 
@@ -93,39 +89,22 @@ def _trained(run: LoggedRun) -> Trained:
     return Trained(run.cfg, run.checkpoint)
 
 
-def _drawn(title: str, draw: Callable[[Path], str | None]) -> Figure:
+def _drawn(title: str, draw: Callable[[Path], Findings]) -> Figure:
     """Draw into a folder for a moment, and keep the pictures; say why if it cannot be drawn."""
     with tempfile.TemporaryDirectory() as folder:
         try:
-            words = draw(Path(folder)) or ""
+            pictures, words = draw(Path(folder))
         except (FileNotFoundError, TypeError, ValueError) as error:
             return Figure(title, reason=str(error))
-        pictures = [_inline(path.read_bytes()) for path in sorted(Path(folder).glob("*.png"))]
-    return Figure(title, pictures, list(_blocks(words)))
+        inlined = [Picture(_address(path), width / COLUMN) for path, width in pictures.items()]
+    return Figure(title, inlined, words)
 
 
-def _inline(png: bytes) -> Picture:
-    (pixels,) = struct.unpack(">I", png[16:20])  # a PNG begins with its header
-    address = f"data:image/png;base64,{base64.b64encode(png).decode()}"
-    return Picture(address, pixels / DPI / COLUMN)
+def _address(png: Path) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png.read_bytes()).decode()}"
 
 
-def _blocks(text: str) -> Iterator[str | list[list[str]]]:
-    """Yield the paragraphs of a text, its Markdown tables as rows of cells without the rule."""
-    for block in text.split("\n\n"):
-        lines = block.splitlines()
-        if lines and lines[0].startswith("|"):
-            rows = [_cells(line) for line in lines]
-            yield [rows[0], *rows[2:]]
-        elif lines:
-            yield block
-
-
-def _cells(line: str) -> list[str]:
-    return [from_markdown(cell.strip()) for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
-
-
-def _draw(runs: Runs, key: str, axis: str, label: str, out: Path) -> None:
+def _draw(runs: Runs, key: str, axis: str, label: str, out: Path) -> Findings:
     """Draw a logged number of all runs; the seeds of a config share its look."""
     factor = 100 if key.startswith("lvis/") else 1
     with picture(out / "curves.png", 2.2) as figure:
@@ -139,6 +118,7 @@ def _draw(runs: Runs, key: str, axis: str, label: str, out: Path) -> None:
         axes.set_xlabel({"iter": "iteration", "step": "epoch"}[axis])
         axes.set_ylabel(label)
         shared_legend(figure)
+    return Findings({out / "curves.png": COLUMN}, [])
 
 
 def _points(run: LoggedRun, key: str, axis: str) -> list[tuple[float, float]]:

@@ -20,11 +20,9 @@ from mmdet_ltnorm.report.runs import (
 )
 from mmdet_ltnorm.report.template import TEMPLATE
 from mmdet_ltnorm.results.data_sets import data_title
-from mmdet_ltnorm.sweep import Estimate, Results, difference, means
+from mmdet_ltnorm.results.groups import ACCURACIES, LVIS_APS
+from mmdet_ltnorm.results.scores import Estimate, Results, difference, means
 from mmdet_ltnorm.writing import write_text
-
-ACCURACIES = [f"accuracy/{group}" for group in ("all", "many", "medium", "few")]
-LVIS = [f"lvis/{kind}_AP{letter}" for kind in ("bbox", "segm") for letter in ("", *"rcf")]
 
 
 def write_html(folders: Sequence[str | Path], out: str | Path) -> list[str]:
@@ -74,7 +72,7 @@ def _part(runs: Mapping[str, Mapping[int, LoggedRun]]) -> dict[str, Any]:
         ],
         facts=facts(chosen),
         differences=config_differences(chosen),
-        measure="AP, %" if any(metric in LVIS for metric in metrics) else "accuracy, %",
+        measure="AP, %" if any(metric in LVIS_APS for metric in metrics) else "accuracy, %",
         metrics=[metric.rpartition("/")[2] for metric in metrics],
         means=[(name, *_row(results, name, metrics)) for name in runs],
         gaps=list(_gaps(results, metrics)),
@@ -94,7 +92,7 @@ def _title(names: Sequence[str]) -> str:
 def _metrics(results: Results) -> list[str]:
     """Return the scores of groups that the runs have, of classifiers or of detectors."""
     known = {key for runs in results.values() for row in runs.values() for key in row}
-    return [metric for metric in (*ACCURACIES, *LVIS) if metric in known]
+    return [metric for metric in (*ACCURACIES, *LVIS_APS) if metric in known]
 
 
 def _row(results: Results, name: str, metrics: Sequence[str]) -> tuple[int, list[str]]:

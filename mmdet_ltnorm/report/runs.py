@@ -13,7 +13,7 @@ from mmdet_ltnorm.lettering import literal
 from mmdet_ltnorm.report.dumped import read_dumped
 from mmdet_ltnorm.results import read_scalars
 from mmdet_ltnorm.results.data_sets import data_of
-from mmdet_ltnorm.sweep import Results, in_percent, last_scores, last_step
+from mmdet_ltnorm.results.scores import Results, in_percent, last_scores, last_step
 
 # Of a run, not of its config.
 OWN = ("work_dir", "filename", "launcher", "load_from", "resume", "experiment_name")

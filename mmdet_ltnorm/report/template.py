@@ -145,11 +145,11 @@ style="width: {{ (27 * picture.columns) | round(1) }}rem">
 <p class="quiet words">{{ block }}</p>
 {% else %}
 <div class="wide"><table>
-<thead><tr>{% for cell in block[0] %}
+<thead><tr>{% for cell in block.header %}
 <th{% if not loop.first %} class="number"{% endif %}>{{ cell }}</th>
 {% endfor %}</tr></thead>
 <tbody>
-{% for row in block[1:] %}
+{% for row in block.rows %}
 <tr>{% for cell in row %}
 <td{% if not loop.first %} class="number"{% endif %}>{{ cell }}</td>
 {% endfor %}</tr>

@@ -1,18 +1,20 @@
 """The groups of classes that pictures and tables tell apart."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mmdet_ltnorm.class_groups import class_groups
+from mmdet_ltnorm.class_groups import FREQUENCIES, GROUP_COLOURS, RARE_FIRST, SHOTS, class_groups
 from mmdet_ltnorm.data.wrapped import class_counts, dataset_parts, training_set
 from mmdet_ltnorm.reading import read_json
 
 Groups = Mapping[str, NDArray[np.int64]]  # the classes of each group
-FREQUENCIES = {"frequent": "f", "common": "c", "rare": "r"}
+# What GroupAccuracy and LTLVISMetric call their scores by group.
+ACCURACIES = [f"accuracy/{group}" for group in ("all", *SHOTS)]
+LVIS_APS = [f"lvis/{kind}_AP{group}" for kind in ("bbox", "segm") for group in ("", *RARE_FIRST)]
 
 
 def counts_and_groups(cfg: Mapping[str, Any], dataset: Any) -> tuple[NDArray[np.int64], Groups]:
@@ -37,6 +39,11 @@ def _categories(dataset: Any) -> list[dict[str, Any]]:
         return []
     by_id = {category["id"]: category for category in read_json(dataset.ann_file)["categories"]}
     return [by_id[category_id] for category_id in dataset.cat_ids]
+
+
+def group_colours(groups: Iterable[str]) -> dict[str, str]:
+    """Return the colour of each group, from the most to the least frequent one."""
+    return dict(zip(groups, GROUP_COLOURS, strict=False))
 
 
 def group_of_class(groups: Groups) -> torch.Tensor:

@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from mmdet_ltnorm.class_groups import GROUP_COLOURS
 from mmdet_ltnorm.lettering import drawable, names_as_text
 from mmdet_ltnorm.writing import replacing, write_json
 
 # Okabe and Ito's colours, told apart by colour-blind eyes; with line styles for greyscale.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+COLOURS = (*GROUP_COLOURS, "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 STYLES = ("-", "--", "-.", ":")
 MARKERS = ("o", "^", "s", "D")
-COLUMN = (
-    3.4  # inches, a column of a two-column paper; pictures are made to be printed at their size
-)
+# Inches, of a two-column paper; pictures are made to be printed at their size.
+COLUMN, PAGE = 3.4, 7.0
 DPI = 300
 STYLE = {
     "font.size": 7,

@@ -1,10 +1,21 @@
 """Result tables in Markdown."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from mmdet_ltnorm.lettering import markdown
 
 LVIS_COLUMNS = ("AP", "APr", "APc", "APf")
+
+
+class Table(NamedTuple):
+    """Rows of cells of text below a header; as text it is Markdown."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def __str__(self) -> str:
+        return markdown_table(self.header, self.rows)
 
 
 def lvis_table(results: Mapping[str, Mapping[str, float]]) -> str:

@@ -48,7 +48,7 @@ class Trained:
         cfg = deepcopy(self.cfg.test_dataloader)
         # A sampler that gives all ranks as many samples repeats some.
         cfg.sampler = dict(type="DefaultSampler", shuffle=False, round_up=False)
-        if hasattr(self.model, "roi_head"):
+        if is_detector(self.model):
             boxes = dict(type="LoadAnnotations", with_bbox=True)  # before the boxes are resized
             for part in dataset_configs(cfg.dataset):
                 loading, *steps = part["pipeline"]
@@ -100,6 +100,13 @@ def load_model(
     check_finite(weights, str(checkpoint))
     model.load_state_dict(weights)
     return cfg, model.eval(), saved.get("meta", {})
+
+
+def is_detector(model: nn.Module | type) -> bool:
+    """Tell whether a model, or the class of one, is one of mmdet's detectors."""
+    kind = type(model) if isinstance(model, nn.Module) else model
+    # By its name: importing it needs mmcv's compiled ops, which classifiers do without.
+    return any(base.__name__ == "BaseDetector" for base in getattr(kind, "__mro__", ()))
 
 
 def load_trained(files: Sequence[str], labels: Sequence[str] | None = None) -> dict[str, Trained]:

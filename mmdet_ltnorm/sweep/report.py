@@ -5,51 +5,14 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import Any
 
 from mmdet_ltnorm.lettering import drawable, names_as_text
+from mmdet_ltnorm.results.groups import ACCURACIES, LVIS_APS
 from mmdet_ltnorm.results.pictures import COLOURS, legend_columns
+from mmdet_ltnorm.results.scores import Results, difference, means
 from mmdet_ltnorm.results.tables import markdown_table
-from mmdet_ltnorm.sweep.runs import Results
 from mmdet_ltnorm.writing import replacing, write_json, write_text
-
-
-class Estimate(NamedTuple):
-    """A mean over seeds with its spread: standard deviation, or error of the mean."""
-
-    mean: float
-    spread: float
-    n: int
-
-    def text(self, form: str = ".1f") -> str:
-        """Return ``mean ± spread``; a spread takes two values."""
-        if math.isnan(self.mean):
-            return "n/a"
-        spread = "n/a" if math.isnan(self.spread) else f"{self.spread:.1f}"
-        return f"{self.mean:{form}} ± {spread}"
-
-
-def means(results: Results, metric: str) -> dict[str, Estimate]:
-    """Return each config's mean score and the standard deviation of single runs."""
-    return {
-        name: _estimate([scores.get(metric, math.nan) for scores in by_seed.values()])
-        for name, by_seed in results.items()
-    }
-
-
-def difference(results: Results, metric: str, name: str, baseline: str) -> Estimate:
-    r"""Return the mean difference of two configs, seed by seed, and its standard error.
-
-    With the differences :math:`d_s` of the n seeds that both have, :math:`\mathrm{sd}(d)/\sqrt n`.
-    """
-    seeds = sorted(results[name].keys() & results[baseline].keys())
-    pairs = [(results[name][seed], results[baseline][seed]) for seed in seeds]
-    mean, deviation, n = _estimate(
-        [one.get(metric, math.nan) - other.get(metric, math.nan) for one, other in pairs]
-    )
-    return Estimate(mean, deviation / math.sqrt(n) if n else math.nan, n)
 
 
 def default_metrics(results: Results) -> list[str]:
@@ -58,12 +21,10 @@ def default_metrics(results: Results) -> list[str]:
     Of plain COCO sets it is AP, and of others whatever was scored; accuracy before the first score.
     """
     found = dict.fromkeys(m for runs in results.values() for run in runs.values() for m in run)
-    by_group = [f"accuracy/{group}" for group in ("all", "many", "medium", "few")]
-    by_group += [f"lvis/{kind}_AP{group}" for kind in ("bbox", "segm") for group in ("", *"rcf")]
-    for metrics in by_group, ["coco/bbox_mAP", "coco/segm_mAP"]:
+    for metrics in ACCURACIES + LVIS_APS, ["coco/bbox_mAP", "coco/segm_mAP"]:
         if shown := [metric for metric in metrics if metric in found]:
             return shown
-    return list(found) or by_group[:4]
+    return list(found) or ACCURACIES
 
 
 def against_first(results: Results) -> list[tuple[str, str]]:
@@ -169,13 +130,6 @@ def _draw_sweep(results: Results, metrics: Sequence[str], scores: Any, gaps: Any
     gaps.set_xticks(range(len(metrics)), [drawable(_short(metric)) for metric in metrics])
     for axes in scores, gaps:
         axes.grid(axis="y", alpha=0.3)
-
-
-def _estimate(values: Sequence[float]) -> Estimate:
-    if not values:
-        return Estimate(math.nan, math.nan, 0)
-    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
-    return Estimate(float(np.mean(values)), deviation, len(values))
 
 
 def _short(metric: str) -> str:

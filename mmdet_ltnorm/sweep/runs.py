@@ -19,11 +19,8 @@ from mmdet_ltnorm.lettering import literal
 from mmdet_ltnorm.processes import end_children, start_child
 from mmdet_ltnorm.reading import read_config
 from mmdet_ltnorm.results.data_sets import check_same_data
-from mmdet_ltnorm.results.logs import read_validations
+from mmdet_ltnorm.results.scores import Results, in_percent, last_scores, last_step
 from mmdet_ltnorm.writing import write_json
-
-# Scores by config name and seed.
-Results = dict[str, dict[int, dict[str, float]]]
 
 
 @dataclass(frozen=True)
@@ -102,12 +99,6 @@ def plan_runs(
     return runs
 
 
-def last_step(cfg: Mapping[str, Any]) -> int | None:
-    """Return the last epoch of a config's run, or the last iteration if it counts those."""
-    loop = cfg.get("train_cfg") or {}
-    return loop.get("max_epochs", loop.get("max_iters"))
-
-
 def _with_options(content: Mapping[str, Any], options: Sequence[str]) -> Config:
     parser = argparse.ArgumentParser()
     parser.add_argument("--cfg-options", nargs="*", action=DictAction)
@@ -181,29 +172,6 @@ def _finish(run: Run, returncode: int) -> str:
     run.note(scores)
     shown = in_percent(scores).items()
     return ", ".join(f"{name.split('/')[-1]} {value:.1f}" for name, value in shown)
-
-
-def last_scores(work_dir: str | Path, step: int | None = None) -> dict[str, float]:
-    """Return the scores of the last validation in a work directory, none before the first.
-
-    Args:
-        step: the epoch, or the iteration of a run that counts those, that must have been validated.
-            A run that was killed has earlier scores, but none of its last epoch.
-    """
-    # mmengine validates after the last epoch whatever the interval, so the last record is its.
-    validations = read_validations(work_dir)
-    last = validations[-1] if validations else {}
-    # Step 0 is what mmengine's logger writes in a run of iterations, unless told to count those.
-    if step is not None and last.get("step") not in (0, step):
-        return {}
-    timing = ("step", "time", "data_time")
-    return {name: float(value) for name, value in last.items() if name not in timing}
-
-
-def in_percent(scores: Mapping[str, float]) -> dict[str, float]:
-    """Give detectors' scores, which are logged as parts of one, in percent as classifiers' are."""
-    parts = ("lvis/", "coco/")
-    return {k: 100 * v if k.startswith(parts) else v for k, v in scores.items()}
 
 
 def _collect(runs: Sequence[Run]) -> Results:

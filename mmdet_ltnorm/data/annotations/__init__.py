@@ -13,4 +13,4 @@ from mmdet_ltnorm.data.annotations.repair import read_repaired as read_repaired
 from mmdet_ltnorm.data.annotations.repair import run_lengths as run_lengths
 from mmdet_ltnorm.data.annotations.sources import check_sources as check_sources
 from mmdet_ltnorm.data.annotations.sources import labelled_in_file as labelled_in_file
-from mmdet_ltnorm.data.annotations.sources import sources as sources
+from mmdet_ltnorm.data.annotations.sources import sources_of as sources_of

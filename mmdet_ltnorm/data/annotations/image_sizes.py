@@ -1,9 +1,8 @@
 """Images against the sizes that their annotations are for."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
-import cv2
 import numpy as np
 
 from mmdet_ltnorm.data.wrapped import dataset_parts
@@ -62,18 +61,9 @@ class ImageSizes:
                 return
             self._annotated[info["img_path"]] = info["height"], info["width"]
             if index in probed and type(load).__name__ == "LoadImageFromFile":
-                self._check(info["img_path"], _loaded_shape(load, info))
+                self._check(info["img_path"], load(dict(info))["ori_shape"])
 
     def _check(self, path: Any, loaded: Any) -> None:
         annotated = self._annotated.get(path) if isinstance(path, str) else None
         if annotated and loaded and (fault := size_fault(path, loaded[:2], annotated)):
             raise ValueError(fault)
-
-
-def _loaded_shape(load: Any, info: Mapping[str, Any]) -> tuple[int, int] | None:
-    try:
-        return load(dict(info))["ori_shape"]
-    except (AssertionError, AttributeError, cv2.error):
-        raise ValueError(
-            f"{info['img_path']} is not an image that OpenCV can read: damaged, or no image?"
-        ) from None

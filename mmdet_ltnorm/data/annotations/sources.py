@@ -40,7 +40,7 @@ def check_sources(datasets: Mapping[str, Any], training: str = "train_dataloader
     """
     agreed: list[str] = []
     for loader, dataset in datasets.items():
-        for source in sources(dataset):
+        for source in sources_of(dataset):
             try:
                 names = _class_names(source, loader == training)
             except ValueError as error:
@@ -55,7 +55,7 @@ def check_sources(datasets: Mapping[str, Any], training: str = "train_dataloader
     return agreed
 
 
-def sources(dataset: Any) -> Iterator[Source]:
+def sources_of(dataset: Any) -> Iterator[Source]:
     """Yield what the data sets of COCO's format read, looking into wrapped ones."""
     if isinstance(dataset, Mapping):
         for cfg in dataset_configs(dataset):

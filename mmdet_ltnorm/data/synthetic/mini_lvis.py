@@ -10,9 +10,9 @@ import numpy as np
 import pycocotools.mask as mask_api
 from tqdm import tqdm
 
+from mmdet_ltnorm.class_groups import frequency_group
 from mmdet_ltnorm.data.synthetic.made_folder import made_folder
 from mmdet_ltnorm.data.synthetic.mini_lvis_plan import (
-    frequency_group,
     share_out,
     train_counts,
     val_counts,

@@ -6,14 +6,11 @@ from itertools import count
 
 import numpy as np
 
+from mmdet_ltnorm.class_groups import RARE_FIRST, frequency_group
+
 CATEGORIES_PER_IMAGE = 2.75  # on average, at most
 LEAST_TRAIN_IMAGES = 2  # of the rarest category
 LEAST_VAL_IMAGES = 5  # of every category: an AP over fewer says little
-
-
-def frequency_group(image_count: int) -> str:
-    """Return LVIS v1's group of a category: r, c or f, from the number of training images."""
-    return "r" if image_count <= 10 else "c" if image_count <= 100 else "f"
 
 
 def train_counts(num_images: int, num_categories: int, populate_groups: bool) -> np.ndarray:
@@ -77,4 +74,4 @@ def _power_law(num_images: int, num_categories: int) -> np.ndarray | None:
 def _enough(counts: np.ndarray | None, populate_groups: bool) -> bool:
     if counts is None:
         return False
-    return not populate_groups or {frequency_group(images) for images in counts} == set("rcf")
+    return not populate_groups or {frequency_group(images) for images in counts} == set(RARE_FIRST)
