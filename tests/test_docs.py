@@ -19,16 +19,20 @@ NOT_TESTED = "# not tested here: "
 EXPORT = ROOT / "tools" / "export.py"
 SHORTER = {"max_epochs = 30": "max_epochs = 1", "epoch_30.pth": "epoch_1.pth"}
 SHORTER |= {"epoch_12.pth": "epoch_1.pth"}
-PAGES = [
-    *("index", "nbn", "cbn", "experiments"),
-    *(pytest.param(page, marks=pytest.mark.slow) for page in ("classification", "detection")),
-]
 
 
 def blocks(page):
     """Return language, first line's number and text of the code blocks, in order."""
     text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
     return [(m[1], text.count("\n", 0, m.start()) + 2, m[2]) for m in BLOCK.finditer(text)]
+
+
+SLOW = {"classification", "detection"}
+PAGES = [
+    pytest.param(page, marks=pytest.mark.slow if page in SLOW else ())
+    for page in sorted(page.stem for page in DOCS.glob("*.md"))
+    if blocks(page)
+]
 
 
 def write_miniature(name, **options):
@@ -109,15 +113,14 @@ def test_a_block_that_is_not_run_says_why():
     reasons = [re.match(r"# not tested here\b(.*)", text) for text in found]
     assert all(match[1].startswith(": ") and len(match[1]) > 10 for match in reasons if match)
     assert sum(map(bool, reasons)) <= 6 < len(found)
-    pages = {each if isinstance(each, str) else each.values[0] for each in PAGES}
-    assert pages == {page.stem for page in DOCS.glob("*.md")} - {"api", "papers"}
+    assert len(PAGES) > 4
 
 
 @pytest.mark.parametrize(
     ("demo", "told"),
     [
         ("demo", r"The demo then takes about (\d+) minutes on 2\s+cores"),
-        ("demo_cls", r"make demo-cls .*: about (\d+) minutes on 2 cores"),
+        ("demo_cls", r"make demo-cls.*: about (\d+) minutes on 2 cores"),
     ],
 )
 def test_a_demo_says_the_time_that_the_readme_says(demo, told):

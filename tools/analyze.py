@@ -1,9 +1,9 @@
 #!/usr/bin/env python
 """Look into trained models: python tools/analyze.py features CONFIG CHECKPOINT --out DIR.
 
-FILES are CONFIG CHECKPOINT..., as often as wanted: every checkpoint is built by the config before
-it, and all are drawn side by side. `magnitude` takes work dirs, `classes` the files that
-GroupAccuracy and LTLVISMetric write with per_class_file. Pictures go to DIR, with the numbers
+FILES are one or more pairs CONFIG CHECKPOINT: the config before a checkpoint builds its model, and
+all models are drawn side by side. `magnitude` takes work directories. `classes` takes the files
+that GroupAccuracy and LTLVISMetric write with per_class_file. Pictures go to DIR, and the numbers
 beside them as .npz and .json.
 """
 

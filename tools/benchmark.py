@@ -1,8 +1,9 @@
 #!/usr/bin/env python
 """Compare the training steps of configs: python tools/benchmark.py CONFIG [CONFIG...].
 
-Prints a Markdown table: what a step's parts take on the device that is there, images a second,
-memory, and the share of the norm layers. Models run in turns, so that all see the same machine.
+Prints a Markdown table with the time of each part of a step, images a second, memory, and the
+share of the norm layers, on the GPU if there is one. Models take turns, so that all of them see the
+same machine.
 """
 
 import argparse

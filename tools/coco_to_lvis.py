@@ -1,9 +1,9 @@
 #!/usr/bin/env python
-"""Prepare a COCO-format data set for scores by frequency, as LVIS's.
+"""Prepare a COCO-format data set for LVIS's scores by frequency.
 
     python tools/coco_to_lvis.py train.json val.json --out data/own/annotations_lvis
 
-The files get what LVIS's have and COCO's do not: how many training images each category has,
+The new files have what LVIS's have and COCO's do not: how many training images each category has,
 whether it is rare, common or frequent, and which categories each image does not show.
 """
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env python
-"""Say whether two models differ: python tools/compare.py A.json B.json [--ann lvis_v1_val.json].
+"""Tell whether two models differ: python tools/compare.py A.json B.json [--ann lvis_v1_val.json].
 
 The files are what `tools/test.py --out FILE.json` writes, or detections in lvis-api's results
 format. Both models are scored on the same resamples of the test images (paired bootstrap). The
-interval knows the chance in the choice of these images; that of training takes several seeds, see
-tools/sweep.py.
+interval tells the chance in the choice of these images. The chance in training takes several seeds:
+see tools/sweep.py.
 """
 
 import argparse

@@ -1,10 +1,10 @@
 #!/usr/bin/env python
-"""Print the table of all configs, their rows in the papers and scores, or keep a file's up to date.
+"""Print the table of all configs with their rows in the papers and scores, or write it to a file.
 
---write README.md puts it between the file's two marker comments, --check README.md exits with 1 if
-what stands there is not what would be written. A file that ends in .yml is an index of the models
-instead, as `mim search` reads it, and docs/papers.md has a row for each table and figure of the
-papers.
+--write configs/README.md puts the table between the file's two marker comments. --check exits with
+1 if the file does not have what would be written. A file that ends in .yml gets an index of the
+models instead, as `mim search` reads it, and docs/papers.md gets a row for each table and figure of
+the papers.
 """
 
 import argparse

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Train Seesaw loss with and without NBN on mini-LVIS, compare and draw: python tools/demo.py."""
+"""Train Seesaw loss with and without NBN on mini-LVIS, and compare: python tools/demo.py."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""Say what is wrong with this Python environment, and the line that mends each fault.
+"""Tell what is wrong with this Python environment, and the line that fixes each fault.
 
 python tools/doctor.py    # exit code 1 where there is a fault
 

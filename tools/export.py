@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Export a trained model: python tools/export.py CONFIG CHECKPOINT OUT.
+"""Export a trained model to ONNX or MMDetection: python tools/export.py CONFIG CHECKPOINT OUT.
 
 OUT.onnx: a classifier that takes raw images, checked against onnxruntime.
 OUT.pth: a detector for MMDetection without this package, its config beside it as OUT.py.

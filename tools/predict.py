@@ -1,9 +1,9 @@
 #!/usr/bin/env python
 """Draw predictions on images: python tools/predict.py CONFIG CHECKPOINT IMAGES... --out DIR.
 
-IMAGES are files and folders. DIR gets a picture for each, and predictions.json. Where the config's
-data is there, colours are those of the classes' frequency: frequent or many-shot classes are blue,
-common or medium ones orange, rare or few-shot ones green.
+IMAGES are files and folders. DIR gets a picture for each image, and predictions.json. If the
+config's data is there, colours tell the frequency of a class: frequent or many-shot classes are
+blue, common or medium ones orange, rare or few-shot ones green.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 #!/usr/bin/env python
 """Write one page about runs: python tools/report.py WORK_DIR... --out report.html.
 
-A WORK_DIR is that of a run, or a folder of several, such as that of tools/sweep.py. The first
-config is what the others differ from. The page is one file, without scripts.
+A WORK_DIR is the folder of a run, or a folder of several runs, such as that of tools/sweep.py. The
+others are compared with the first config. The page is one file without scripts.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes a virtual environment with everything the package needs; `make` calls it:
+# Make a virtual environment with everything that the package needs; `make setup` calls it:
 #     tools/setup_env.sh DIRECTORY openmmlab|onedl cpu|cuda
-# Killed half way, it goes on from there next time: pip skips what is installed and keeps mmcv's
+# If it is killed half way, it continues from there next time: pip skips what is installed and keeps mmcv's
 # wheel once it is built, and the stamp DIRECTORY/.ready that make looks for is written last.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,8 +1,9 @@
 #!/usr/bin/env python
 """Train configs with paired seeds and compare: python tools/sweep.py CONFIG... --seeds 0 1 2.
 
-Scores are those of the last epoch. Started again, it goes on where it stopped. A config that loads
-work_dirs/NAME/..., as second stages do, takes this sweep's run of config NAME with the same seed.
+Scores are those of the last epoch. The same command, started again, continues where it stopped. A
+config that loads work_dirs/NAME/..., as second stages do, takes this sweep's run of config NAME
+with the same seed.
 """
 
 import argparse
@@ -27,7 +28,7 @@ TRAIN = [sys.executable, str(Path(__file__).with_name("train.py"))]
 def main() -> int:
     """Train, compare, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("configs", nargs="+", help="the first is what the others differ from")
+    parser.add_argument("configs", nargs="+", help="the others are compared with the first")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--work-dir", default="work_dirs/sweep", help="default %(default)s")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""The table of configs in the README, made from what the configs say about themselves."""
+"""The table of configs in configs/README.md, made from what the configs say about themselves."""
 
 import ast
 import re
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-BEGIN = "<!-- tools/configs_table.py --write README.md writes what follows -->"
+BEGIN = "<!-- tools/configs_table.py --write configs/README.md writes what follows -->"
 END = "<!-- the end of the table of configs -->"
 
 _SOURCE = re.compile(r"(\w+) paper (Tables? .+?): (.+)\.")
@@ -85,7 +85,7 @@ def leaf_paths(configs: Path) -> list[Path]:
 
 
 def configs_table(configs: Path) -> str:
-    """Return a Markdown table of the leaves of each folder, folded up until one opens it.
+    """Return a Markdown table of the leaves of each folder, with links from beside the folders.
 
     Raises:
         ValueError: see :func:`read_leaf`.
@@ -111,19 +111,16 @@ def with_table(text: str, table: str, begin: str = BEGIN, end: str = END) -> str
 
 
 def _section(folder: Path, leaves: list[Leaf]) -> Iterator[str]:
-    yield f"<details><summary>{folder.parent.name}/{folder.name}: {len(leaves)}</summary>"
+    yield f"## {folder.name}: {len(leaves)}"
     yield ""
     yield "| config | row in the paper | its number | measured here | command |"
     yield "|---|---|---|---|---|"
     for leaf in leaves:
-        where = f"{folder.parent.name}/{folder.name}/{leaf.path.name}"
         cells = [
-            f"[{leaf.path.stem}]({where})",
+            f"[{leaf.path.stem}]({folder.name}/{leaf.path.name})",
             "<br>".join(row for row, _ in leaf.rows) or f"none: {leaf.title.rstrip('.')}",
             "<br>".join(numbers for _, numbers in leaf.rows) or "–",
             leaf.measured or "–",
             f"`{leaf.command}`" + (f"<br>imbalance N: `{leaf.option}`" if leaf.option else ""),
         ]
         yield f"| {' | '.join(cells)} |"
-    yield ""
-    yield "</details>"
