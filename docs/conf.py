@@ -32,6 +32,8 @@ html_static_path = ["_static"]
 html_css_files = ["ltnorm.css"]
 html_math_renderer = "mathml"
 exclude_patterns = ["_build"]
+# Of pages beside docs/, such as configs/README.md. tests/test_pages.py follows every link.
+suppress_warnings = ["myst.xref_missing"]
 
 # Of brackets and sums: docutils knows few of these commands, and browsers choose well.
 SIZES = re.compile(r"\\([Bb]ig[glr]*|textstyle)(?![A-Za-z])")
