@@ -30,7 +30,7 @@ help:
 
 setup: $(ready)
 
-.venv/.ready .venv/.ready-cuda: setup.py constraints.txt tools/setup_env.sh $(wildcard mmdet_ltnorm/norms/*.cpp mmdet_ltnorm/norms/*.h)
+.venv/.ready .venv/.ready-cuda: setup.py constraints.txt tools/setup_env.sh $(wildcard mmdet_ltnorm/norms/backends/cpu/csrc/*)
 	tools/setup_env.sh .venv openmmlab $(device)
 
 .venv-onedl/.ready: setup.py constraints.txt tools/setup_env.sh

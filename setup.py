@@ -8,7 +8,7 @@ from pathlib import Path
 from setuptools import Extension, find_packages, setup
 
 ROOT = Path(__file__).parent
-NORMS = ROOT / "mmdet_ltnorm" / "norms"
+CPU = ROOT / "mmdet_ltnorm" / "norms" / "backends" / "cpu"
 INIT = (ROOT / "mmdet_ltnorm" / "__init__.py").read_text(encoding="utf-8")
 VERSION = re.search(r'^__version__ = "(.+)"$', INIT, re.MULTILINE)
 
@@ -19,7 +19,7 @@ VERSION = re.search(r'^__version__ = "(.+)"$', INIT, re.MULTILINE)
 NORMS_CPU = {"norms_cpu": []}
 if platform.machine() in ("x86_64", "AMD64"):
     NORMS_CPU["norms_cpu_avx2"] = ["-mavx2", "-mfma"]
-CPP = sorted(path for end in ("*.cpp", "*.h") for path in NORMS.glob(end))
+CPP = sorted(path for end in ("*.cpp", "*.h") for path in (CPU / "csrc").glob(end))
 CHECKSUM = zlib.crc32(b"".join(path.read_bytes() for path in CPP))
 
 setup(
@@ -30,7 +30,7 @@ setup(
     packages=find_packages(include=["mmdet_ltnorm", "mmdet_ltnorm.*"]),
     ext_modules=[
         Extension(
-            f"mmdet_ltnorm.norms.{name}",
+            f"mmdet_ltnorm.norms.backends.cpu.{name}",
             [str(path.relative_to(ROOT)) for path in CPP if path.suffix == ".cpp"],
             depends=[str(path.relative_to(ROOT)) for path in CPP],
             define_macros=[("SOURCES_CRC32", f"{CHECKSUM}u")],

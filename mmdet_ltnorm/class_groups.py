@@ -5,8 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from mmdet_ltnorm.arguments import checked_choice, checked_integer
 from mmdet_ltnorm.lettering import literal
 from mmdet_ltnorm.reading import read_json
 
@@ -20,6 +23,8 @@ RARE_FIRST = "rcf"
 LVIS_LIMITS = (10, 100)
 # Blue, orange and green, from the most to the least frequent group: SHOTS' and FREQUENCIES' order.
 GROUP_COLOURS = ("#0072B2", "#D55E00", "#009E73")
+# How classes are put into the groups of split passes.
+GROUPINGS = ("contiguous", "modulo", "frequency")
 
 
 def class_groups(counts: Sequence[int]) -> dict[str, NDArray[np.int64]]:
@@ -97,3 +102,77 @@ def counts_line(names: Sequence[str], counts: Sequence[int]) -> str:
     if len(told) > 20:
         told[8:-8] = [f"({len(told) - 16} more)"]
     return f"{len(order)} classes with their training images: {', '.join(told)}"
+
+
+def group_of_samples(
+    labels: Tensor,
+    num_groups: int,
+    grouping: str = "contiguous",
+    *,
+    num_classes: int | None = None,
+    class_counts: Sequence[int] | Tensor | None = None,
+) -> Tensor:
+    """Return the group of each sample's class, shape (B,); ``'modulo'`` can do without K.
+
+    Raises:
+        ValueError: labels that are not class indices, and what :func:`group_of_classes` raises.
+    """
+    if labels.dim() != 1 or labels.is_floating_point():
+        raise ValueError(
+            "labels must be class indices of shape (samples,), got "
+            f"{tuple(labels.shape)} of {labels.dtype}"
+        )
+    low, high = (int(labels.min()), int(labels.max())) if len(labels) else (0, 0)
+    if grouping == "modulo" and num_classes is None and class_counts is None:
+        num_classes = max(high + 1, num_groups)
+    groups = group_of_classes(
+        num_groups, grouping, num_classes=num_classes, class_counts=class_counts
+    )
+    if low < 0 or high >= len(groups):
+        raise ValueError(f"labels must be in 0..{len(groups) - 1}, got {low}..{high}")
+    return groups.to(labels.device)[labels.long()]
+
+
+def group_of_classes(
+    num_groups: int,
+    grouping: str = "contiguous",
+    *,
+    num_classes: int | None = None,
+    class_counts: Sequence[int] | Tensor | None = None,
+) -> Tensor:
+    """Return the group of each class, shape (K,).
+
+    Args:
+        grouping: ``'contiguous'``: runs of class indices whose lengths differ by at most one, how
+            the paper's "uniformly split ... according to their serial numbers" is read here;
+            ``'modulo'``: class k is in group k mod M; ``'frequency'``: runs of the classes from the
+            most to the least frequent, which on CIFAR-LT are the contiguous ones.
+        num_classes: K; the length of ``class_counts`` where those are given.
+
+    Raises:
+        ValueError: an unknown grouping, K or the counts missing, or fewer classes than groups.
+    """
+    checked_choice("grouping", grouping, GROUPINGS)
+    checked_integer("num_groups", num_groups)
+    if num_classes is not None:
+        checked_integer("num_classes", num_classes, at_least=1)
+    if class_counts is None and (grouping == "frequency" or num_classes is None):
+        missing = "class_counts" if grouping == "frequency" else "num_classes or class_counts"
+        raise ValueError(f"grouping={grouping!r} needs {missing}, got None")
+    total = num_classes if class_counts is None else len(class_counts)
+    if num_classes not in (None, total):
+        raise ValueError(f"num_classes={num_classes}, but class_counts has {total} entries")
+    if not 1 <= num_groups <= total:
+        raise ValueError(f"num_groups must be in 1..{total} for {total} classes, got {num_groups}")
+    if grouping == "modulo":
+        return torch.arange(total) % num_groups
+    order = torch.arange(total)
+    if grouping == "frequency":
+        counts = torch.as_tensor(class_counts).cpu()
+        if counts.is_floating_point() or counts.dtype == torch.bool or (counts < 0).any():
+            raise ValueError(f"class_counts must be integers >= 0, got {class_counts!r}")
+        order = counts.argsort(descending=True, stable=True)
+    groups = torch.empty_like(order)
+    for group, classes in enumerate(order.tensor_split(num_groups)):
+        groups[classes] = group
+    return groups

@@ -85,6 +85,11 @@ class RectifiedLinear(_Predictor):
         plain.bias.copy_((bias - self.running_mean) * scale)
         return plain.train(self.training).requires_grad_(self.weight.requires_grad)
 
+    @staticmethod
+    def folded_cfg(cfg: dict[str, Any]) -> dict[str, Any]:
+        """Return the config of what :meth:`folded` returns."""
+        return dict(type="Linear")
+
     def extra_repr(self) -> str:
         """Add what differs from a linear layer."""
         return f"{super().extra_repr()}, eps={self.eps}, momentum={self.momentum}"
@@ -120,6 +125,11 @@ class TauNormLinear(_Predictor):
         """Return the logits."""
         length = self.weight.norm(dim=1, keepdim=True).clamp(min=1e-12)
         return F.linear(input, self.weight / length**self.tau, self.bias)
+
+    @staticmethod
+    def folded_cfg(cfg: dict[str, Any]) -> dict[str, Any]:
+        """Return the config of what :meth:`folded` returns."""
+        return dict(type="Linear")
 
     def extra_repr(self) -> str:
         """Add what differs from a linear layer."""

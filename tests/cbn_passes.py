@@ -4,7 +4,8 @@ from types import SimpleNamespace
 
 import torch
 
-from mmdet_ltnorm.norms import pixels
+from mmdet_ltnorm.norms.backends import feature_map
+from mmdet_ltnorm.norms.backends.plain import pixels
 
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 1e-2, torch.float16: 1e-3}
 
@@ -24,7 +25,7 @@ def drawn(shape, components, dtype, channels_last, device="cpu"):
     x = x.to(dtype)
     return SimpleNamespace(
         x=x,
-        centre=pixels.centre(x),
+        centre=feature_map.centre(x),
         gradient=gradient.to(dtype),
         joint=(
             normal(components, 1),
@@ -32,7 +33,6 @@ def drawn(shape, components, dtype, channels_last, device="cpu"):
             -normal(*table).abs() / shape[1],
         ),
         tables=(normal(*table), normal(*table), normal(*table)),
-        to_sums=normal(components, 1 + 2 * shape[1]),
         groups=torch.randint(0, components, (shape[0],), device=device),
     )
 
@@ -62,7 +62,6 @@ def results(module, drawn):
         plain=plain,
         weighted=weighted,
         to_x=module.input_gradient(x, centre, gradient, weights, *tables),
-        to_logits=module.logit_gradient(x, centre, gradient, weights, affine, drawn.to_sums),
     )
 
 

@@ -15,7 +15,6 @@ LAYERS = {
     "compound": dict(),
     "split": dict(split=True),
     "literal": dict(literal=True),
-    "gradient through responsibilities": dict(responsibility_gradient=True),
 }
 # Of the largest number; rounding once is 6e-8.
 ROUNDING = 1e-6

@@ -18,7 +18,7 @@ def cbn_reference(x, weight, bias, state, layer, groups=None, training=True):
         variance = var + layer.eps
         log_density = -0.5 * ((rows - mean) ** 2 / variance + variance.log()).sum(-1)
         logits = prior.clamp(min=1e-3).log() + log_density / layer.temperature
-        w = logits.softmax(1) if layer.responsibility_gradient else logits.softmax(1).detach()
+        w = logits.softmax(1).detach()
     else:
         w = F.one_hot(groups, len(prior)).to(x).repeat_interleave(count // len(x), 0)
     used_mean, used_var = mean, var

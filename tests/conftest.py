@@ -90,7 +90,7 @@ def pytest_generate_tests(metafunc):
     if "library" in metafunc.fixturenames:
         import torch
 
-        from mmdet_ltnorm.norms import native
+        from mmdet_ltnorm.norms.backends.cpu import native
 
         capable = torch.backends.cpu.get_cpu_capability() in native.WITH_AVX2
         metafunc.parametrize("library", native.NAMES[not capable :], indirect=True)
@@ -101,7 +101,7 @@ def library(request):
     """Each of the C++ libraries that run on this machine, in place of the fastest."""
     from importlib.machinery import EXTENSION_SUFFIXES
 
-    from mmdet_ltnorm.norms import native
+    from mmdet_ltnorm.norms.backends.cpu import native
 
     path = native.FOLDER / (request.param + EXTENSION_SUFFIXES[0])
     if not path.exists():

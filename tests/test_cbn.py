@@ -8,7 +8,8 @@ import pytest
 import torch
 from cbn_layers import statistics, trained, two_clouds
 
-from mmdet_ltnorm.norms import CBN, cbn, native, split_by
+from mmdet_ltnorm.norms import CBN, cbn, split_by
+from mmdet_ltnorm.norms.backends.cpu import native
 
 
 def test_components_of_a_fresh_layer_start_near_the_first_batch_and_apart():

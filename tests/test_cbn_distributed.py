@@ -13,12 +13,11 @@ CASES = {
     "split": dict(split=True),
     "fresh": dict(fresh=True),
     "literal": dict(literal=True),
-    "gradient through responsibilities": dict(responsibility_gradient=True),
     "a rank without samples": dict(sizes=(8, 0), fresh=True),
     "one pixel a rank": dict(sizes=(1, 1), size=1, shrinkage=1.0),
     "split, a group on one rank only": dict(split=True, sizes=(2, 1)),
     "split, two pixels in a group or one": dict(split=True, sizes=(2, 3), size=1),
-    "pixels far from zero": dict(far=1e3, responsibility_gradient=True),
+    "pixels far from zero": dict(far=1e3),
 }
 
 

@@ -12,9 +12,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from mmdet_ltnorm.norms import CBN, native, pixels, split_by
+from mmdet_ltnorm.norms import CBN, split_by
+from mmdet_ltnorm.norms.backends import feature_map
+from mmdet_ltnorm.norms.backends.cpu import native
+from mmdet_ltnorm.norms.backends.interface import Backend, Components, Rule
+from mmdet_ltnorm.norms.backends.plain import components, pixels
 from mmdet_ltnorm.norms.mixture import MixtureNorm
-from mmdet_ltnorm.norms.tables import Components, Rule
 
 SHAPES = st.tuples(st.integers(2, 5), st.integers(1, 7)).flatmap(
     lambda start: st.lists(st.integers(1, 5), max_size=3).map(lambda rest: (*start, *rest))
@@ -23,7 +26,6 @@ OPTIONS = st.fixed_dictionaries(
     {},
     optional={
         "literal": st.just(True),
-        "responsibility_gradient": st.just(True),
         "temperature": st.just("sqrt_channels"),
         "shrinkage": st.sampled_from([0.0, 1.0]),
     },
@@ -126,7 +128,7 @@ def test_one_component_is_batch_norm(shape, dtype, tolerance, options):
     assert layer.num_batches_tracked == norm.num_batches_tracked and layer.prior == 1
 
 
-@pytest.mark.parametrize("options", [{}, {"literal": True}, {"responsibility_gradient": True}])
+@pytest.mark.parametrize("options", [{}, {"literal": True}])
 def test_permuting_the_components_permutes_the_state_and_changes_no_output(options):
     layer, order = randomized(6, 4, **options), torch.tensor([2, 0, 3, 1])
     permuted = randomized(6, 4, **options)
@@ -148,15 +150,16 @@ def test_permuting_the_components_permutes_the_state_and_changes_no_output(optio
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("split", [True, False])
 def test_gradcheck_passes(kept, training, split):
-    """With gradient through the responsibilities, or with responsibilities that are constants."""
+    """With responsibilities that are constants: of one's group, or of a prior at a high T."""
     layer = randomized(3)
     stored = Components(*(getattr(layer, name) for name in BUFFERS))
     groups = torch.tensor([0, 2]) if split else None
-    rule = Rule(1e-5, 2.0, 0.1, kept, training, responsibility_gradient=True)
+    rule, plain = Rule(1e-5, 1e12, 0.1, kept, training), Backend(pixels, components)
     x = torch.randn(2, 3, 2, 3, dtype=torch.float64, requires_grad=True)
 
     def run(x, weight, bias):
-        return MixtureNorm.apply(x, weight, bias, stored, pixels.centre(x), groups, rule)[0]
+        centre = feature_map.centre(x)
+        return MixtureNorm.apply(x, weight, bias, stored, centre, groups, rule, plain)[0]
 
     assert torch.autograd.gradcheck(run, (x, layer.weight, layer.bias))
 

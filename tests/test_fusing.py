@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from mmdet_ltnorm.norms.fusing import differentiable_gradients, has_triton, may_fuse
+from mmdet_ltnorm.norms.backends import gpu
+from mmdet_ltnorm.norms.backends.fusing import differentiable_gradients, may_fuse
+from mmdet_ltnorm.norms.backends.gpu.availability import has_triton
 
 
 @pytest.fixture
@@ -21,9 +23,9 @@ def probe(monkeypatch):
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setitem(sys.modules, "triton", SimpleNamespace(__version__="3.4.0"))
-    name = "mmdet_ltnorm.norms.triton_probe"
+    name = "mmdet_ltnorm.norms.backends.gpu.probe"
     monkeypatch.setitem(sys.modules, name, SimpleNamespace(launch=run))
-    monkeypatch.setattr(sys.modules["mmdet_ltnorm.norms"], "triton_probe", sys.modules[name], False)
+    monkeypatch.setattr(gpu, "probe", sys.modules[name], False)
     has_triton.cache_clear()
     yield launch
     has_triton.cache_clear()

@@ -10,7 +10,7 @@ from mmdet.registry import MODELS
 from torch import nn
 
 from mmdet_ltnorm.norms import NBN, NCBN, NGN, NLN, share_magnitude
-from mmdet_ltnorm.norms.magnitude import stored
+from mmdet_ltnorm.norms.affine import stored
 
 WIDTHS = (16, 16, 64)
 SQRT_MEAN = (4 + 4 + 8) / 3

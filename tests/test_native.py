@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from mmdet_ltnorm.norms import native
+from mmdet_ltnorm.norms.backends.cpu import native
 
 
 @pytest.fixture

@@ -5,13 +5,21 @@ from unittest.mock import patch
 
 import pytest
 import torch
+from cbn_matrices import assert_matrices_close, drawn_matrices, matrix_results
 from cbn_passes import assert_close, drawn, poisoned, results
-from cbn_tables import assert_tables_close, drawn_tables, table_results
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from mmdet_ltnorm.norms import CBN, native, native_cbn, native_tables, passes, pixels, tables
+from mmdet_ltnorm.norms import CBN
+from mmdet_ltnorm.norms.backends import feature_map
+from mmdet_ltnorm.norms.backends.chooser import mixture_backend
+from mmdet_ltnorm.norms.backends.cpu import components as native_components
+from mmdet_ltnorm.norms.backends.cpu import native
+from mmdet_ltnorm.norms.backends.cpu import pixels as native_pixels
+from mmdet_ltnorm.norms.backends.interface import SMALLEST_RESPONSIBILITY, Backend
+from mmdet_ltnorm.norms.backends.plain import components as plain_components
+from mmdet_ltnorm.norms.backends.plain import pixels as plain_pixels
 
 needs_library = pytest.mark.skipif(not native.library(), reason="needs the C++ code")
 SIZES = st.one_of(st.integers(2, 40), st.just(4200))
@@ -23,9 +31,7 @@ def from_library(arguments):
         patch.object(torch, "empty_like", poisoned(torch.empty_like)),
         patch.object(torch.Tensor, "new_empty", poisoned(torch.Tensor.new_empty)),
     ):
-        found = results(native_cbn, arguments)
-    del found["to_logits"]  # the matrix products' own
-    return found
+        return results(native_pixels, arguments)
 
 
 @pytest.mark.parametrize("components", [1, 2, 3, 4, 5, 6, 7, 8])
@@ -59,14 +65,14 @@ def test_any_sizes_and_threads_will_do(samples, channels, pixels, components, th
 @pytest.mark.parametrize("pixels", [1.0, 2.0, 100.0])
 @pytest.mark.parametrize("kept", [0.0, 0.25])
 @pytest.mark.parametrize("broken", [False, True])
-def test_the_arithmetic_on_tables_is_the_plain_codes(
+def test_the_arithmetic_on_components_is_the_plain_codes(
     library, components, channels, pixels, kept, broken
 ):
     torch.manual_seed(0)
-    arguments = drawn_tables(components, channels, torch.float32, pixels, kept, broken)
+    arguments = drawn_matrices(components, channels, torch.float32, pixels, kept, broken)
     with patch.object(torch, "empty_like", poisoned(torch.empty_like)):
-        ours = table_results(native_tables, arguments)
-    assert_tables_close(ours, table_results(tables, arguments), broken)
+        ours = matrix_results(native_components, arguments)
+    assert_matrices_close(ours, matrix_results(plain_components, arguments), broken)
 
 
 def test_responsibilities_are_the_softmax_over_its_whole_range(library):
@@ -75,9 +81,9 @@ def test_responsibilities_are_the_softmax_over_its_whole_range(library):
         logits.view(1, 1, -1),
         (torch.zeros(2, 1), torch.tensor([[1.0], [0.0]]), torch.zeros(2, 1)),
     )
-    weights, _ = native_cbn.expectation(x, joint, torch.zeros(1), None)
+    weights, _ = native_pixels.expectation(x, joint, torch.zeros(1), None)
     expected = F.softmax(torch.stack([logits, torch.zeros_like(logits)]).double(), 0)
-    expected[expected < pixels.SMALLEST_RESPONSIBILITY] = 0
+    expected[expected < SMALLEST_RESPONSIBILITY] = 0
     torch.testing.assert_close(weights[0].double(), expected, rtol=5e-7, atol=2e-20)
 
 
@@ -85,7 +91,7 @@ def test_numbers_that_are_not_finite_show_in_their_pixel_alone(library):
     x = torch.randn(1, 3, 50)
     x[0, 1, 7], x[0, 2, 40] = torch.nan, torch.inf
     joint = torch.zeros(2, 1), torch.randn(2, 3), torch.zeros(2, 3)
-    weights, sums = native_cbn.expectation(x, joint, torch.zeros(3), None)
+    weights, sums = native_pixels.expectation(x, joint, torch.zeros(3), None)
     broken = weights.isnan().any(1)[0].nonzero().flatten().tolist()
     assert broken == [7, 40]
     assert sums.isnan().any()
@@ -94,7 +100,8 @@ def test_numbers_that_are_not_finite_show_in_their_pixel_alone(library):
 @needs_library
 def test_the_layer_takes_them_for_float32_images_on_a_cpu_and_else_the_matrix_products():
     image = torch.randn(2, 3, 4, 4)
-    assert passes.passes_over(image, 8) is native_cbn
+    eight, plain = torch.ones(8, 3), Backend(plain_pixels, plain_components)
+    assert mixture_backend(image, eight) == Backend(native_pixels, native_components)
     others = {
         "double": image.double(),
         "half": image.bfloat16(),
@@ -104,13 +111,10 @@ def test_the_layer_takes_them_for_float32_images_on_a_cpu_and_else_the_matrix_pr
         "no sample": image[:0],
     }
     for name, x in others.items():
-        assert passes.passes_over(pixels.dense(x), 8) is pixels, name
-    assert passes.passes_over(image, 9) is pixels
-    weight = torch.ones(2, 3)
-    assert passes.tables_beside(native_cbn, weight) is native_tables
-    assert passes.tables_beside(native_cbn, weight.bfloat16()) is tables
-    assert passes.tables_beside(native_cbn, weight, weight.double()) is tables
-    assert passes.tables_beside(pixels, weight) is tables
+        assert mixture_backend(feature_map.dense(x), eight) == plain, name
+    assert mixture_backend(image, torch.ones(9, 3)) == plain
+    for others in ([eight.bfloat16()], [eight, eight.double()]):
+        assert mixture_backend(image, *others) == Backend(native_pixels, plain_components)
 
 
 @needs_library
@@ -126,11 +130,10 @@ def test_stored_statistics_of_another_type_train_as_those_in_float32():
 
 
 @needs_library
-@pytest.mark.parametrize("gradient", [False, True])
-def test_a_layer_trains_the_same_without_them(gradient):
+def test_a_layer_trains_the_same_without_them():
     def trained():
         torch.manual_seed(0)
-        layer = CBN(12, num_components=6, responsibility_gradient=gradient)
+        layer = CBN(12, num_components=6)
         x = torch.randn(8, 12, 9, 9, requires_grad=True)
         layer(x).sin().sum().backward()
         return x.grad, layer.weight.grad, layer.bias.grad, layer.running_mean, layer.running_var

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from mmdet_ltnorm.norms import NBN, native, native_nbn, share_magnitude
+from mmdet_ltnorm.norms import NBN, share_magnitude
+from mmdet_ltnorm.norms.backends.cpu import native
+from mmdet_ltnorm.norms.backends.cpu import nbn as native_nbn
 
 needs_library = pytest.mark.skipif(not native.library(), reason="needs the C++ code")
 

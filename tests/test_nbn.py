@@ -12,7 +12,7 @@ from nbn_layers import randomized
 from torch import nn
 
 from mmdet_ltnorm.norms import NBN, share_magnitude
-from mmdet_ltnorm.norms.functional import rescaled
+from mmdet_ltnorm.norms.backends.plain.nbn import rescaled
 
 SHAPES = st.tuples(st.integers(2, 5), st.integers(1, 9), st.integers(1, 6), st.integers(1, 6))
 

@@ -10,8 +10,9 @@ from mmengine.registry import MODELS
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mmdet_ltnorm.norms import NBN, native, share_magnitude
-from mmdet_ltnorm.norms.magnitude import stored
+from mmdet_ltnorm.norms import NBN, share_magnitude
+from mmdet_ltnorm.norms.affine import stored
+from mmdet_ltnorm.norms.backends.cpu import native
 
 
 class Operations(TorchDispatchMode):

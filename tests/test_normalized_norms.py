@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from mmdet_ltnorm.engine.checks import magnitudes
 from mmdet_ltnorm.norms import CBN, NBN, NCBN, NGN, NLN, share_magnitude
-from mmdet_ltnorm.norms.magnitude import stored
+from mmdet_ltnorm.norms.affine import stored
 from mmdet_ltnorm.surgery import replace_norms
 
 WIDE = torch.float64

@@ -10,7 +10,7 @@ from torch import nn
 from toy_runner import ToyModel, sharing_model, toy_runner
 
 from mmdet_ltnorm.engine.checks import (
-    asks_for,
+    asks_for_magnitudes,
     check_data_files,
     check_magnitudes,
     check_nbn_layers,
@@ -137,10 +137,10 @@ def sgd(parameters):
 
 
 def test_nbn_is_found_anywhere_in_a_model_config():
-    assert asks_for(Config.fromfile(SEESAW_NBN).model)
-    assert asks_for({"neck": [dict(norm_cfg=dict(type="NBN"))]})
-    assert not asks_for({"norm_cfg": dict(type="BN")})
-    assert not asks_for(None)
+    assert asks_for_magnitudes(Config.fromfile(SEESAW_NBN).model)
+    assert asks_for_magnitudes({"neck": [dict(norm_cfg=dict(type="NBN"))]})
+    assert not asks_for_magnitudes({"norm_cfg": dict(type="BN")})
+    assert not asks_for_magnitudes(None)
 
 
 def test_sync_bn_is_refused_with_nbn_and_left_alone_without():

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from mmdet_ltnorm.class_groups import group_of_classes
 from mmdet_ltnorm.norms import CBN, split_by
-from mmdet_ltnorm.norms.split import active_groups, group_of_classes
+from mmdet_ltnorm.norms.split import active_groups
 
 LABELS = torch.tensor([0, 5, 2, 9])
 

@@ -8,7 +8,8 @@ from cbn_passes import poisoned
 from triton_processes import compiling_for_an_absent_gpu, interpreted_results
 
 from mmdet_ltnorm.norms import NBN, share_magnitude
-from mmdet_ltnorm.norms.functional import RawAffine, rescaled_pair
+from mmdet_ltnorm.norms.backends.interface import RawAffine
+from mmdet_ltnorm.norms.backends.plain.nbn import rescaled_pair
 
 pytest.importorskip("triton", minversion="3.3")
 
@@ -45,7 +46,7 @@ def computed(function, raw, gradients):
 
 
 def from_kernels(raw, gradients):
-    from mmdet_ltnorm.norms.triton_affine import RescaledPair
+    from mmdet_ltnorm.norms.backends.gpu.nbn import RescaledPair
 
     with patch.object(torch, "empty_like", poisoned(torch.empty_like)):
         return computed(RescaledPair.apply, raw, gradients)

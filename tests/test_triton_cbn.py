@@ -8,14 +8,19 @@ from unittest.mock import patch
 
 import pytest
 import torch
+from cbn_matrices import assert_matrices_close, drawn_matrices, matrix_results
 from cbn_passes import assert_close, drawn, poisoned, results
 from cbn_precision import LAYERS as FAR_LAYERS
 from cbn_precision import assert_as_precise_as_batch_norm, errors
 from cbn_reference import cbn_reference
-from cbn_tables import assert_tables_close, drawn_tables, table_results
 from triton_processes import compiling_for_an_absent_gpu, interpreted_results
 
-from mmdet_ltnorm.norms import CBN, cbn, fusing, mixture, passes, pixels, split_by, tables
+from mmdet_ltnorm.norms import CBN, cbn, split_by
+from mmdet_ltnorm.norms.backends.chooser import mixture_backend
+from mmdet_ltnorm.norms.backends.gpu.availability import has_triton
+from mmdet_ltnorm.norms.backends.interface import Backend
+from mmdet_ltnorm.norms.backends.plain import components as plain_components
+from mmdet_ltnorm.norms.backends.plain import pixels as plain_pixels
 
 pytest.importorskip("triton", minversion="3.3")
 
@@ -35,33 +40,32 @@ CASES = {
     "several tiles in half precision": ((2, 19, 5, 7), 2, torch.bfloat16, True, SMALL),
 }
 # Components, channels, dtype, pixels, the share that stored statistics keep, and what is broken.
-TABLES = {
-    "usual tables": (4, 70, torch.float64, 100.0, 0.0),
+COMPONENTS = {
+    "usual matrices": (4, 70, torch.float64, 100.0, 0.0),
     "several tiles of channels": (3, 600, torch.float64, 100.0, 0.1),
-    "float32 tables": (8, 300, torch.float32, 100.0, 0.0),
-    "one component's tables": (1, 3, torch.float64, 5.0, 0.0),
+    "float32 matrices": (8, 300, torch.float32, 100.0, 0.0),
+    "one component's matrices": (1, 3, torch.float64, 5.0, 0.0),
     "one pixel": (2, 5, torch.float64, 1.0, 0.0),
     "few pixels for each": (5, 5, torch.float64, 2.0, 0.5),
-    "broken tables": (3, 600, torch.float64, 100.0, 0.0, True),
+    "broken matrices": (3, 600, torch.float64, 100.0, 0.0, True),
 }
 LAYERS = {
     "compound": dict(),
     "split": dict(split=True),
     "literal": dict(literal=True),
-    "gradient through responsibilities": dict(responsibility_gradient=True),
 }
 
 
 def from_kernels(drawn, sizes):
     """Return the kernels' results, in tensors that were NaN before."""
-    from mmdet_ltnorm.norms import triton_cbn
+    from mmdet_ltnorm.norms.backends.gpu import pixels
 
     with (
-        patch.multiple(triton_cbn, **sizes),
+        patch.multiple(pixels, **sizes),
         patch.object(torch, "empty_like", poisoned(torch.empty_like)),
         patch.object(torch.Tensor, "new_empty", poisoned(torch.Tensor.new_empty)),
     ):
-        return results(triton_cbn, drawn)
+        return results(pixels, drawn)
 
 
 def layer_and_input(split=False, device="cpu", **options):
@@ -94,12 +98,11 @@ def reference(layer, x, labels):
 
 
 @contextmanager
-def on_kernels(triton_cbn):
+def on_kernels():
     """Let layers run on Triton's kernels wherever their input is."""
-    with (
-        patch.object(mixture, "passes_over", lambda *_: triton_cbn),
-        patch.object(cbn, "passes_over", lambda *_: triton_cbn),
-    ):
+    from mmdet_ltnorm.norms.backends.gpu import components, pixels
+
+    with patch.object(cbn, "mixture_backend", lambda *_: Backend(pixels, components)):
         yield
 
 
@@ -113,33 +116,32 @@ def of_cases(path):
 
 
 def of_layers(path):
-    from mmdet_ltnorm.norms import triton_cbn
-
     torch.manual_seed(0)
     found = {}
     for name, options in LAYERS.items():
         case = layer_and_input(**options)
         expected = reference(*case)
-        with on_kernels(triton_cbn):
+        with on_kernels():
             found[name] = trained_once(*case), expected
     torch.save(found, path)
 
 
-def of_tables(path):
-    from mmdet_ltnorm.norms import triton_tables
+def of_components(path):
+    from mmdet_ltnorm.norms.backends.gpu import components
 
     torch.manual_seed(0)
     found = {}
-    for name, case in TABLES.items():
-        arguments = drawn_tables(*case)
-        found[name] = table_results(triton_tables, arguments), table_results(tables, arguments)
+    for name, case in COMPONENTS.items():
+        arguments = drawn_matrices(*case)
+        found[name] = (
+            matrix_results(components, arguments),
+            matrix_results(plain_components, arguments),
+        )
     torch.save(found, path)
 
 
 def of_far_layers(path):
-    from mmdet_ltnorm.norms import triton_cbn
-
-    with on_kernels(triton_cbn):
+    with on_kernels():
         found = {name: errors(1e4, samples=4, **options) for name, options in FAR_LAYERS.items()}
     torch.save(found, path)
 
@@ -168,10 +170,10 @@ def test_a_layer_on_interpreted_kernels_equals_the_obvious_code(interpreted, nam
         torch.testing.assert_close(result, other, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", TABLES)
-def test_interpreted_kernels_compute_the_tables_of_the_plain_code(interpreted, name):
-    ours, theirs = interpreted(of_tables)[name]
-    assert_tables_close(ours, theirs, broken=name == "broken tables")
+@pytest.mark.parametrize("name", COMPONENTS)
+def test_interpreted_kernels_compute_the_components_of_the_plain_code(interpreted, name):
+    ours, theirs = interpreted(of_components)[name]
+    assert_matrices_close(ours, theirs, broken=name == "broken matrices")
 
 
 @pytest.mark.parametrize("name", FAR_LAYERS)
@@ -180,14 +182,14 @@ def test_interpreted_kernels_are_as_precise_as_batch_norm_far_from_zero(interpre
 
 
 def compiled(_, path):
-    from mmdet_ltnorm.norms import triton_cbn, triton_tables
+    from mmdet_ltnorm.norms.backends.gpu import components, pixels
 
     with compiling_for_an_absent_gpu() as names:
         for *case, sizes in CASES.values():
-            with patch.multiple(triton_cbn, **sizes):
-                results(triton_cbn, drawn(*case))
-        for case in TABLES.values():
-            table_results(triton_tables, drawn_tables(*case))
+            with patch.multiple(pixels, **sizes):
+                results(pixels, drawn(*case))
+        for case in COMPONENTS.values():
+            matrix_results(components, drawn_matrices(*case))
     torch.save(names, path)
 
 
@@ -196,21 +198,24 @@ def test_kernels_compile_for_a_gpu_that_is_not_there(tmp_path, monkeypatch):
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path / "cache"))
     torch.multiprocessing.spawn(compiled, (tmp_path / "names.pt",), nprocs=1)
     names = torch.load(tmp_path / "names.pt")
-    over_pixels = ["expectation", "sums", "expectation", "sums", "mix", "mix", "logit_gradient"]
-    on_tables = ["log_joint", *2 * ["affine_of_batch", "move", "sums_gradient"]]
-    assert names == len(CASES) * over_pixels + len(TABLES) * on_tables
+    over_pixels = ["expectation", "sums", "expectation", "sums", "mix", "mix"]
+    on_components = ["log_joint", *2 * ["affine_of_batch", "move", "sums_gradient"]]
+    assert names == len(CASES) * over_pixels + len(COMPONENTS) * on_components
 
 
 def test_matrix_products_are_for_the_cpu_for_many_components_and_without_triton(monkeypatch):
+    from mmdet_ltnorm.norms.backends.gpu import components, pixels
+
     on_gpu, empty = SimpleNamespace(is_cuda=True, numel=lambda: 9), torch.empty(0, 3)
-    assert passes.passes_over(on_gpu, 8).__name__ == "mmdet_ltnorm.norms.triton_cbn"
-    for x, components in ((torch.ones(2, 3), 8), (on_gpu, 9), (empty, 2)):
-        assert passes.passes_over(x, components) is pixels
+    plain = Backend(plain_pixels, plain_components)
+    assert mixture_backend(on_gpu, torch.ones(8, 3)) == Backend(pixels, components)
+    for x, number in ((torch.ones(2, 3), 8), (on_gpu, 9), (empty, 2)):
+        assert mixture_backend(x, torch.ones(number, 3)) == plain
     for module in (None, SimpleNamespace(__version__="3.2.0")):
         monkeypatch.setitem(os.sys.modules, "triton", module)
-        fusing.has_triton.cache_clear()
-        assert passes.passes_over(on_gpu, 8) is pixels
-    fusing.has_triton.cache_clear()
+        has_triton.cache_clear()
+        assert mixture_backend(on_gpu, torch.ones(8, 3)) == plain
+    has_triton.cache_clear()
 
 
 # On a GPU, compiled
@@ -236,14 +241,14 @@ def test_compiled_kernels_compute_what_the_matrix_products_do_twice_alike(name):
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("name", TABLES)
-def test_compiled_kernels_compute_the_tables_of_the_plain_code(name):
-    from mmdet_ltnorm.norms import triton_tables
+@pytest.mark.parametrize("name", COMPONENTS)
+def test_compiled_kernels_compute_the_components_of_the_plain_code(name):
+    from mmdet_ltnorm.norms.backends.gpu import components
 
     torch.seed()
-    arguments = drawn_tables(*TABLES[name], device="cuda")
-    ours, theirs = (table_results(module, arguments) for module in (triton_tables, tables))
-    assert_tables_close(ours, theirs, broken=name == "broken tables")
+    arguments = drawn_matrices(*COMPONENTS[name], device="cuda")
+    ours, theirs = (matrix_results(module, arguments) for module in (components, plain_components))
+    assert_matrices_close(ours, theirs, broken=name == "broken matrices")
 
 
 @pytest.mark.gpu
@@ -252,7 +257,7 @@ def test_a_layer_on_the_gpu_equals_the_obvious_code(name):
     torch.seed()
     case = layer_and_input(device="cuda", **LAYERS[name])
     expected = reference(*case)
-    with patch.object(pixels, "expectation", side_effect=AssertionError("not the kernels")):
+    with patch.object(plain_pixels, "expectation", side_effect=AssertionError("not the kernels")):
         ours = trained_once(*case)
     for result, other in zip(ours, expected, strict=True):
         torch.testing.assert_close(result, other, rtol=1e-9, atol=1e-9)

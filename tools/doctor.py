@@ -23,7 +23,7 @@ PROVIDERS = {
     "mmdet": ("mmdet", "onedl-mmdetection"),
 }
 SHOWN = ("torch", "mmengine", "mmcv", "mmdet", "numpy", "lvis", "vernier", "setuptools")
-NATIVE = "mmdet_ltnorm.norms.native"
+NATIVE = "mmdet_ltnorm.norms.backends.cpu.native"
 
 
 @dataclass(frozen=True)

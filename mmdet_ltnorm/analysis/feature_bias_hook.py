@@ -15,7 +15,7 @@ from mmdet_ltnorm.analysis.gamma import last_norm, norm_layers
 from mmdet_ltnorm.arguments import checked_integer
 from mmdet_ltnorm.moments import Moments
 from mmdet_ltnorm.norms import CBN, NormalizedAffine
-from mmdet_ltnorm.norms.magnitude import stored
+from mmdet_ltnorm.norms.affine import stored
 
 
 @HOOKS.register_module()

@@ -9,16 +9,9 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor
 from torch.nn import functional as F
 
+from mmdet_ltnorm.class_groups import group_of_classes
 from mmdet_ltnorm.classification.classifier import ImageClassifier
-from mmdet_ltnorm.norms import shared_num_components, split_by
-from mmdet_ltnorm.norms.split import group_of_classes
-
-
-class _SplitByGroup(split_by):  # noqa: N801, as its base
-    """The context of samples whose groups are known, which asks the device nothing."""
-
-    def __init__(self, groups: Tensor, num_groups: int) -> None:
-        self.groups, self.num_groups = groups, num_groups
+from mmdet_ltnorm.norms import shared_num_components, split_into
 
 
 class TwoPathClassifier(ImageClassifier):
@@ -29,7 +22,7 @@ class TwoPathClassifier(ImageClassifier):
 
     Args:
         grouping: which classes form a group; see
-            :func:`~mmdet_ltnorm.norms.split.group_of_classes`.
+            :func:`~mmdet_ltnorm.class_groups.group_of_classes`.
 
     Raises:
         ValueError: the backbone has no CBN layers, or layers that differ in ``num_components``, or
@@ -62,12 +55,12 @@ class TwoPathClassifier(ImageClassifier):
         self.class_groups.copy_(groups)
         self._are_grouped = True
 
-    def split(self, data_samples: Sequence[BaseDataElement]) -> split_by:
+    def split(self, data_samples: Sequence[BaseDataElement]) -> split_into:
         """Return the context in which these samples are normalized split by their classes."""
         if not self._are_grouped:
             self._group_classes()  # says what is missing
         labels = torch.cat([sample.gt_label for sample in data_samples])
-        return _SplitByGroup(self.class_groups[labels], self.num_groups)
+        return split_into(self.class_groups[labels], self.num_groups)
 
 
 @MODELS.register_module()

@@ -13,8 +13,6 @@ from mmdet_ltnorm.data.annotations import check_sources
 from mmdet_ltnorm.data.wrapped import dataset_configs, dataset_parts
 from mmdet_ltnorm.norms import CBN, NormalizedAffine
 
-NORMALIZED = ("NBN", "NCBN", "NGN", "NLN")
-
 LVIS_GUIDE = """\
 LVIS v1 is two annotation files and the images of COCO 2017:
   lvis_v1_train.json, lvis_v1_val.json   https://www.lvisdataset.org/dataset
@@ -65,7 +63,8 @@ def _check_dataset_files(loader: str, dataset: Mapping[str, Any]) -> None:
 
 def check_sync_bn(cfg: Mapping[str, Any]) -> None:
     """Refuse ``sync_bn``, which turns every batch norm of the model into a plain SyncBN layer."""
-    if cfg.get("sync_bn") and asks_for(cfg.get("model"), ("NBN", "CBN", "NCBN", "BNThen")):
+    kinds = _kinds(cfg.get("model"))
+    if cfg.get("sync_bn") and not all(getattr(k, "survives_sync_bn", True) for k in kinds):
         raise ValueError(
             f"sync_bn={cfg['sync_bn']!r} would replace this package's norms by plain SyncBN: "
             "remove it from the config. CBN synchronizes itself, and with norm_eval=True there are "
@@ -104,11 +103,31 @@ def _norm_types(cfg: Any) -> Iterator[Any]:
             yield from _norm_types(value)
 
 
-def asks_for(cfg: Any, types: Collection[str] = NORMALIZED) -> bool:
-    """Tell whether a model config names one of some types, by default NBN and its like."""
+def asks_for(cfg: Any, types: Collection[str]) -> bool:
+    """Tell whether a config names one of some types, at any depth."""
+    return any(name in types for name in _types(cfg))
+
+
+def asks_for_magnitudes(cfg: Any) -> bool:
+    """Tell whether a model config names NBN or another norm with a magnitude."""
+    return any(issubclass(kind, NormalizedAffine) for kind in _kinds(cfg))
+
+
+def _kinds(cfg: Any) -> Iterator[type]:
+    """Yield the classes that a model config names, of those in the root registry."""
+    found = (MODELS.module_dict.get(name, name) for name in _types(cfg))
+    yield from (kind for kind in found if isinstance(kind, type))
+
+
+def _types(cfg: Any) -> Iterator[Any]:
+    """Yield every ``type`` in a config."""
     if isinstance(cfg, Mapping):
-        return cfg.get("type") in types or any(asks_for(value, types) for value in cfg.values())
-    return isinstance(cfg, list | tuple) and any(asks_for(value, types) for value in cfg)
+        if "type" in cfg:
+            yield cfg["type"]
+        cfg = list(cfg.values())
+    if isinstance(cfg, list | tuple):
+        for value in cfg:
+            yield from _types(value)
 
 
 def check_nbn_layers(model: nn.Module, model_cfg: Any) -> None:
@@ -121,7 +140,7 @@ def check_nbn_layers(model: nn.Module, model_cfg: Any) -> None:
     layers = [layer for layer in model.modules() if isinstance(layer, NormalizedAffine)]
     present = {id(layer) for layer in layers}
     lost = {id(peer) for layer in layers for peer in layer.sharing} - present
-    if lost or (not layers and asks_for(model_cfg)):
+    if lost or (not layers and asks_for_magnitudes(model_cfg)):
         raise ValueError(
             f"the model has {len(layers)} NBN layers, and {len(lost) or 'all'} that were built are "
             "gone: something converted them after the model was built (sync_bn, conv-BN fusion?). "
@@ -158,7 +177,9 @@ def check_cbn_layers(model: nn.Module) -> None:
     if getattr(getattr(model, "module", model), "backbone_eval", False):
         return
     fixed = [
-        n for n, layer in model.named_modules() if isinstance(layer, CBN) and not layer.training
+        name
+        for name, layer in model.named_modules()
+        if getattr(layer, "needs_training_mode", False) and not layer.training
     ]
     if fixed:
         raise ValueError(

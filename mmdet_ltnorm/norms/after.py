@@ -8,7 +8,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from mmdet_ltnorm.arguments import check_norm, checked_integer, checked_number
-from mmdet_ltnorm.norms.functional import widened
+from mmdet_ltnorm.norms.backends.precision import widened
 
 
 @MODELS.register_module()
@@ -26,6 +26,8 @@ class BNThen(nn.BatchNorm2d):
     Args:
         then: config of the second norm; ``dict(type='GN', num_groups=1)`` is layer norm.
     """
+
+    survives_sync_bn = False  # conversion takes it for batch norm and drops the second norm
 
     def __init__(
         self, num_features: int, eps: float = 1e-5, *, then: dict[str, Any], **kwargs: Any

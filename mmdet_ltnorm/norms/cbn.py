@@ -9,14 +9,15 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from mmdet_ltnorm.arguments import check_norm, checked_flag, checked_integer, checked_number
-from mmdet_ltnorm.norms import pixels
+from mmdet_ltnorm.norms.backends import feature_map
+from mmdet_ltnorm.norms.backends.chooser import mixture_backend
+from mmdet_ltnorm.norms.backends.interface import Backend, BatchMoments, Components, Rule
+from mmdet_ltnorm.norms.backends.precision import computing_dtype
 from mmdet_ltnorm.norms.components import MixtureOfBatchNorms
 from mmdet_ltnorm.norms.diagnostics import have_collapsed, mixture_report
 from mmdet_ltnorm.norms.mixture import MixtureNorm, normalized
-from mmdet_ltnorm.norms.passes import passes_over, tables_beside
 from mmdet_ltnorm.norms.recomputation import TrainingPass, TrainingPasses, recomputing
 from mmdet_ltnorm.norms.split import active_groups
-from mmdet_ltnorm.norms.tables import Moments, Rule
 
 BATCHES_BETWEEN_CHECKS = 1000
 
@@ -64,13 +65,15 @@ class CBN(MixtureOfBatchNorms):
             ``literal`` 0; in all layers take 1.
         literal: normalize in training with the stored statistics after their update, of which they
             keep the share ``momentum`` (Eq. 13-15).
-        responsibility_gradient: let gradients flow through w to x, too.
 
     Raises:
         TypeError, ValueError: options that are no numbers, or out of range; an input of other
             dimensions or channels; and what :func:`~mmdet_ltnorm.norms.split.active_groups` raises.
         RuntimeError: gradient checkpointing repeats a pass that was too long ago.
     """
+
+    survives_sync_bn = False  # it sums over the ranks itself
+    needs_training_mode = True  # its components are estimated while it trains, and at no other time
 
     def __init__(
         self,
@@ -82,7 +85,6 @@ class CBN(MixtureOfBatchNorms):
         temperature: float | str = 1.0,
         shrinkage: float | None = None,
         literal: bool = False,
-        responsibility_gradient: bool = False,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
@@ -99,8 +101,6 @@ class CBN(MixtureOfBatchNorms):
         if shrinkage is None:
             shrinkage = 0.0 if literal else 0.1
         self.shrinkage = checked_number("shrinkage", shrinkage, at_least=0)
-        gradient = checked_flag("responsibility_gradient", responsibility_gradient)
-        self.responsibility_gradient = gradient
 
     def reset_running_stats(self) -> None:
         """Start the components afresh and forget what was learned about them."""
@@ -121,41 +121,45 @@ class CBN(MixtureOfBatchNorms):
 
     @torch.compiler.disable
     def _normalize_batch(self, x: Tensor) -> Tensor:
-        centre = pixels.centre(x)
         again = recomputing()
+        if not again:
+            self.place(x)
+        x = feature_map.dense(x)
+        centre = feature_map.centre(x)
         if again:
             stored, groups = self._passes.take(x.shape, centre)
         else:
             groups = active_groups(len(x), self.num_components)
-            self.place(x)
             stored = self.stored()
             self._passes.add(TrainingPass(x.shape, centre, stored, groups))
         split = groups is not None
-        rule = self._rule(split)
+        backend, rule = self._backend(x, stored), self._rule(split)
         y, responsibilities, *moments = MixtureNorm.apply(
-            x, self.weight, self.bias, stored, centre, groups, rule
+            x, self.weight, self.bias, stored, centre, groups, rule, backend
         )
         if not again:
-            self._move(x, Moments(*moments), split)
+            self._move(BatchMoments(*moments), split, backend)
             if not split:
-                self._responsibilities = pixels.sample(responsibilities)
+                self._responsibilities = feature_map.some_pixels(responsibilities)
             self._watch()
         return y
 
     def _by_stored(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the input normalized with the stored statistics, and the responsibilities."""
-        stored, rule = self.stored(), self._rule()._replace(training=False)
-        centre = stored.centre().to(torch.promote_types(x.dtype, torch.float32))
-        return MixtureNorm.apply(x, self.weight, self.bias, stored, centre, None, rule)
+        x, stored = feature_map.dense(x), self.stored()
+        backend, rule = self._backend(x, stored), self._rule()._replace(training=False)
+        centre = stored.centre().to(computing_dtype(x))
+        return MixtureNorm.apply(x, self.weight, self.bias, stored, centre, None, rule, backend)
+
+    def _backend(self, x: Tensor, stored: Components) -> Backend:
+        return mixture_backend(x, self.weight, self.bias, *stored)
 
     @torch.no_grad()
-    def _move(self, x: Tensor, batch: Moments, split: bool) -> None:
+    def _move(self, batch: BatchMoments, split: bool, backend: Backend) -> None:
         """Move the stored statistics towards a batch's."""
-        passes = passes_over(x, self.num_components)
-        tables = tables_beside(passes, self.weight, self.bias, *self.running())
         rate = 1 - self.momentum if self.literal else self.momentum
-        unbiased = not self.literal
-        tables.move(self.running(), batch, self.not_finite, rate, unbiased, split)
+        unbiased, running = not self.literal, self.running()
+        backend.components.move(running, batch, self.not_finite, rate, unbiased, split)
         self.num_batches_tracked.add_(batch.enough)
 
     def _rule(self, split: bool = False) -> Rule:
@@ -165,7 +169,6 @@ class CBN(MixtureOfBatchNorms):
             shrinkage=0.0 if split else self.shrinkage,  # Eq. 17, 18: a group's own pixels
             kept=self.momentum if self.literal else 0.0,
             training=self.training,
-            responsibility_gradient=self.responsibility_gradient,
         )
 
     def _watch(self) -> None:
@@ -229,8 +232,7 @@ class CBN(MixtureOfBatchNorms):
         shown = f"{self.num_features}, num_components={self.num_components}, eps={self.eps}"
         shown += f", momentum={self.momentum}, temperature={self.temperature:g}"
         shown += f", shrinkage={self.shrinkage}"
-        flags = ("literal", "responsibility_gradient")
-        return ", ".join([shown, *(f"{flag}=True" for flag in flags if getattr(self, flag))])
+        return f"{shown}, literal=True" if self.literal else shown
 
     def _check_input_dim(self, input: Tensor) -> None:
         if not 2 <= input.dim() <= 5 or input.shape[1] != self.num_features:
@@ -250,7 +252,7 @@ def shared_num_components(model: nn.Module) -> int:
     if len(found) != 1:
         host, layers = type(model).__name__, sorted(found) or "no CBN layers"
         raise ValueError(
-            f"splitting by class groups needs CBN layers of one num_components, and {host} has "
+            f"split passes need CBN layers of one num_components, and {host} has "
             f"{layers}: give it norm_cfg=dict(type='CBN')"
         )
     return found.pop()

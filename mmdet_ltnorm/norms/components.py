@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmdet_ltnorm.norms.functional import widened
+from mmdet_ltnorm.norms.backends.interface import Components
+from mmdet_ltnorm.norms.backends.precision import widened
 from mmdet_ltnorm.norms.synchronize import sum_over_ranks
-from mmdet_ltnorm.norms.tables import Components
 
 # Offsets of fresh components in standard deviations. Equal ones stay equal for ever, and any
 # asymmetry grows: training ends the same from 0.01 to 1, and from k-means.

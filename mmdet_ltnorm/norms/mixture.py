@@ -36,15 +36,24 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from mmdet_ltnorm.norms import pixels
-from mmdet_ltnorm.norms.functional import widened
-from mmdet_ltnorm.norms.passes import passes_over, tables_beside
+from mmdet_ltnorm.norms.backends import feature_map
+from mmdet_ltnorm.norms.backends.interface import (
+    Affine,
+    Backend,
+    BatchMoments,
+    Components,
+    Rule,
+)
+from mmdet_ltnorm.norms.backends.plain.components import log_joint
+from mmdet_ltnorm.norms.backends.precision import computing_dtype, widened
 from mmdet_ltnorm.norms.synchronize import moments_gradient_over_ranks, moments_over_ranks
-from mmdet_ltnorm.norms.tables import Affine, Components, Moments, Rule, log_joint
 
 
 class MixtureNorm(torch.autograd.Function):
-    """Return the normalized input, the responsibilities (B, M, P) and, in training, the moments."""
+    """Return the normalized input, the responsibilities (B, M, P) and, in training, the moments.
+
+    The input is dense.
+    """
 
     @staticmethod
     def forward(
@@ -56,22 +65,22 @@ class MixtureNorm(torch.autograd.Function):
         centre: Tensor,
         groups: Tensor | None,
         rule: Rule,
+        backend: Backend,
     ) -> tuple[Tensor, ...]:
-        x, dtype = pixels.dense(x), torch.promote_types(x.dtype, torch.float32)
-        passes, moments, split = passes_over(x, len(weight)), (), groups is not None
-        tables = tables_beside(passes, weight, bias, *stored)
+        dtype, moments, split = computing_dtype(x), (), groups is not None
+        passes, components = backend
         with torch.autocast(x.device.type, enabled=False):
-            joint = tables.log_joint(stored, centre, rule, dtype)
+            joint = components.log_joint(stored, centre, rule, dtype)
             weights, sums = passes.expectation(x, joint, centre, groups, rule.training)
             if rule.training:
                 sums = moments_over_ranks(sums, centre)
                 args = weight, bias, sums, stored, centre, rule, split, dtype
-                used, moments = tables.affine_of_batch(*args)
+                used, moments = components.affine_of_batch(*args)
             else:
-                used = tables.affine_of_stored(weight, bias, stored, centre, rule, dtype)
+                used = components.affine_of_stored(weight, bias, stored, centre, rule, dtype)
             y = passes.mixed_affine(x, centre, weights, used.scale, used.shift)
-        ctx.rule, ctx.split, ctx.passes, ctx.tables = rule, split, passes, tables
-        ctx.save_for_backward(x, weights, weight, centre, *used, *joint, *moments)
+        ctx.rule, ctx.backend = rule, backend
+        ctx.save_for_backward(x, weights, weight, centre, *used, *moments)
         ctx.mark_non_differentiable(weights, *moments)
         ctx.set_materialize_grads(False)  # of the moments: zeros that nobody reads
         return y, weights, *moments
@@ -80,32 +89,25 @@ class MixtureNorm(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor | None, *_: Any) -> tuple[Tensor | None, ...]:
         if gradient is None:
-            return (None,) * 7
+            return (None,) * 8
         x, weights, weight, centre, *rest = ctx.saved_tensors
-        used, joint, moments = Affine(*rest[:4]), rest[4:7], rest[7:]
-        gradient, passes, tables = pixels.like(gradient, x), ctx.passes, ctx.tables
+        used, moments = Affine(*rest[:4]), rest[4:]
+        gradient, (passes, components) = feature_map.like(gradient, x), ctx.backend
         with torch.autocast(x.device.type, enabled=False):
             plain, weighted = passes.gradient_sums(x, centre, gradient, weights)
-            to_weight, to_bias = tables.affine_gradient(plain, weighted, used)
+            to_weight, to_bias = components.affine_gradient(plain, weighted, used)
             if moments:
-                args = to_weight, to_bias, used, Moments(*moments), ctx.rule
-                sums = moments_gradient_over_ranks(tables.sums_gradient(*args), centre)
+                args = to_weight, to_bias, used, BatchMoments(*moments), ctx.rule
+                sums = moments_gradient_over_ranks(components.sums_gradient(*args), centre)
             else:
                 sums = used.scale.new_zeros(len(weight), 1 + 2 * len(centre))
             to_x = None
             if ctx.needs_input_grad[0]:
-                coefficients = (used.scale, *sums[:, 1:].chunk(2, dim=1))
-                if ctx.rule.responsibility_gradient and not ctx.split:
-                    pair = used.scale, used.shift
-                    logits = passes.logit_gradient(x, centre, gradient, weights, pair, sums)
-                    _, linear, square = joint
-                    more = (torch.zeros_like(linear), linear, square)
-                    pairs = zip(coefficients, more, strict=True)
-                    coefficients = tuple(torch.cat(pair) for pair in pairs)
-                    weights = torch.cat([weights, logits], dim=1)
+                first, second = sums[:, 1:].chunk(2, dim=1)
+                coefficients = used.scale, first, second
                 to_x = passes.input_gradient(x, centre, gradient, weights, *coefficients)
         dtype = weight.dtype
-        return to_x, to_weight.to(dtype), to_bias.to(dtype), None, None, None, None
+        return to_x, to_weight.to(dtype), to_bias.to(dtype), *(None,) * 5
 
 
 def normalized(x: Tensor, weight: Tensor, bias: Tensor, stored: Components, rule: Rule) -> Tensor:

@@ -4,13 +4,12 @@ from typing import Any
 
 from mmengine.registry import MODELS
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mmdet_ltnorm.arguments import check_norm, checked_flag, checked_number
-from mmdet_ltnorm.norms import native_nbn
-from mmdet_ltnorm.norms.affine import NormalizedAffine
-from mmdet_ltnorm.norms.magnitude import stored
-from mmdet_ltnorm.norms.native_nbn import Statistics
+from mmdet_ltnorm.norms.affine import NormalizedAffine, stored
+from mmdet_ltnorm.norms.backends.chooser import nbn_backend
+from mmdet_ltnorm.norms.backends.interface import Statistics
+from mmdet_ltnorm.norms.backends.plain.nbn import batch_norm
 
 
 @MODELS.register_module()
@@ -59,6 +58,8 @@ class NBN(NormalizedAffine, nn.BatchNorm2d):
             start that is none, or a checkpoint whose layers shared g differently.
     """
 
+    survives_sync_bn = False  # conversion takes it for batch norm and drops the magnitude
+
     def __init__(
         self,
         num_features: int,
@@ -98,27 +99,33 @@ class NBN(NormalizedAffine, nn.BatchNorm2d):
     def forward(self, input: Tensor) -> Tensor:
         """Normalize (N, C, H, W)."""
         self._check_input_dim(input)
+        if self._learns_from(input):
+            self.num_batches_tracked.add_(1)
         used, raw = self._statistics(input), self.fusible(input)
-        if raw and native_nbn.takes(input, raw, used):
-            return native_nbn.normalized(input, raw, used)
-        mean, var, from_batch, momentum, eps = used
-        affine = self.effective(raw)
-        return F.batch_norm(input, mean, var, *affine, from_batch, momentum, eps)
+        if raw is None:
+            return batch_norm(input, (self.weight, self.bias), used)
+        return nbn_backend(input, raw, used)(input, raw, used)
+
+    def _learns_from(self, input: Tensor) -> bool:
+        """Tell whether the stored statistics move towards a batch's."""
+        moves = self.training and self.track_running_stats
+        return moves and input.numel() // self.num_features >= 2
 
     def _statistics(self, input: Tensor) -> Statistics:
-        """Return which statistics normalize, as batch norm chooses them, and count the batch."""
-        moves = self.training and self.track_running_stats
-        mean, var, momentum = self.running_mean, self.running_var, self.momentum
-        if moves and input.numel() // self.num_features < 2:
-            return Statistics(mean, var, from_batch=False, momentum=0.0, eps=self.eps)
-        if moves:
-            self.num_batches_tracked.add_(1)
-            if momentum is None:
-                momentum = 1 / float(self.num_batches_tracked)
-        elif self.training:
+        """Return which statistics normalize, as batch norm chooses them."""
+        moves, momentum = self._learns_from(input), self.momentum
+        mean, var = self.running_mean, self.running_var
+        if self.training and not self.track_running_stats:
             mean = var = None
-        from_batch = self.training or mean is None
-        return Statistics(mean, var, from_batch, momentum or 0.0, self.eps)
+        if momentum is None:
+            momentum = 1 / float(self.num_batches_tracked) if moves else 0.0
+        return Statistics(mean, var, moves or mean is None, momentum, self.eps)
+
+    @staticmethod
+    def folded_cfg(cfg: dict[str, Any]) -> dict[str, Any]:
+        """Return the config of what :meth:`folded` returns."""
+        kept = ("eps", "momentum", "requires_grad", "track_running_stats")
+        return dict(type="BN", **{name: cfg[name] for name in kept if name in cfg})
 
     def folded(self) -> nn.BatchNorm2d:
         """Return the plain batch norm layer that computes the same function."""

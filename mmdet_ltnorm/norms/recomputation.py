@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mmdet_ltnorm.norms.tables import Components
+from mmdet_ltnorm.norms.backends.interface import Components
 
 # More passes than this between a forward pass and its recomputation are not remembered.
 PASSES = 8

@@ -1,11 +1,11 @@
 """Folding trained norms into plain layers for export and for networks without this package."""
 
+from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
+from mmengine.registry import MODELS
 from torch import nn
-
-BATCH_NORM_ARGUMENTS = ("eps", "momentum", "requires_grad", "track_running_stats")
 
 
 def fold_norms(model: nn.Module) -> nn.Module:
@@ -35,19 +35,23 @@ def plain_config(cfg: Any) -> Any:
         return type(cfg)(plain_config(item) for item in cfg)
     if not isinstance(cfg, dict):
         return cfg
+    if folds := _fold_of(cfg):
+        return folds(cfg)
     match cfg.get("type"):
-        case "LTNormBackbone" if cfg["norm_cfg"]["type"] != "NBN":
-            raise ValueError(f"{cfg['norm_cfg']['type']} does not fold into batch norm, NBN does")
+        case "LTNormBackbone":
+            norm_cfg = cfg.get("norm_cfg")
+            if norm_cfg and not _fold_of(norm_cfg):
+                raise ValueError(f"{norm_cfg['type']} does not fold into batch norm, NBN does")
+            return plain_config(cfg["backbone"])
         case "WeightNormBackbone":
             raise ValueError("weight norm does not fold into plain convolutions here")
-        case "LTNormBackbone":
-            return plain_config(cfg["backbone"])
-        case "NBN":
-            kept = {name: cfg[name] for name in BATCH_NORM_ARGUMENTS if name in cfg}
-            return dict(type="BN", **kept)
-        case "RectifiedLinear":
-            return dict(type="Linear")
         case "LTSeesawLoss":  # mmdet's has the same buffer and scores
             kept = {name: cfg[name] for name in cfg if name not in ("type", "sync_counts")}
             return dict(type="SeesawLoss", **kept)
     return type(cfg)({name: plain_config(value) for name, value in cfg.items()})
+
+
+def _fold_of(cfg: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any]] | None:
+    """Return what gives the config of a foldable layer's plain one, which its class knows."""
+    kind = cfg.get("type")
+    return getattr(MODELS.module_dict.get(kind, kind), "folded_cfg", None)

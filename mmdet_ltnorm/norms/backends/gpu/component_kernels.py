@@ -1,4 +1,4 @@
-"""Triton kernels on tables (M, C); :mod:`mmdet_ltnorm.norms.triton_tables` runs them.
+"""Triton kernels on matrices (M, C); :mod:`.components` beside it runs them.
 
 A tile has components as rows, up to the power of two ``ROWS``, and channels as columns. Arithmetic
 is in float64: there is little of it, and differences of squares need it.
@@ -14,12 +14,12 @@ def log_joint(
     eps: "fp64", temperature: "fp64", least_prior: "fp64",  # noqa: F821
     M: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Write what :func:`mmdet_ltnorm.norms.tables.log_joint` returns, in one program."""
+    """Write what :meth:`.ComponentArithmetic.log_joint` returns, in one program."""
     j = tl.arange(0, ROWS)
     log_density = tl.zeros((ROWS,), tl.float64)
     for start in range(0, channels, BLOCK):
         c = start + tl.arange(0, BLOCK)
-        where, real = _table_at(j, c, channels, M)
+        where, real = _matrix_at(j, c, channels, M)
         mu = tl.load(mean + where, mask=real, other=0).to(tl.float64)
         variance = tl.load(var + where, mask=real, other=1).to(tl.float64) + eps
         offset = mu - tl.load(centre + c, mask=c < channels, other=0).to(tl.float64)[None, :]
@@ -39,20 +39,20 @@ def log_joint(
 
 @triton.jit
 def affine_of_batch(
-    tables, numbers, flags, sums, mean, var, centre, weight, bias, channels,
+    matrices, numbers, flags, sums, mean, var, centre, weight, bias, channels,
     eps: "fp64", shrinkage: "fp64", kept: "fp64",  # noqa: F821
     SPLIT: tl.constexpr, M: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Write what normalizes a batch, and its moments, for some channels.
 
-    ``tables`` (7, M, C) are the offset, inverse, scale and shift that normalize, and the batch's
+    ``matrices`` (7, M, C) are the offset, inverse, scale and shift that normalize, and the batch's
     mean, offset and variance; ``numbers`` (2 M + 1,) counts, shares and the total; ``flags``
     (M + 1,) which components were seen and whether there are enough pixels.
     """
-    dtype = tables.dtype.element_ty
+    dtype = matrices.dtype.element_ty
     j = tl.arange(0, ROWS)
     c = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    where, real = _table_at(j, c, channels, M)
+    where, real = _matrix_at(j, c, channels, M)
     zeroth = tl.load(sums + j * (1 + 2 * channels), mask=j < M, other=0)
     at = sums + _in_sums(j, c, channels)
     first = tl.load(at, mask=real, other=0)
@@ -74,13 +74,13 @@ def affine_of_batch(
     scale = tl.load(weight + where, mask=real, other=0).to(tl.float64) * inverse
     shift = tl.load(bias + where, mask=real, other=0).to(tl.float64) - offset * scale
     size = M * channels
-    tl.store(tables + where, offset.to(dtype), mask=real)
-    tl.store(tables + size + where, inverse.to(dtype), mask=real)
-    tl.store(tables + 2 * size + where, scale.to(dtype), mask=real)
-    tl.store(tables + 3 * size + where, shift.to(dtype), mask=real)
-    tl.store(tables + 4 * size + where, (first + middle).to(dtype), mask=real)
-    tl.store(tables + 5 * size + where, first.to(dtype), mask=real)
-    tl.store(tables + 6 * size + where, spread.to(dtype), mask=real)
+    tl.store(matrices + where, offset.to(dtype), mask=real)
+    tl.store(matrices + size + where, inverse.to(dtype), mask=real)
+    tl.store(matrices + 2 * size + where, scale.to(dtype), mask=real)
+    tl.store(matrices + 3 * size + where, shift.to(dtype), mask=real)
+    tl.store(matrices + 4 * size + where, (first + middle).to(dtype), mask=real)
+    tl.store(matrices + 5 * size + where, first.to(dtype), mask=real)
+    tl.store(matrices + 6 * size + where, spread.to(dtype), mask=real)
     if tl.program_id(0) == 0:
         share = zeroth / tl.maximum(total, 1)
         tl.store(numbers + j, count.to(dtype), mask=j < M)
@@ -96,7 +96,7 @@ def sums_gradient(
     shrinkage: "fp64", kept: "fp64",  # noqa: F821
     M: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Write what :func:`mmdet_ltnorm.norms.tables.sums_gradient` returns, in one program."""
+    """Write what :meth:`.ComponentArithmetic.sums_gradient` returns, in one program."""
     dtype = output.dtype.element_ty
     j = tl.arange(0, ROWS)
     n = tl.load(count + j, mask=j < M, other=1).to(tl.float64)
@@ -104,7 +104,7 @@ def sums_gradient(
     zeroth = tl.zeros((ROWS,), tl.float64)
     for start in range(0, channels, BLOCK):
         c = start + tl.arange(0, BLOCK)
-        where, real = _table_at(j, c, channels, M)
+        where, real = _matrix_at(j, c, channels, M)
         slope = tl.load(scale + where, mask=real, other=0).to(tl.float64) * mine[:, None]
         mu = tl.load(offset + where, mask=real, other=0).to(tl.float64)
         second = tl.load(inverse + where, mask=real, other=0).to(tl.float64) * slope
@@ -134,7 +134,7 @@ def move(
     """Move stored statistics in place, for some channels."""
     j = tl.arange(0, ROWS)
     c = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    where, real = _table_at(j, c, channels, M)
+    where, real = _matrix_at(j, c, channels, M)
     weight = tl.load(seen + j, mask=j < M, other=0).to(tl.float64)[:, None] * rate
     mu = tl.load(mean + where, mask=real, other=0).to(tl.float64)
     spread = tl.load(var + where, mask=real, other=0).to(tl.float64)
@@ -171,12 +171,12 @@ def narrowed(value, at):
 
 
 @triton.jit
-def _table_at(j, c, channels, M: tl.constexpr):
+def _matrix_at(j, c, channels, M: tl.constexpr):
     """Return where the numbers of components j and channels c are, and which exist."""
     return j[:, None] * channels + c[None, :], (j < M)[:, None] & (c < channels)[None, :]
 
 
 @triton.jit
 def _in_sums(j, c, channels):
-    """Return where the first sums of components j and channels c are in a table (M, 1 + 2C)."""
+    """Return where the first sums of components j and channels c are in a matrix (M, 1 + 2C)."""
     return j[:, None] * (1 + 2 * channels) + 1 + c[None, :]

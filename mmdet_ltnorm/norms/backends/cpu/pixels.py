@@ -1,4 +1,4 @@
-"""The passes of :mod:`mmdet_ltnorm.norms.pixels` in C++, for float32 on a CPU.
+"""Passes over the pixels of a feature map in C++; they have no more than 8 components.
 
 They read and write a feature map as often as batch norm does.
 """
@@ -6,24 +6,19 @@ They read and write a feature map as often as batch norm does.
 import torch
 from torch import Tensor
 
-from mmdet_ltnorm.norms import pixels
-from mmdet_ltnorm.norms.native import call_over, threads
-from mmdet_ltnorm.norms.pixels import SMALLEST_RESPONSIBILITY, logit_gradient, one_hot
-
-__all__ = ["expectation", "gradient_sums", "input_gradient", "logit_gradient", "mixed_affine"]
-
-# Compiled kernels, here and on a GPU, unroll up to so many.
-MOST_COMPONENTS = 8
+from mmdet_ltnorm.norms.backends.cpu.native import call_over, threads
+from mmdet_ltnorm.norms.backends.feature_map import one_hot
+from mmdet_ltnorm.norms.backends.interface import SMALLEST_RESPONSIBILITY, Joint
 
 
 def expectation(
     x: Tensor,
-    joint: tuple[Tensor, Tensor, Tensor],
+    joint: Joint,
     centre: Tensor,
     groups: Tensor | None,
     summed: bool = True,
 ) -> tuple[Tensor, Tensor | None]:
-    """See :func:`mmdet_ltnorm.norms.pixels.expectation`."""
+    """See :meth:`.PixelPasses.expectation`."""
     const, linear, square = joint
     components, rows = len(const), threads(x)
     if groups is None:
@@ -34,9 +29,9 @@ def expectation(
     if summed:
         zeroth = x.new_zeros(rows, components, dtype=torch.float64)
         sums = x.new_zeros(rows, len(centre), 2, components, dtype=torch.float64)
-    tables = (const, *_tables(linear, square), centre)
+    coefficients = (const, *_transposed(linear, square), centre)
     outputs = weights, zeroth, sums
-    call_over(x, "expectation", *tables, SMALLEST_RESPONSIBILITY, *outputs, components)
+    call_over(x, "expectation", *coefficients, SMALLEST_RESPONSIBILITY, *outputs, components)
     if not summed:
         return weights, None
     zeroth, (first, second) = zeroth.sum(0)[:, None], sums.sum(0).permute(1, 2, 0)
@@ -46,17 +41,17 @@ def expectation(
 def mixed_affine(
     x: Tensor, centre: Tensor, weights: Tensor, scale: Tensor, shift: Tensor
 ) -> Tensor:
-    """See :func:`mmdet_ltnorm.norms.pixels.mixed_affine`."""
+    """See :meth:`.PixelPasses.mixed_affine`."""
     y = torch.empty_like(x)
-    tables = (None, *_tables(shift, scale))
-    call_over(x, "mix", centre, None, weights, *tables, y, len(scale))
+    coefficients = (None, *_transposed(shift, scale))
+    call_over(x, "mix", centre, None, weights, *coefficients, y, len(scale))
     return y
 
 
 def gradient_sums(
     x: Tensor, centre: Tensor, gradient: Tensor, weights: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """See :func:`mmdet_ltnorm.norms.pixels.gradient_sums`."""
+    """See :meth:`.PixelPasses.gradient_sums`."""
     components = weights.shape[1]
     sums = x.new_zeros(threads(x), x.shape[1], 2, components, dtype=torch.float64)
     call_over(x, "gradient_sums", centre, gradient, weights, sums, components)
@@ -73,15 +68,13 @@ def input_gradient(
     first: Tensor,
     second: Tensor,
 ) -> Tensor:
-    """See :func:`mmdet_ltnorm.norms.pixels.input_gradient`."""
-    if len(scale) > MOST_COMPONENTS:  # with those of the logits, twice as many
-        return pixels.input_gradient(x, centre, gradient, weights, scale, first, second)
+    """See :meth:`.PixelPasses.input_gradient`."""
     to_x = torch.empty_like(x)
-    tables = _tables(scale, first, 2 * second)
-    call_over(x, "mix", centre, gradient, weights, *tables, to_x, len(scale))
+    coefficients = _transposed(scale, first, 2 * second)
+    call_over(x, "mix", centre, gradient, weights, *coefficients, to_x, len(scale))
     return to_x
 
 
-def _tables(*coefficients: Tensor) -> tuple[Tensor, ...]:
+def _transposed(*coefficients: Tensor) -> tuple[Tensor, ...]:
     """Return coefficients (M, C) as the kernels read them, (C, M)."""
-    return tuple(table.t().contiguous() for table in coefficients)
+    return tuple(each.t().contiguous() for each in coefficients)

@@ -1,8 +1,7 @@
-"""Passes over the pixels of a feature map, in tiles that stay in the cache.
+"""Passes over the pixels of a feature map as matrix products, in tiles that stay in the cache.
 
-A pass multiplies matrices of pixels with matrices of components. It makes no tensor as large as the
-feature map but its result, and widens half precision tile by tile. Pixels are taken as offsets from
-a point among them, the centre: differences of large numbers would leave rounding errors alone.
+A pass multiplies matrices of pixels with matrices of components, and widens half precision tile by
+tile.
 """
 
 from collections.abc import Iterator
@@ -11,79 +10,25 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mmdet_ltnorm.norms.backends.feature_map import as_matrices, one_hot
+from mmdet_ltnorm.norms.backends.interface import SMALLEST_RESPONSIBILITY, Joint
+
 # On a CPU a tile and what is computed from it should stay in the second-level cache of each thread;
 # elsewhere a tile should be worth the launches of its kernels.
 TILE_BYTES = {"cpu": 2**20}
 TILE_BYTES_ELSEWHERE = 2**26
 # Runs of adjacent pixels are worth more than the cache up to this length.
 TILE_PIXELS = 2**12
-# Responsibilities below this are zero: denormal numbers would make the products ten times slower.
-SMALLEST_RESPONSIBILITY = 1e-20
-
-
-def dense(x: Tensor) -> Tensor:
-    """Return the tensor itself if it is contiguous or channels-last, else a contiguous copy."""
-    return x if x.movedim(1, -1).is_contiguous() else x.contiguous()
-
-
-def like(tensor: Tensor, x: Tensor) -> Tensor:
-    """Return the tensor in the memory format of a dense one of the same shape."""
-    return tensor if tensor.stride() == x.stride() else torch.empty_like(x).copy_(tensor)
-
-
-def as_matrices(x: Tensor) -> Tensor:
-    """View a dense tensor (B, C, ...) as matrices of pixels, (B, C, P).
-
-    Where the channels are adjacent in memory it is one matrix of all pixels, (1, C, P).
-    """
-    rows = x.movedim(1, -1)
-    if rows.is_contiguous():
-        return rows.view(-1, x.shape[1]).mT[None]
-    return x.flatten(2)
-
-
-def centre(x: Tensor) -> Tensor:
-    """Return a point among the pixels, (C,): the mean of some samples' middle ones.
-
-    It is of the type that the passes compute in, so that all of them mean the same point.
-    """
-    dtype = torch.promote_types(x.dtype, torch.float32)
-    if x.numel() == 0:
-        return x.new_zeros(x.shape[1], dtype=dtype)
-    middle = (slice(4), slice(None), *(size // 2 for size in x.shape[2:]))
-    return x.detach()[middle].to(dtype).mean(0)
-
-
-def one_hot(x: Tensor, groups: Tensor, components: int, dtype: torch.dtype) -> Tensor:
-    """Return the responsibilities (B, M, P) of pixels that belong to their sample's group."""
-    samples, _, pixels = as_matrices(x).shape
-    rows = F.one_hot(groups.to(x.device), components).to(dtype)
-    rows = rows.repeat_interleave(x[0, 0].numel() if len(x) else 0, dim=0)
-    return rows.view(samples, pixels, components).mT.contiguous()
-
-
-def sample(weights: Tensor) -> Tensor:
-    """Return the responsibilities of at most 4096 evenly spaced pixels, (B, M, fewer)."""
-    samples, _, pixels = weights.shape
-    return weights[:: samples // 4096 + 1, :, :: samples * pixels // 4096 + 1].clone()
 
 
 def expectation(
     x: Tensor,
-    joint: tuple[Tensor, Tensor, Tensor],
+    joint: Joint,
     centre: Tensor,
     groups: Tensor | None,
     summed: bool = True,
 ) -> tuple[Tensor, Tensor | None]:
-    r"""Return the responsibilities (B, M, P) and, in float64, sums over the pixels (M, 1 + 2C).
-
-    With offsets o = x - centre, the responsibilities are the softmax of const + linear · o +
-    square · o², or one-hot where each sample's group is given; the sums are
-    :math:`\sum_i w_i o_i^n`, n = 0, 1, 2, side by side, or None where nobody needs them.
-
-    Args:
-        joint: const (M, 1), linear (M, C) and square (M, C).
-    """
+    """Return the responsibilities and their sums, the first two from matrix products."""
     matrices, (const, linear, square) = as_matrices(x), joint
     if groups is None:
         weights = const.new_empty(matrices.shape[0], len(const), matrices.shape[2])
@@ -109,7 +54,7 @@ def expectation(
 def mixed_affine(
     x: Tensor, centre: Tensor, weights: Tensor, scale: Tensor, shift: Tensor
 ) -> Tensor:
-    """Return o · Σ w scale + Σ w shift of offsets o = x - centre, in x's format and dtype."""
+    """Return o · Σ w scale + Σ w shift of offsets o = x - centre."""
     y = torch.empty_like(x)
     for pixels, output, w in _tiles(as_matrices(x), as_matrices(y), weights):
         result = _buffer(output, w.dtype)
@@ -142,10 +87,7 @@ def input_gradient(
     first: Tensor,
     second: Tensor,
 ) -> Tensor:
-    """Return g · Σ w scale + Σ w first + 2 o · Σ w second of offsets o = x - centre.
-
-    It is in x's format and dtype.
-    """
+    """Return g · Σ w scale + Σ w first + 2 o · Σ w second of offsets o = x - centre."""
     to_x = torch.empty_like(x)
     matrices = (as_matrices(tensor) for tensor in (x, gradient, to_x))
     second = 2 * second
@@ -157,33 +99,6 @@ def input_gradient(
         if result is not output:
             output.copy_(result)
     return to_x
-
-
-def logit_gradient(
-    x: Tensor,
-    centre: Tensor,
-    gradient: Tensor,
-    weights: Tensor,
-    affine: tuple[Tensor, Tensor],
-    sums: Tensor,
-) -> Tensor:
-    """Return the gradient of the responsibilities' logits (B, M, P).
-
-    Args:
-        affine: scale and shift (M, C), through which the responsibilities act on the output.
-        sums: the gradient (M, 1 + 2C) of the sums that :func:`expectation` returns.
-    """
-    zeroth, to_sums = sums[:, :1], sums[:, 1:]
-    to_output = torch.cat(affine, dim=1)
-    output = torch.empty_like(weights)
-    for pixels, g, w, result in _tiles(as_matrices(x), as_matrices(gradient), weights, output):
-        count, g = len(g), g.to(w.dtype)
-        offset = pixels - centre[:, None]
-        powers = torch.cat([offset, offset.square()], dim=1)
-        through = torch.baddbmm(zeroth, to_sums.expand(count, -1, -1), powers)
-        through.baddbmm_(to_output.expand(count, -1, -1), torch.cat([offset * g, g], dim=1))
-        result.copy_(w * (through - (w * through).sum(1, keepdim=True)))
-    return output
 
 
 def _tiles(*matrices: Tensor) -> Iterator[list[Tensor]]:

@@ -1,13 +1,13 @@
-"""Random arguments of the arithmetic on tables, and what a module makes of them."""
+"""Random arguments of the arithmetic on components, and what a module makes of them."""
 
 from types import SimpleNamespace
 
 import torch
 
-from mmdet_ltnorm.norms.tables import Components, Rule
+from mmdet_ltnorm.norms.backends.interface import Components, Rule
 
 
-def drawn_tables(components, channels, dtype, pixels=100.0, kept=0.0, broken=False, device="cpu"):
+def drawn_matrices(components, channels, dtype, pixels=100.0, kept=0.0, broken=False, device="cpu"):
     """Return arguments; sums are those of so many pixels, of which the last component has none.
 
     One of the first component's is NaN where they are ``broken``.
@@ -27,7 +27,7 @@ def drawn_tables(components, channels, dtype, pixels=100.0, kept=0.0, broken=Fal
     return SimpleNamespace(
         stored=Components(normal(*shape), var, share),
         centre=normal(channels),
-        rule=Rule(1e-5, channels**0.5, 0.1, kept, True, False),
+        rule=Rule(1e-5, channels**0.5, 0.1, kept, True),
         weight=normal(*shape),
         bias=normal(*shape),
         sums=sums,
@@ -36,7 +36,7 @@ def drawn_tables(components, channels, dtype, pixels=100.0, kept=0.0, broken=Fal
     )
 
 
-def table_results(module, drawn):
+def matrix_results(module, drawn):
     """Return what each function makes of the arguments."""
     stored, rule = drawn.stored, drawn.rule
     names = ("const", "linear", "square")
@@ -58,7 +58,7 @@ def table_results(module, drawn):
     return found
 
 
-def assert_tables_close(ours, theirs, broken=False):
+def assert_matrices_close(ours, theirs, broken=False):
     """Compare all results, or where they are broken what is left of the stored statistics."""
     assert all(theirs[f"not finite {split}"] == broken for split in (False, True))
     for key, expected in theirs.items():

@@ -42,6 +42,7 @@ TYPES = dict(
     l=ctypes.c_int64,
 )
 FOLDER = Path(__file__).parent
+SOURCES = FOLDER / "csrc"
 # So many numbers are worth another thread.
 GRAIN = 2**15
 
@@ -78,7 +79,7 @@ def load(path: Path) -> ctypes.CDLL | None:
 
 def sources_crc32() -> int | None:
     """Return a checksum of the C++ sources, as setup.py computes it, or None without them."""
-    sources = sorted([*FOLDER.glob("*.cpp"), *FOLDER.glob("*.h")])
+    sources = sorted([*SOURCES.glob("*.cpp"), *SOURCES.glob("*.h")])
     return zlib.crc32(b"".join(source.read_bytes() for source in sources)) if sources else None
 
 

@@ -1,4 +1,4 @@
-r"""NBN in C++, for float32 on a CPU: batch norm's passes over memory and nothing beside them.
+r"""NBN in C++: batch norm's passes over memory and nothing beside them.
 
 With :math:`s_\gamma = g\,c_\gamma / \max(\|\tilde\gamma\|, 10^{-2})`, and :math:`s_\beta` alike,
 forward is :math:`y = s_\gamma \tilde\gamma \circ \hat x + s_\beta \tilde\beta`. Backward, with
@@ -14,32 +14,15 @@ from G, and :math:`\partial x_i = s_\gamma \tilde\gamma / \sigma \circ (g_i - G/
 where stored statistics normalize without the last two terms.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from mmdet_ltnorm.norms import native
-from mmdet_ltnorm.norms.functional import DIRECTION_FLOOR, RawAffine, rescaled_pair
-from mmdet_ltnorm.norms.fusing import differentiable_gradients
-from mmdet_ltnorm.norms.native import call_over
-
-
-class Statistics(NamedTuple):
-    """What normalizes: the stored statistics or a batch's, towards which the stored ones move."""
-
-    mean: Tensor | None
-    var: Tensor | None
-    from_batch: bool
-    momentum: float
-    eps: float
-
-
-def takes(x: Tensor, raw: RawAffine, statistics: Statistics) -> bool:
-    """Tell whether the C++ code is there for this input, these vectors and stored statistics."""
-    tensors = *raw, statistics.mean, statistics.var
-    return native.takes(x) and all(t is None or native.reads(t) for t in tensors)
+from mmdet_ltnorm.norms.backends.cpu.native import call_over
+from mmdet_ltnorm.norms.backends.fusing import differentiable_gradients
+from mmdet_ltnorm.norms.backends.interface import DIRECTION_FLOOR, RawAffine, Statistics
+from mmdet_ltnorm.norms.backends.plain import nbn as plain
 
 
 def normalized(x: Tensor, raw: RawAffine, statistics: Statistics) -> Tensor:
@@ -73,15 +56,15 @@ class NormalizedBatchNorm(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, *raw, used = ctx.saved_tensors
         if torch.is_grad_enabled():
+            statistics = Statistics(None, None, True, 0.0, ctx.eps)
+            if not ctx.from_batch:
+                statistics = Statistics(used[0], used[1] ** -2, False, 0.0, 0.0)
 
-            def plain(x: Tensor, *raw: Tensor) -> Tensor:
-                affine = rescaled_pair(*raw)
-                if ctx.from_batch:
-                    return F.batch_norm(x, None, None, *affine, True, 0.0, ctx.eps)
-                return F.batch_norm(x, used[0], used[1] ** -2, *affine, eps=0.0)
+            def function(x: Tensor, *raw: Tensor) -> Tensor:
+                return plain.normalized(x, RawAffine(*raw), statistics)
 
             needed = ctx.needs_input_grad[:-1]
-            return *differentiable_gradients(plain, (x, *raw), needed, [gradient]), None
+            return *differentiable_gradients(function, (x, *raw), needed, [gradient]), None
         to_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
         to_weight, to_bias = torch.empty_like(raw[0]), torch.empty_like(raw[1])
         to_magnitudes = x.new_empty(2)

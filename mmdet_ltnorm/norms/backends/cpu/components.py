@@ -1,4 +1,4 @@
-"""The arithmetic of :mod:`mmdet_ltnorm.norms.tables` in C++, for float32 on a CPU.
+"""Arithmetic on M components in C++.
 
 In torch it is a hundred operations a training step, which take longer than the numbers do.
 """
@@ -6,17 +6,17 @@ In torch it is a hundred operations a training step, which take longer than the 
 import torch
 from torch import Tensor
 
-from mmdet_ltnorm.norms.native import call
-from mmdet_ltnorm.norms.tables import (
+from mmdet_ltnorm.norms.backends.cpu.native import call
+from mmdet_ltnorm.norms.backends.interface import (
     SMALLEST_PRIOR,
     Affine,
+    BatchMoments,
     Components,
-    Moments,
+    Joint,
     Rule,
-    affine_gradient,
-    affine_of_stored,
-    unpacked,
 )
+from mmdet_ltnorm.norms.backends.packed import unpacked
+from mmdet_ltnorm.norms.backends.plain.components import affine_gradient, affine_of_stored
 
 __all__ = [
     "affine_gradient",
@@ -28,10 +28,8 @@ __all__ = [
 ]
 
 
-def log_joint(
-    stored: Components, centre: Tensor, rule: Rule, dtype: torch.dtype
-) -> tuple[Tensor, Tensor, Tensor]:
-    """See :func:`mmdet_ltnorm.norms.tables.log_joint`."""
+def log_joint(stored: Components, centre: Tensor, rule: Rule, dtype: torch.dtype) -> Joint:
+    """See :meth:`.ComponentArithmetic.log_joint`."""
     const = stored.mean.new_empty(len(stored.mean), 1)
     linear, square = torch.empty_like(stored.mean), torch.empty_like(stored.mean)
     options = rule.eps, rule.temperature, SMALLEST_PRIOR
@@ -48,38 +46,38 @@ def affine_of_batch(
     rule: Rule,
     split: bool,
     dtype: torch.dtype,
-) -> tuple[Affine, Moments]:
-    """See :func:`mmdet_ltnorm.norms.tables.affine_of_batch`."""
+) -> tuple[Affine, BatchMoments]:
+    """See :meth:`.ComponentArithmetic.affine_of_batch`."""
     components = len(weight)
-    tables, numbers = weight.new_empty(7, *weight.shape), weight.new_empty(2 * components + 1)
+    matrices, numbers = weight.new_empty(7, *weight.shape), weight.new_empty(2 * components + 1)
     flags = weight.new_empty(components + 1, dtype=torch.bool)
     inputs = sums, stored.mean, stored.var, centre, weight, bias
     options = rule.eps, rule.shrinkage, rule.kept, split
-    call("affine_of_batch", *inputs, *options, tables, numbers, flags, *weight.shape)
-    return unpacked(tables, numbers, flags)
+    call("affine_of_batch", *inputs, *options, matrices, numbers, flags, *weight.shape)
+    return unpacked(matrices, numbers, flags)
 
 
 def sums_gradient(
-    to_weight: Tensor, to_bias: Tensor, used: Affine, moments: Moments, rule: Rule
+    to_weight: Tensor, to_bias: Tensor, used: Affine, moments: BatchMoments, rule: Rule
 ) -> Tensor:
-    """See :func:`mmdet_ltnorm.norms.tables.sums_gradient`."""
+    """See :meth:`.ComponentArithmetic.sums_gradient`."""
     components, channels = to_weight.shape
     output = to_weight.new_empty(components, 1 + 2 * channels)
-    tables = to_weight, to_bias, used.scale, used.inverse, moments.offset, moments.var
+    matrices = to_weight, to_bias, used.scale, used.inverse, moments.offset, moments.var
     options = moments.count, moments.seen, rule.shrinkage, rule.kept
-    call("sums_gradient", *tables, *options, output, *to_weight.shape)
+    call("sums_gradient", *matrices, *options, output, *to_weight.shape)
     return output
 
 
 def move(
     running: Components,
-    batch: Moments,
+    batch: BatchMoments,
     not_finite: Tensor,
     rate: float,
     unbiased: bool,
     split: bool,
 ) -> None:
-    """See :func:`mmdet_ltnorm.norms.tables.move`."""
+    """See :meth:`.ComponentArithmetic.move`."""
     numbers = batch.mean, batch.var, batch.count, batch.share, batch.total
     outputs = *running, not_finite
     flags = batch.seen, batch.enough

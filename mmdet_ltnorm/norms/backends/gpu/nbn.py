@@ -10,17 +10,23 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from mmdet_ltnorm.norms.functional import DIRECTION_FLOOR, rescaled_pair
-from mmdet_ltnorm.norms.fusing import differentiable_gradients
-from mmdet_ltnorm.norms.triton_table_kernels import narrowed
+from mmdet_ltnorm.norms.backends.fusing import differentiable_gradients
+from mmdet_ltnorm.norms.backends.gpu.component_kernels import narrowed
+from mmdet_ltnorm.norms.backends.interface import DIRECTION_FLOOR, RawAffine, Statistics
+from mmdet_ltnorm.norms.backends.plain.nbn import batch_norm, rescaled_pair
 
 BLOCK = 1024
 
 
-class RescaledPair(torch.autograd.Function):
-    """:func:`mmdet_ltnorm.norms.functional.rescaled_pair` of vectors (C,), of the same arguments.
+def normalized(x: Tensor, raw: RawAffine, statistics: Statistics) -> Tensor:
+    """Return torch's batch norm with both vectors rescaled by one kernel."""
+    return batch_norm(x, RescaledPair.apply(*raw), statistics)
 
-    Its gradients are those of :mod:`mmdet_ltnorm.norms.native_nbn`.
+
+class RescaledPair(torch.autograd.Function):
+    """The plain :func:`rescaled_pair` of vectors (C,), of the same arguments.
+
+    :mod:`mmdet_ltnorm.norms.backends.cpu.nbn` has the formulas of its gradients.
     """
 
     @staticmethod

@@ -1,10 +1,10 @@
 // NBN over a feature map (B, C, P) of float32 whose pixels are adjacent: what normalizes the affine
-// vectors, and batch norm in as few passes over memory as it takes. native_nbn.py has the formulas.
+// vectors, and batch norm in as few passes over memory as it takes. nbn.py beside this folder has the formulas.
 
 #include <cmath>
 #include <vector>
 
-#include "cpu_tiles.h"
+#include "tiles.h"
 
 namespace {
 

@@ -1,4 +1,4 @@
-"""The passes of :mod:`mmdet_ltnorm.norms.pixels` as Triton kernels, for a GPU.
+"""Passes over the pixels of a feature map as Triton kernels.
 
 They read and write a feature map as often as batch norm does: forward reads the input twice and
 writes once, backward reads input and gradient twice and writes once. Numbers are widened to float32
@@ -15,8 +15,9 @@ import torch
 import triton
 from torch import Tensor
 
-from mmdet_ltnorm.norms import triton_kernels as kernels
-from mmdet_ltnorm.norms.pixels import SMALLEST_RESPONSIBILITY, as_matrices, one_hot
+from mmdet_ltnorm.norms.backends.feature_map import as_matrices, one_hot
+from mmdet_ltnorm.norms.backends.gpu import pixel_kernels as kernels
+from mmdet_ltnorm.norms.backends.interface import SMALLEST_RESPONSIBILITY, Joint
 
 WARPS = 8
 # Sixteen numbers for each thread: enough loads under way, and registers left for the sums.
@@ -39,12 +40,12 @@ def _on_its_device(launch: Callable) -> Callable:
 @_on_its_device
 def expectation(
     x: Tensor,
-    joint: tuple[Tensor, Tensor, Tensor],
+    joint: Joint,
     centre: Tensor,
     groups: Tensor | None,
     summed: bool = True,
 ) -> tuple[Tensor, Tensor | None]:
-    """See :func:`mmdet_ltnorm.norms.pixels.expectation`."""
+    """See :meth:`.PixelPasses.expectation`."""
     matrices, dtype = as_matrices(x), joint[0].dtype
     (samples, channels, pixels), components = matrices.shape, len(joint[0])
     if groups is None:
@@ -56,7 +57,7 @@ def expectation(
             matrices,
             weights,
             partial,
-            *(table.contiguous() for table in joint),
+            *(each.contiguous() for each in joint),
             centre,
             _geometry(matrices),
             SMALLEST_RESPONSIBILITY,
@@ -77,7 +78,7 @@ def expectation(
 def mixed_affine(
     x: Tensor, centre: Tensor, weights: Tensor, scale: Tensor, shift: Tensor
 ) -> Tensor:
-    """See :func:`mmdet_ltnorm.norms.pixels.mixed_affine`."""
+    """See :meth:`.PixelPasses.mixed_affine`."""
     return _mixed(x, centre, None, weights, None, shift, scale)
 
 
@@ -85,7 +86,7 @@ def mixed_affine(
 def gradient_sums(
     x: Tensor, centre: Tensor, gradient: Tensor, weights: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """See :func:`mmdet_ltnorm.norms.pixels.gradient_sums`."""
+    """See :meth:`.PixelPasses.gradient_sums`."""
     partial = _partial_sums(as_matrices(x), centre, as_matrices(gradient), weights)
     plain, weighted = partial.sum(0)
     return plain, weighted
@@ -101,35 +102,8 @@ def input_gradient(
     first: Tensor,
     second: Tensor,
 ) -> Tensor:
-    """See :func:`mmdet_ltnorm.norms.pixels.input_gradient`."""
+    """See :meth:`.PixelPasses.input_gradient`."""
     return _mixed(x, centre, gradient, weights, scale, first, second)
-
-
-@_on_its_device
-def logit_gradient(
-    x: Tensor,
-    centre: Tensor,
-    gradient: Tensor,
-    weights: Tensor,
-    affine: tuple[Tensor, Tensor],
-    sums: Tensor,
-) -> Tensor:
-    """See :func:`mmdet_ltnorm.norms.pixels.logit_gradient`."""
-    matrices, output = as_matrices(x), torch.empty_like(weights)
-    total, to_sums = weights[:, 0].numel(), sums.split([1, len(centre), len(centre)], dim=1)
-    share = _share(total)
-    kernels.logit_gradient[(triton.cdiv(total, share),)](
-        matrices,
-        as_matrices(gradient),
-        weights,
-        output,
-        centre,
-        *(table.contiguous() for table in (*affine, *to_sums)),
-        _geometry(matrices),
-        **_layout(matrices, weights),
-        **_block(matrices, weights, share),
-    )
-    return output
 
 
 def _mixed(
@@ -141,7 +115,7 @@ def _mixed(
     first: Tensor,
     second: Tensor,
 ) -> Tensor:
-    """Return what :func:`~mmdet_ltnorm.norms.triton_kernels.mix` writes."""
+    """Return what :func:`~mmdet_ltnorm.norms.backends.gpu.pixel_kernels.mix` writes."""
     matrices, result = as_matrices(x), torch.empty_like(x)
     if first.stride(1) != 1 or first.stride() != second.stride():
         first, second = first.contiguous(), second.contiguous()
@@ -233,7 +207,7 @@ def _tile(matrices: Tensor, pixels: int, numbers: int, least_pixels: int = 1) ->
     """Return the sizes of a tile of at most so many pixels and numbers.
 
     Each warp reads a run of adjacent numbers. Where a thread would have fewer pixels of a channel
-    than it should, all warps read one run: a kernel reads tables for each channel of a thread.
+    than it should, all warps read one run: kernels read coefficients for each channel of a thread.
     """
     channels = triton.next_power_of_2(matrices.shape[1])
     run = 32 * _at_once(matrices)

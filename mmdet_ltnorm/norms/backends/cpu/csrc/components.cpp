@@ -1,4 +1,4 @@
-// The arithmetic of tables.py on tables (M, C) of float32, in float64: in torch's operations it is
+// Arithmetic on the components' matrices (M, C) of float32, in float64: in torch's operations it is
 // a hundred of them, which take longer than the numbers.
 
 #include <algorithm>
@@ -60,12 +60,12 @@ void log_joint(const float* mean, const float* var, const float* prior, const fl
   });
 }
 
-// tables (7, M, C): the offset, inverse, scale and shift that normalize, and the batch's mean,
+// matrices (7, M, C): the offset, inverse, scale and shift that normalize, and the batch's mean,
 // offset and variance; numbers (2 M + 1): counts, shares and the total; flags (M + 1): which
 // components were seen, and whether there are enough pixels.
 void affine_of_batch(const double* sums, const float* mean, const float* var, const float* centre,
                      const float* weight, const float* bias, double eps, double shrinkage,
-                     double kept, bool split, float* tables, float* numbers, bool* flags,
+                     double kept, bool split, float* matrices, float* numbers, bool* flags,
                      int components, int64_t channels) {
   const int64_t row = 1 + 2 * channels, size = components * channels;
   double total = 0;
@@ -101,7 +101,7 @@ void affine_of_batch(const double* sums, const float* mean, const float* var, co
         const double inverse = 1 / std::sqrt(used_var + eps), scale = weight[at] * inverse;
         const double written[] = {offset,         inverse, scale, bias[at] - offset * scale,
                                   first + middle, first,   spread};
-        for (int k = 0; k < 7; ++k) tables[k * size + at] = static_cast<float>(written[k]);
+        for (int k = 0; k < 7; ++k) matrices[k * size + at] = static_cast<float>(written[k]);
       }
     }
   });

@@ -1,30 +1,22 @@
-"""Pure maths of the norms: float32 or better inside, the argument's dtype back."""
-
-from typing import NamedTuple
+"""NBN in torch's operations."""
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-# Below this length a vector has no direction worth learning: the map v -> v / max(|v|, floor) is
-# linear there, so a zero vector gets a gradient of ordinary size. At 1e-6, as in the NBN authors'
-# code, the first gradient is a million times too large and freezes the direction for the run.
-DIRECTION_FLOOR = 1e-2
-
-
-class RawAffine(NamedTuple):
-    """The vectors and lengths that :func:`rescaled_pair` takes."""
-
-    weight: Tensor
-    bias: Tensor
-    magnitude: Tensor
-    bias_magnitude: Tensor | None
-    weight_gain: Tensor
-    bias_gain: Tensor
+from mmdet_ltnorm.norms.backends.interface import DIRECTION_FLOOR, RawAffine, Statistics
+from mmdet_ltnorm.norms.backends.precision import widened
 
 
-def widened(tensor: Tensor) -> Tensor:
-    """Return the tensor in float32, or as it is where it is wider."""
-    return tensor.float() if tensor.dtype.itemsize < 4 else tensor
+def normalized(x: Tensor, raw: RawAffine, statistics: Statistics) -> Tensor:
+    """Return torch's batch norm with both vectors :func:`rescaled`."""
+    return batch_norm(x, rescaled_pair(*raw), statistics)
+
+
+def batch_norm(x: Tensor, affine: tuple[Tensor, Tensor], statistics: Statistics) -> Tensor:
+    """Return torch's batch norm with some weight and bias."""
+    mean, var, from_batch, momentum, eps = statistics
+    return F.batch_norm(x, mean, var, *affine, from_batch, momentum, eps)
 
 
 def rescaled(vector: Tensor, magnitude: Tensor, gain: Tensor) -> Tensor:

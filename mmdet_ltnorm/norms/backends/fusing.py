@@ -1,15 +1,10 @@
 """When an autograd function of ours may do at once what is many operations of torch."""
 
-import functools
-import warnings
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
-
-# The first that takes a tuple as a kernel's argument.
-OLDEST_TRITON = (3, 3)
 
 
 def may_fuse(*tensors: Tensor | None) -> bool:
@@ -21,34 +16,6 @@ def may_fuse(*tensors: Tensor | None) -> bool:
         and forward_ad._current_level < 0
         and all(t is None or type(t) in (Tensor, nn.Parameter) for t in tensors)
     )
-
-
-@functools.cache
-def has_triton() -> bool:
-    """Tell whether there is a Triton that can run our kernels; one that cannot is warned of.
-
-    It compiles with the system's C compiler, which images that are made for running often lack.
-    """
-    try:
-        import triton
-    except ImportError:
-        return False
-    if tuple(map(int, triton.__version__.split(".")[:2])) < OLDEST_TRITON:
-        return False
-    if not torch.cuda.is_available():
-        return True
-    from mmdet_ltnorm.norms import triton_probe
-
-    try:
-        triton_probe.launch()
-    except Exception as error:  # a compiler's or a driver's
-        warnings.warn(
-            f"Triton {triton.__version__} cannot run kernels here ({type(error).__name__}: "
-            f"{error}): the norms do without it and are slower",
-            stacklevel=2,
-        )
-        return False
-    return True
 
 
 def differentiable_gradients(

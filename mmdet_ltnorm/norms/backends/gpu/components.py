@@ -1,6 +1,6 @@
-"""The arithmetic of :mod:`mmdet_ltnorm.norms.tables` as Triton kernels, for a GPU.
+"""Arithmetic on M components as Triton kernels.
 
-There a table takes less time than the launch of a kernel, and a training step of the plain code
+On a GPU it takes less time than the launch of a kernel, and a training step of the plain code
 launches a hundred. Statistics that move in place keep their version counters: nobody saves them for
 a backward pass.
 """
@@ -9,17 +9,17 @@ import torch
 import triton
 from torch import Tensor
 
-from mmdet_ltnorm.norms import triton_table_kernels as kernels
-from mmdet_ltnorm.norms.tables import (
+from mmdet_ltnorm.norms.backends.gpu import component_kernels as kernels
+from mmdet_ltnorm.norms.backends.interface import (
     SMALLEST_PRIOR,
     Affine,
+    BatchMoments,
     Components,
-    Moments,
+    Joint,
     Rule,
-    affine_gradient,
-    affine_of_stored,
-    unpacked,
 )
+from mmdet_ltnorm.norms.backends.packed import unpacked
+from mmdet_ltnorm.norms.backends.plain.components import affine_gradient, affine_of_stored
 
 __all__ = [
     "affine_gradient",
@@ -34,11 +34,9 @@ __all__ = [
 BLOCK = 256
 
 
-def log_joint(
-    stored: Components, centre: Tensor, rule: Rule, dtype: torch.dtype
-) -> tuple[Tensor, Tensor, Tensor]:
-    """See :func:`mmdet_ltnorm.norms.tables.log_joint`."""
-    mean, var, prior = (table.contiguous() for table in stored)
+def log_joint(stored: Components, centre: Tensor, rule: Rule, dtype: torch.dtype) -> Joint:
+    """See :meth:`.ComponentArithmetic.log_joint`."""
+    mean, var, prior = (each.contiguous() for each in stored)
     linear, square = mean.new_empty(2, *mean.shape, dtype=dtype)
     const = mean.new_empty(len(mean), 1, dtype=dtype)
     with torch.cuda.device_of(mean):
@@ -68,20 +66,20 @@ def affine_of_batch(
     rule: Rule,
     split: bool,
     dtype: torch.dtype,
-) -> tuple[Affine, Moments]:
-    """See :func:`mmdet_ltnorm.norms.tables.affine_of_batch`."""
+) -> tuple[Affine, BatchMoments]:
+    """See :meth:`.ComponentArithmetic.affine_of_batch`."""
     components, channels = weight.shape
-    tables = sums.new_empty(7, components, channels, dtype=dtype)
+    matrices = sums.new_empty(7, components, channels, dtype=dtype)
     numbers = sums.new_empty(2 * components + 1, dtype=dtype)
     flags = sums.new_empty(components + 1, dtype=torch.bool)
     inputs = (stored.mean, stored.var, centre, weight, bias)
     with torch.cuda.device_of(sums):
         kernels.affine_of_batch[(triton.cdiv(channels, BLOCK),)](
-            tables,
+            matrices,
             numbers,
             flags,
             sums.contiguous(),
-            *(table.contiguous() for table in inputs),
+            *(each.contiguous() for each in inputs),
             channels,
             rule.eps,
             rule.shrinkage,
@@ -89,20 +87,20 @@ def affine_of_batch(
             SPLIT=split,
             **_sizes(weight),
         )
-    return unpacked(tables, numbers, flags)
+    return unpacked(matrices, numbers, flags)
 
 
 def sums_gradient(
-    to_weight: Tensor, to_bias: Tensor, used: Affine, moments: Moments, rule: Rule
+    to_weight: Tensor, to_bias: Tensor, used: Affine, moments: BatchMoments, rule: Rule
 ) -> Tensor:
-    """See :func:`mmdet_ltnorm.norms.tables.sums_gradient`."""
+    """See :meth:`.ComponentArithmetic.sums_gradient`."""
     components, channels = to_weight.shape
     output = to_weight.new_empty(components, 1 + 2 * channels)
-    tables = (to_weight, to_bias, used.scale, used.inverse, moments.offset, moments.var)
+    matrices = (to_weight, to_bias, used.scale, used.inverse, moments.offset, moments.var)
     with torch.cuda.device_of(output):
         kernels.sums_gradient[(1,)](
             output,
-            *(table.contiguous() for table in tables),
+            *(matrix.contiguous() for matrix in matrices),
             moments.count,
             moments.seen,
             channels,
@@ -115,13 +113,13 @@ def sums_gradient(
 
 def move(
     running: Components,
-    batch: Moments,
+    batch: BatchMoments,
     not_finite: Tensor,
     rate: float,
     unbiased: bool,
     split: bool,
 ) -> None:
-    """See :func:`mmdet_ltnorm.norms.tables.move`."""
+    """See :meth:`.ComponentArithmetic.move`."""
     channels = running.mean.shape[1]
     with torch.cuda.device_of(running.mean):
         kernels.move[(triton.cdiv(channels, BLOCK),)](
@@ -142,7 +140,7 @@ def move(
         )
 
 
-def _sizes(table: Tensor) -> dict[str, int]:
-    components = len(table)
+def _sizes(matrix: Tensor) -> dict[str, int]:
+    components = len(matrix)
     rows = triton.next_power_of_2(components)
     return dict(M=components, ROWS=rows, BLOCK=BLOCK, num_warps=8)

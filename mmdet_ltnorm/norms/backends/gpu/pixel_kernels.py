@@ -1,12 +1,12 @@
-"""Triton kernels over the pixels of a feature map; :mod:`mmdet_ltnorm.norms.triton_cbn` runs them.
+"""Triton kernels over the pixels of a feature map; :mod:`.pixels` beside it runs them.
 
-A tile has channels as rows and pixels as columns, in whichever order they are in memory; a table
+A tile has channels as rows and pixels as columns, in whichever order they are in memory; a matrix
 has components as rows and pixels or channels as columns. Pixels are counted through, over the
 samples. Offsets are pixels minus the centre, a point among them. A ``geometry`` is the numbers of
 all pixels, of a sample's and of channels; ``ROW`` divides the length of the rows in memory, of
 pixels or of channels, and lets the compiler read as many numbers at once. Sums over tiles add up
 tile by tile in a tuple with an entry for each of the ``M`` components, and across threads once, at
-the end. Rows of tables go up to the power of two ``ROWS``.
+the end. Rows of matrices go up to the power of two ``ROWS``.
 """
 
 import triton
@@ -73,7 +73,7 @@ def mix(
 ):  # fmt: skip
     """Write Σ w first + o Σ w second of offsets o; with a gradient 2 o, and g Σ w scale more.
 
-    Rows of the tables first and second lie ``apart`` by so many numbers.
+    Rows of the matrices first and second lie ``apart`` by so many numbers.
     """
     dtype = weights.dtype.element_ty
     n = tl.program_id(0) * PIXELS + tl.arange(0, PIXELS)
@@ -95,37 +95,6 @@ def mix(
     if gradient is not None:
         mixed += tl.load(gradient + where, mask=real, other=0).to(dtype) * to_gradient
     tl.store(result + where, mixed.to(result.dtype.element_ty), mask=real)
-
-
-@triton.jit
-def logit_gradient(
-    x, gradient, weights, output, centre, scale, shift, zeroth, first, second, geometry,
-    SHARE: tl.constexpr, BLOCK: tl.constexpr, M: tl.constexpr, ROWS: tl.constexpr,
-    ROW: tl.constexpr, LAST: tl.constexpr,
-):  # fmt: skip
-    """Write the gradient of the logits of SHARE pixels, with polynomials in x - centre."""
-    dtype = weights.dtype.element_ty
-    total, channels = geometry[0], geometry[2]
-    n = tl.program_id(0) * SHARE + tl.arange(0, SHARE)
-    terms = (tl.zeros((BLOCK, SHARE), dtype),) * M
-    for start in range(0, channels, BLOCK):
-        c = start + tl.arange(0, BLOCK)
-        where, real = _tile_at(c, n, geometry, ROW, LAST)
-        offsets = tl.load(x + where, mask=real, other=0).to(dtype)
-        offsets -= _column(centre, 0, c, geometry)
-        g = tl.load(gradient + where, mask=real, other=0).to(dtype)
-        terms = _with_products(terms, g, g * offsets, shift, scale, c, geometry, M)
-        terms = _with_products(terms, offsets, offsets * offsets, first, second, c, geometry, M)
-    j = tl.arange(0, ROWS)
-    through = tl.zeros((ROWS, SHARE), dtype)
-    through += tl.load(zeroth + j, mask=j < M, other=0)[:, None]
-    for i in tl.static_range(M):
-        through = _with_row(through, i, tl.sum(terms[i], axis=0))
-    known = (j < M)[:, None] & (n < total)[None, :]
-    at = _weights_at(weights, j[:, None], n[None, :], geometry, M, ROW, LAST)
-    w = tl.load(at, mask=known, other=0)
-    at = _weights_at(output, j[:, None], n[None, :], geometry, M, ROW, LAST)
-    tl.store(at, w * (through - tl.sum(w * through, axis=0)[None, :]), mask=known)
 
 
 @triton.jit
@@ -159,7 +128,7 @@ def _write_sums(
 
 @triton.jit
 def _with_products(tiles, a, b, first, second, c, geometry, M: tl.constexpr):
-    """Return the components' tiles with a · first + b · second added, of tables (M, C)."""
+    """Return the components' tiles with a · first + b · second added, of matrices (M, C)."""
     added = ()
     for i in tl.static_range(M):
         terms = a * _column(first, i, c, geometry) + b * _column(second, i, c, geometry)
@@ -217,15 +186,15 @@ def _row_of_weights(
 
 
 @triton.jit
-def _column(table, i, c, geometry, apart=None):
+def _column(matrix, i, c, geometry, apart=None):
     """Return the numbers of component i as a column, with 0 beyond the channels."""
     channels = geometry[2]
     start = i * channels if apart is None else i * apart
-    return tl.load(table + start + c, mask=c < channels, other=0)[:, None]
+    return tl.load(matrix + start + c, mask=c < channels, other=0)[:, None]
 
 
 @triton.jit
-def _with_row(table, i, row):
-    """Return the table with something added to its row i."""
-    rows = tl.arange(0, table.shape[0])[:, None]
-    return table + tl.where(rows == i, row[None, :], 0)
+def _with_row(matrix, i, row):
+    """Return the matrix with something added to its row i."""
+    rows = tl.arange(0, matrix.shape[0])[:, None]
+    return matrix + tl.where(rows == i, row[None, :], 0)

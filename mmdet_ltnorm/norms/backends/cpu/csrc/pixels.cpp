@@ -1,9 +1,9 @@
-// The passes of pixels.py over a feature map (B, C, P) of float32 whose pixels are adjacent.
+// Passes over a feature map (B, C, P) of float32 whose pixels are adjacent.
 //
 // A tile of some pixels of one sample, all channels, is what the second-level cache holds: the
 // expectation reads it twice. The caller adds the threads' sums.
 
-#include "cpu_tiles.h"
+#include "tiles.h"
 
 namespace {
 
@@ -59,7 +59,7 @@ inline Row<M> row(const float* table, int64_t channel) {
 }
 
 // Adds to each pixel's logits linear * (x - centre) + square * (x - centre)^2 over some channels;
-// the tables are (C, M).
+// these are (C, M).
 template <int M, int channels>
 inline void add_logits(const float* x, float* w, int64_t n, int64_t stride, const float* linear,
                        const float* square, const float* centre) {

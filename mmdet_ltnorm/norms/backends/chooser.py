@@ -1,0 +1,62 @@
+"""Which implementation does the work of a forward pass and its backward pass.
+
+A layer asks once in each forward pass.
+"""
+
+from torch import Tensor
+
+from mmdet_ltnorm.norms.backends.cpu import components as cpu_components
+from mmdet_ltnorm.norms.backends.cpu import native
+from mmdet_ltnorm.norms.backends.cpu import nbn as cpu_nbn
+from mmdet_ltnorm.norms.backends.cpu import pixels as cpu_pixels
+from mmdet_ltnorm.norms.backends.gpu.availability import has_triton
+from mmdet_ltnorm.norms.backends.interface import (
+    Backend,
+    NormalizedBatchNorm,
+    RawAffine,
+    Statistics,
+)
+from mmdet_ltnorm.norms.backends.plain import components as plain_components
+from mmdet_ltnorm.norms.backends.plain import nbn as plain_nbn
+from mmdet_ltnorm.norms.backends.plain import pixels as plain_pixels
+
+# Compiled kernels, in C++ and in Triton, unroll up to so many.
+MOST_COMPONENTS = 8
+
+
+def mixture_backend(x: Tensor, *statistics: Tensor) -> Backend:
+    """Return who does CBN's work for a dense input and parameters and statistics (M, C), (M,).
+
+    C++ takes float32 images whose pixels are adjacent, and Triton any tensor of a GPU. Beside the
+    C++ passes, parameters and statistics of another type than float32 are left to torch.
+    """
+    plain = Backend(plain_pixels, plain_components)
+    if x.numel() == 0 or len(statistics[0]) > MOST_COMPONENTS:
+        return plain
+    if x.is_cuda:
+        if not has_triton():
+            return plain
+        from mmdet_ltnorm.norms.backends.gpu import components, pixels
+
+        return Backend(pixels, components)
+    if not native.takes(x):
+        return plain
+    fast = all(map(native.reads, statistics))
+    return Backend(cpu_pixels, cpu_components if fast else plain_components)
+
+
+def nbn_backend(x: Tensor, raw: RawAffine, statistics: Statistics) -> NormalizedBatchNorm:
+    """Return who does NBN's work for an input (B, C, ...), its vectors and stored statistics.
+
+    C++ takes float32 images whose pixels are adjacent, Triton dense vectors on one GPU.
+    """
+    tensors = (*raw, statistics.mean, statistics.var)
+    if native.takes(x) and all(t is None or native.reads(t) for t in tensors):
+        return cpu_nbn.normalized
+    dense = raw.weight.is_contiguous() and raw.bias.is_contiguous()
+    on_one_gpu = raw.weight.is_cuda and raw.weight.device == raw.magnitude.device
+    if dense and on_one_gpu and has_triton():
+        from mmdet_ltnorm.norms.backends.gpu import nbn
+
+        return nbn.normalized
+    return plain_nbn.normalized

@@ -1,0 +1,1 @@
+"""The arithmetic in C++, for float32 on a CPU."""

@@ -1,0 +1,126 @@
+"""Arithmetic on M components: what normalizes, a batch's moments and their gradients."""
+
+import torch
+from torch import Tensor
+
+from mmdet_ltnorm.norms.backends.interface import (
+    SMALLEST_PRIOR,
+    Affine,
+    BatchMoments,
+    Components,
+    Joint,
+    Rule,
+)
+
+
+def log_joint(stored: Components, centre: Tensor, rule: Rule, dtype: torch.dtype) -> Joint:
+    """Return const, linear and square of the logarithm of prior times density."""
+    offset, variance = stored.mean.double() - centre, stored.var.double() + rule.eps
+    inverse = (variance * rule.temperature).reciprocal()
+    linear = offset * inverse
+    log_density = (linear * offset).sum(1) + variance.log().sum(1) / rule.temperature
+    const = stored.prior.double().clamp_min(SMALLEST_PRIOR).log() - 0.5 * log_density
+    const, linear = const - const.mean(0), linear - linear.mean(0)
+    square = -0.5 * (inverse - inverse.mean(0))
+    return const[:, None].to(dtype), linear.to(dtype), square.to(dtype)
+
+
+def affine_of_stored(
+    weight: Tensor,
+    bias: Tensor,
+    stored: Components,
+    centre: Tensor,
+    rule: Rule,
+    dtype: torch.dtype,
+) -> Affine:
+    """Return what normalizes with the stored statistics."""
+    offset = (stored.mean.double() - centre).to(dtype)
+    return _affine(weight, bias, offset, stored.var, rule, dtype)
+
+
+def _affine(
+    weight: Tensor, bias: Tensor, offset: Tensor, var: Tensor, rule: Rule, dtype: torch.dtype
+) -> Affine:
+    """Return what normalizes with the means' offsets and variances (M, C)."""
+    inverse = (var.to(dtype) + rule.eps).rsqrt()
+    scale = weight.to(dtype) * inverse
+    return Affine(offset, inverse, scale, torch.addcmul(bias.to(dtype), offset, scale, value=-1))
+
+
+def affine_of_batch(
+    weight: Tensor,
+    bias: Tensor,
+    sums: Tensor,
+    stored: Components,
+    centre: Tensor,
+    rule: Rule,
+    split: bool,
+    dtype: torch.dtype,
+) -> tuple[Affine, BatchMoments]:
+    """Return what normalizes a training batch, and the batch's moments."""
+    moments = moments_of_batch(sums, centre, rule.shrinkage, split, dtype)
+    offset, var = moments.offset, moments.var
+    old_offset, old_var = (stored.mean.double() - centre).to(dtype), stored.var.to(dtype)
+    if rule.kept:
+        offset = torch.lerp(offset, old_offset, rule.kept)
+        var = torch.lerp(var, old_var, rule.kept)
+    offset = torch.where(moments.seen, offset, old_offset)
+    var = torch.where(moments.seen, var, old_var)
+    return _affine(weight, bias, offset, var, rule, dtype), moments
+
+
+def moments_of_batch(
+    sums: Tensor, centre: Tensor, shrinkage: float, split: bool, dtype: torch.dtype
+) -> BatchMoments:
+    """Return the moments that follow from a batch's sums."""
+    total = sums[:, 0].sum()
+    enough = total > 1.5  # two, summed in float32
+    shrunk = torch.add(sums, sums.sum(0), alpha=shrinkage)
+    seen = ~(shrunk[:, :1] < (1.5 if split else 1)) & ~(total <= 1.5)
+    count = shrunk[:, :1].clamp_min(1)
+    offset, second = (shrunk[:, 1:] / count).chunk(2, dim=1)
+    var = torch.addcmul(second, offset, offset, value=-1).clamp_min_(0)
+    share = sums[:, 0] / total.clamp_min(1)
+    numbers = (offset + centre, offset, var, count, share, total)
+    return BatchMoments(*(number.to(dtype) for number in numbers), seen, enough)
+
+
+def affine_gradient(plain: Tensor, weighted: Tensor, used: Affine) -> tuple[Tensor, Tensor]:
+    """Return the gradients of weight and bias from Σ w g and Σ w g · o, (M, C) each."""
+    return weighted.addcmul_(used.offset, plain, value=-1).mul_(used.inverse), plain
+
+
+def sums_gradient(
+    to_weight: Tensor, to_bias: Tensor, used: Affine, moments: BatchMoments, rule: Rule
+) -> Tensor:
+    """Return the gradient of the sums (M, 1 + 2C) from those of weight and bias."""
+    mine = moments.seen.to(to_bias.dtype) * (1 - rule.kept)
+    second = -0.5 * used.scale * used.inverse * to_weight * mine
+    first = torch.addcmul(-used.scale * to_bias * mine, moments.offset, second, value=-2)
+    square = moments.var + moments.offset.square()
+    zeroth = -(moments.offset * first + square * second).sum(1, keepdim=True)
+    gradient = torch.cat([zeroth, first, second], dim=1) / moments.count
+    return torch.add(gradient, gradient.sum(0), alpha=rule.shrinkage)
+
+
+def move(
+    running: Components,
+    batch: BatchMoments,
+    not_finite: Tensor,
+    rate: float,
+    unbiased: bool,
+    split: bool,
+) -> None:
+    """Move stored statistics in place towards a batch's."""
+    dtype, var = running.mean.dtype, batch.var
+    finite = batch.mean.isfinite() & var.isfinite()
+    not_finite.masked_fill_(~finite.all(), 1)
+    if unbiased:
+        pixels = batch.count if split else batch.total
+        var = var * (pixels / (pixels - 1).clamp_min(1))
+    weight = (batch.seen & finite).to(dtype) * rate
+    running.mean.lerp_(batch.mean.where(finite, 0).to(dtype), weight)
+    running.var.lerp_(var.where(finite, 0).to(dtype), weight)
+    if not split:
+        share = batch.share.nan_to_num(0)
+        running.prior.lerp_(share.to(dtype), batch.enough.to(dtype) * rate)
