@@ -60,18 +60,18 @@ class RectifiedLinear(_Predictor):
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the rectified logits."""
-        logits = super().forward(input)
-        rows = logits.reshape(-1, self.out_features)
-        batch_statistics = self.training and len(rows) > 1
-        rectified = F.batch_norm(
-            rows.to(self.running_mean.dtype),
+        if input.dim() != 2:
+            rows = self(input.reshape(-1, self.in_features))
+            return rows.reshape(*input.shape[:-1], self.out_features)
+        # Batch norm alone is one operation each way: it widens narrow logits as it reads them.
+        return F.batch_norm(
+            super().forward(input),
             self.running_mean,
             self.running_var,
-            training=batch_statistics,
+            training=self.training and len(input) > 1,
             momentum=self.momentum,
             eps=self.eps,
         )
-        return rectified.to(logits.dtype).reshape(logits.shape)
 
     @torch.no_grad()
     def folded(self) -> nn.Linear:

@@ -1,38 +1,17 @@
 """What NBN's vectors cost beyond batch norm, compiled and not, and that they are never stale."""
 
 import copy
-from collections import Counter
 from unittest.mock import patch
 
 import pytest
 import torch
 from mmengine.registry import MODELS
+from operation_counts import operations
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmdet_ltnorm.norms import NBN, share_magnitude
 from mmdet_ltnorm.norms.affine import stored
 from mmdet_ltnorm.norms.backends.cpu import native
-
-
-class Operations(TorchDispatchMode):
-    """Counts operations by name, views of what there is included."""
-
-    def __init__(self):
-        super().__init__()
-        self.names = Counter()
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        self.names[function.overloadpacket.__name__] += 1
-        return function(*args, **(kwargs or {}))
-
-
-def operations(layer, x):
-    with Operations() as forward:
-        y = layer(x)
-    with Operations() as backward:
-        y.backward(torch.ones_like(y))
-    return forward.names, backward.names
 
 
 @pytest.mark.parametrize("training", [True, False])

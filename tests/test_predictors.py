@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmdet.registry import MODELS
+from operation_counts import operations
 from torch import nn
 
 from mmdet_ltnorm.predictors import LWSLinear, RectifiedLinear, TauNormLinear
@@ -61,6 +62,43 @@ def test_statistics_run_over_all_leading_dimensions_and_in_float32():
     with torch.autocast("cpu", torch.bfloat16):
         assert layer(x).dtype == torch.bfloat16
     assert layer.running_mean.dtype == torch.float32
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (0, 3), (2, 0, 3), (3,)])
+def test_rectified_logits_have_the_leading_dimensions_of_their_input(shape):
+    layer = RectifiedLinear(3, 5)
+    assert layer(torch.randn(shape)).shape == layer.eval()(torch.randn(shape)).shape
+    assert layer(torch.randn(shape)).shape == (*shape[:-1], 5)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "error"), [(torch.float32, 1e-6), (torch.float16, 1e-3), (torch.bfloat16, 8e-3)]
+)
+def test_rectified_logits_and_gradients_are_those_of_float64(dtype, error):
+    layer, wide = RectifiedLinear(64, 40), RectifiedLinear(64, 40, dtype=torch.float64)
+    wide.load_state_dict(layer.state_dict())
+    x, upstream = torch.randn(256, 64), torch.randn(256, 40, dtype=dtype)
+    found = []
+    for each, inputs in ((layer, x), (wide, x.double())):
+        inputs = inputs.requires_grad_()
+        with torch.autocast("cpu", dtype, enabled=each is layer and dtype != torch.float32):
+            y = each(inputs)
+        y.backward(upstream.to(y.dtype))
+        found.append([y, inputs.grad, each.weight.grad, each.running_mean, each.running_var])
+    assert found[0][0].dtype == dtype and layer.running_var.dtype == torch.float32
+    for ours, exact in zip(*found, strict=True):
+        assert (ours - exact).norm() < error * exact.norm()
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+def test_rectification_is_one_operation_each_way_beyond_the_linear_layer(narrow):
+    counts = []
+    for layer in (nn.Linear(3, 5, bias=False), RectifiedLinear(3, 5)):
+        with torch.autocast("cpu", torch.bfloat16, enabled=narrow):
+            counts.append(operations(layer, torch.randn(4, 3)))
+    (their_forward, their_backward), (forward, backward) = counts
+    assert forward - their_forward == {"empty": 1, "native_batch_norm": 1}  # of no elements
+    assert backward - their_backward == {"native_batch_norm_backward": 1}
 
 
 def test_folded_layer_is_a_plain_linear_layer_with_equal_outputs():
