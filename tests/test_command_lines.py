@@ -3,6 +3,7 @@
 import argparse
 import json
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from mmengine.config import Config
 from tiny_mask_rcnn import tiny_model
 
 from mmdet_ltnorm.engine import launch
+from mmdet_ltnorm.engine.compiling import check_compiler
 from mmdet_ltnorm.engine.launch import (
     RUN_HOOKS,
     build_runner,
@@ -29,7 +31,7 @@ SEESAW_NBN = TOOLS.parent / "configs" / "lvis" / "seesaw_nbn_2x.py"
 
 def arguments(config=SEESAW_NBN, **options):
     given = dict(config=str(config), work_dir=None, cfg_options={}, launcher="none", local_rank=0)
-    train = dict(resume=None, amp=False, auto_scale_lr=False)
+    train = dict(resume=None, amp=False, compile=False, auto_scale_lr=False)
     test = dict(out=None, show_dir=None, post=None, post_strength=None)
     return argparse.Namespace(**{**given, **train, **test, **options})
 
@@ -74,6 +76,20 @@ def test_mixed_precision_fits_the_device(cuda, wrapper, config, monkeypatch):
     assert cfg.optim_wrapper.type == wrapper
     assert cfg.optim_wrapper.optimizer.lr == 0.005
     assert ("loss_scale" in cfg.optim_wrapper) == cuda
+
+
+def test_compiling_adds_a_hook_and_needs_a_compiler(config, monkeypatch):
+    assert config_for_training(arguments(config, compile=True)).custom_hooks[-1] == {
+        "type": "CompileHook"
+    }
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setenv("CXX", "icpx")
+    with pytest.raises(ValueError, match=r"needs a compiler, looked for icpx, g\+\+, clang\+\+: "):
+        config_for_training(arguments(config, compile=True))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.utils._triton, "has_triton_package", lambda: False)
+    with pytest.raises(ValueError, match="needs Triton on a GPU.*pip install triton"):
+        check_compiler()
 
 
 def test_resuming_takes_the_newest_checkpoint_or_the_named_one(config, tmp_path):

@@ -49,7 +49,7 @@ def test_exports_keep_the_config_and_the_checkpoint(tmp_path):
 def arguments(config, **others):
     defaults = dict(
         config=str(config), work_dir=None, cfg_options={}, launcher="none", local_rank=0,
-        amp=False, auto_scale_lr=False, resume=None, post=None, post_strength=None,
+        amp=False, compile=False, auto_scale_lr=False, resume=None, post=None, post_strength=None,
         show_dir=None, out=None, checkpoint=str(config),
     )  # fmt: skip
     return SimpleNamespace(**{**defaults, **others})

@@ -28,6 +28,9 @@ def main() -> None:
     )
     parser.add_argument("--amp", action="store_true", help="mixed precision (CPU: bfloat16)")
     parser.add_argument(
+        "--compile", action="store_true", help="compile training steps by torch.compile"
+    )
+    parser.add_argument(
         "--auto-scale-lr",
         action="store_true",
         help="scale the lr with the total batch size, from auto_scale_lr.base_batch_size",

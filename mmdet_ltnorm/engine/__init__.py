@@ -1,6 +1,7 @@
 """Training and testing runs: safe checkpoints, hooks, guards and what the tools call."""
 
 from mmdet_ltnorm.engine import checkpoint as checkpoint
+from mmdet_ltnorm.engine import compiling as compiling
 from mmdet_ltnorm.engine import finite as finite
 from mmdet_ltnorm.engine import generators as generators
 from mmdet_ltnorm.engine import hooks as hooks

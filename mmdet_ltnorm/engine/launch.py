@@ -21,6 +21,7 @@ from mmdet_ltnorm.engine.checks import (
     check_norm_types,
     check_sync_bn,
 )
+from mmdet_ltnorm.engine.compiling import check_compiler
 from mmdet_ltnorm.engine.hooks import BroadcastBuffersHook, ClassCountsLineHook
 from mmdet_ltnorm.engine.loading import CheckCheckpointHook
 from mmdet_ltnorm.engine.options import merge_options
@@ -87,6 +88,9 @@ def config_for_training(args: argparse.Namespace) -> Config:
     _add_run_hooks(cfg)
     if args.amp:
         _use_mixed_precision(cfg)
+    if args.compile:
+        check_compiler()
+        cfg.custom_hooks = [*cfg.get("custom_hooks", []), dict(type="CompileHook")]
     if args.auto_scale_lr:
         if "base_batch_size" not in cfg.get("auto_scale_lr", {}):
             raise ValueError(

@@ -123,20 +123,21 @@ class Deferral(nn.Module):
     def __init__(self, defer_until: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.defer_until = checked_integer("defer_until", defer_until, at_least=0)
-        self._epoch: int | None = None
+        self._is_deferred: bool | None = None if self.defer_until else False
 
     def set_epoch(self, epoch: int, max_epochs: int) -> None:
         """Take the number of the epoch, from 0; the length of the run changes nothing."""
-        self._epoch = epoch
+        # Not the epoch itself: torch.compile makes a graph for each value that a model has.
+        self._is_deferred = epoch < self.defer_until
 
     def is_deferred(self) -> bool:
         """Tell whether re-weighting has not begun, or say who should have told the epoch."""
-        if self.defer_until and self._epoch is None:
+        if self._is_deferred is None:
             raise RuntimeError(
                 f"{type(self).__name__} re-weights from epoch {self.defer_until} and was not told "
                 "the epoch: add dict(type='LossEpochHook') to custom_hooks, or call set_epoch"
             )
-        return bool(self.defer_until) and self._epoch < self.defer_until
+        return self._is_deferred
 
 
 def check_labels(labels: Tensor, count: int) -> None:
