@@ -27,7 +27,8 @@ setup(
     version=VERSION.group(1),
     description="Normalized batch norms for long-tailed recognition with MMDetection",
     license="Apache-2.0",
-    packages=find_packages(include=["mmdet_ltnorm", "mmdet_ltnorm.*"]),
+    packages=find_packages(include=["ltnorm", "mmdet_ltnorm", "mmdet_ltnorm.*"]),
+    entry_points={"console_scripts": ["ltnorm = ltnorm:main"]},
     ext_modules=[
         Extension(
             f"mmdet_ltnorm.norms.backends.cpu.{name}",

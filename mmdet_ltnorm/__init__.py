@@ -1,25 +1,36 @@
 """Long-tailed recognition with normalized norms for MMDetection; importing registers everything."""
 
+import sys
+
 __version__ = "0.1.0"
 
-try:
-    import mmdet_ltnorm.analysis
-    import mmdet_ltnorm.calibration
-    import mmdet_ltnorm.classification
-    import mmdet_ltnorm.data
-    import mmdet_ltnorm.deployment
-    import mmdet_ltnorm.engine
-    import mmdet_ltnorm.evaluation
-    import mmdet_ltnorm.losses
-    import mmdet_ltnorm.norms
-    import mmdet_ltnorm.predictors
-    import mmdet_ltnorm.surgery  # noqa: F401
-except ImportError as error:
-    # The hosts are not dependencies that pip installs (setup.py says why).
-    if (error.name or "").split(".")[0] not in ("torch", "mmengine", "mmcv", "mmdet"):
-        raise
-    raise ImportError(
-        f"mmdet_ltnorm needs {error.name}, which is missing or broken: "
-        "`python tools/doctor.py` prints the line that mends it",
-        name=error.name,
-    ) from error
+
+def register() -> None:
+    """Import every room, which registers what configs name."""
+    try:
+        import mmdet_ltnorm.analysis
+        import mmdet_ltnorm.calibration
+        import mmdet_ltnorm.classification
+        import mmdet_ltnorm.data
+        import mmdet_ltnorm.deployment
+        import mmdet_ltnorm.engine
+        import mmdet_ltnorm.evaluation
+        import mmdet_ltnorm.losses
+        import mmdet_ltnorm.norms
+        import mmdet_ltnorm.predictors
+        import mmdet_ltnorm.surgery  # noqa: F401
+    except ImportError as error:
+        # The hosts are not dependencies that pip installs (setup.py says why).
+        if (error.name or "").split(".")[0] not in ("torch", "mmengine", "mmcv", "mmdet"):
+            raise
+        raise ImportError(
+            f"mmdet_ltnorm needs {error.name}, which is missing or broken: "
+            "`python tools/doctor.py` prints the line that mends it",
+            name=error.name,
+        ) from error
+
+
+# Not while Python looks for what `python -m mmdet_ltnorm` is to run: --help needs none of it.
+if sys.argv[:1] != ["-m"]:
+    register()
+    from mmdet_ltnorm.deployment import load as load

@@ -18,7 +18,10 @@ BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NOT_TESTED = "# not tested here: "
 EXPORT = ROOT / "tools" / "export.py"
 SHORTER = {"max_epochs = 30": "max_epochs = 1", "epoch_30.pth": "epoch_1.pth"}
+SHORTER |= {"max_epochs = 20": "max_epochs = 1", "epoch_20.pth": "epoch_1.pth"}
+SHORTER |= {"max_epochs = 36": "max_epochs = 1", "epoch_36.pth": "epoch_1.pth"}
 SHORTER |= {"epoch_12.pth": "epoch_1.pth"}
+SHORTER |= {'("data/shapes_lt")': '("data/shapes_lt", train_per_class=60)'}
 
 
 def blocks(page):

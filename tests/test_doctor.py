@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-DOCTOR = Path(__file__).parents[1] / "tools" / "doctor.py"
-sys.path.insert(0, str(DOCTOR.parent))
+from ltnorm.doctor import CHECKS, NATIVE, Environment, diagnose, gather
 
-from doctor import CHECKS, NATIVE, Environment, diagnose, gather  # noqa: E402
+DOCTOR = Path(__file__).parents[1] / "tools" / "doctor.py"
 
 OPENMMLAB = {"mmengine": "0.10.7", "mmcv": "2.1.0", "mmdet": "3.3.0", "setuptools": "80.10.2"}
 ONEDL = {"onedl-mmengine": "0.10.12", "onedl-mmcv": "2.3.6", "onedl-mmdetection": "3.5.1"}

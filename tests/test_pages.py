@@ -49,11 +49,13 @@ def test_the_links_of_a_page_lead_to_files_and_headings(page):
 @pages
 def test_the_commands_of_a_page_exist_with_their_options(page):
     text = page.read_text(encoding="utf-8").replace("\\\n", " ")
-    common = (ROOT / "mmdet_ltnorm/engine/launch.py").read_text(encoding="utf-8")
+    common = (ROOT / "ltnorm/run_arguments.py").read_text(encoding="utf-8")
     for name, arguments in COMMAND.findall(text):
-        source = (ROOT / name).read_text(encoding="utf-8")
-        source += common if name.endswith(("train.py", "test.py", "dist_train.sh")) else ""
-        source += (ROOT / "tools/train.py").read_text() if name == "tools/dist_train.sh" else ""
+        source = common + (ROOT / name).read_text(encoding="utf-8")
+        command = re.search(r'^main\("(.+)"\)$|(train)\.py', source, re.MULTILINE)
+        if command:
+            file = (command[1] or command[2]).replace("-", "_")
+            source += (ROOT / f"ltnorm/{file}.py").read_text(encoding="utf-8")
         for option in re.findall(r"(?<=\s)--([a-z][a-z-]*)", arguments):
             known = option == "help" or re.search(rf'"(--)?{option}"', source)
             assert known, f"{page.name}: {name} has no --{option}"

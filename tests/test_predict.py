@@ -15,7 +15,7 @@ from mmengine.registry import MODELS, init_default_scope
 from PIL import Image
 from torch import nn
 
-from mmdet_ltnorm import deployment
+from mmdet_ltnorm import deployment, load
 from mmdet_ltnorm.data import make_shapes_lt
 from mmdet_ltnorm.deployment import Predictor, predict_files
 from mmdet_ltnorm.results.groups import group_colours
@@ -379,6 +379,24 @@ def test_a_detectors_boxes_and_masks_go_into_pictures_and_a_file(detector, mini_
     assert picture.shape == (6 * SIZE, 6 * 80, 3)
     plain = cv2.resize(cv2.imread(str(image)), picture.shape[1::-1], interpolation=0)
     assert (picture != plain).any()
+
+
+def test_a_loaded_model_takes_files_and_arrays_alone_and_in_lists(classifier, detector, tmp_path):
+    file = write_image(tmp_path / "image.png", (32, 32))
+    array = cv2.imread(str(file))
+    for files, field in (classifier, "pred_score"), (detector[:2], "pred_instances"):
+        model = load(*files)
+        alone = getattr(model(file), field)
+        for sample in model([str(file), array]):
+            other = getattr(sample, field)
+            if field == "pred_instances":
+                assert len(alone.scores) > 0
+                alone, other = alone.scores, other.scores
+            torch.testing.assert_close(other, alone)
+            alone = getattr(model(file), field)
+        model.draw(array, model(array), tmp_path / "drawn.png")
+        with pytest.raises(ValueError, match=r"height, width and three colours, .* \(32, 32\)"):
+            model(array[..., 0])
 
 
 def test_mmdets_inferencer_takes_the_config_and_the_checkpoint(detector, tmp_path):

@@ -33,7 +33,8 @@ class Predictor:
     """A trained classifier or detector, called on images.
 
     They go through the test pipeline of the config. Where that neither resizes nor crops, as on
-    CIFAR, a classifier should get images of the size that it was trained with.
+    CIFAR, a classifier should get images of the size that it was trained with. An image is a file
+    or an array as OpenCV reads it: height, width and three colours, blue first, from 0 to 255.
 
     mmdet's ``DetInferencer(model=CONFIG, weights=CHECKPOINT)`` takes the detectors' configs, too.
     Given a checkpoint alone, it finds no config: this package drops its text from the file, which
@@ -58,22 +59,35 @@ class Predictor:
         self._steps = Compose(steps)
 
     @torch.no_grad()
-    def __call__(self, image: str | Path) -> BaseDataElement:
-        """Return the image's sample: ``pred_score`` of a classifier, ``pred_instances``.
+    def __call__(self, image: Any) -> Any:
+        """Return an image's sample, or of a list of images the list of theirs.
+
+        A classifier's has ``pred_score``, a detector's ``pred_instances``.
 
         Raises:
             ValueError: the file is no image, or the model's scores are no numbers.
         """
+        if isinstance(image, list | tuple):
+            return [self(each) for each in image]
         packed = self._steps(self._loaded(image))
         batch = {key: [value] for key, value in packed.items()}
         sample = self.model.test_step(batch)[0].cpu()
         found = sample.pred_instances.scores if "pred_instances" in sample else sample.pred_score
         if not found.isfinite().all():
-            raise ValueError(f"{image}: the model's scores are NaN: did its training diverge?")
+            name = "the array" if isinstance(image, np.ndarray) else image
+            raise ValueError(f"{name}: the model's scores are NaN: did its training diverge?")
         return sample
 
-    def _loaded(self, image: str | Path) -> dict[str, Any]:
+    def _loaded(self, image: str | Path | NDArray[Any]) -> dict[str, Any]:
         """Read an image as the test pipeline does: blue first, turned as its EXIF entry says."""
+        if isinstance(image, np.ndarray):
+            if image.ndim != 3 or image.shape[2] != 3 or not image.size:
+                raise ValueError(
+                    "an image must be an array of height, width and three colours, blue first, got "
+                    f"one of shape {image.shape}"
+                )
+            size = image.shape[:2]
+            return dict(img=image, img_shape=size, ori_shape=size, img_path=None, img_id=0)
         loaded = self._load(dict(img_path=str(image), img_id=0))
         if loaded is None:
             raise ValueError(f"{image} is not an image that can be read")
@@ -104,7 +118,11 @@ class Predictor:
         return entries
 
     def draw(
-        self, image: str | Path, sample: BaseDataElement, out: str | Path, score_thr: float = 0.3
+        self,
+        image: str | Path | NDArray[Any],
+        sample: BaseDataElement,
+        out: str | Path,
+        score_thr: float = 0.3,
     ) -> None:
         """Draw the predictions, where the classes' groups are known in their colours.
 
@@ -120,6 +138,15 @@ class Predictor:
     def _entry(self, label: int, score: float) -> dict[str, Any]:
         entry = {"class": self.class_names[label], "label": label, "score": round(score, 4)}
         return entry | ({"group": self._group_of[label]} if self.groups else {})
+
+
+def load(config: str | Path, checkpoint: str | Path) -> Predictor:
+    """Return a trained classifier or detector, to be called on images.
+
+    Raises:
+        FileNotFoundError, ValueError: see :class:`Predictor`.
+    """
+    return Predictor(config, checkpoint)
 
 
 def predict_files(

@@ -1,4 +1,4 @@
-"""What tools/train.py and tools/test.py call: command line to config, config to runner."""
+"""What training and testing call: command line to config, config to runner."""
 
 import argparse
 import os
@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import Config, DictAction
-from mmengine.registry import MODELS, RUNNERS
+from mmengine.config import Config
+from mmengine.registry import MODELS
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
@@ -26,6 +26,7 @@ from mmdet_ltnorm.engine.hooks import BroadcastBuffersHook, ClassCountsLineHook
 from mmdet_ltnorm.engine.loading import CheckCheckpointHook
 from mmdet_ltnorm.engine.options import merge_options
 from mmdet_ltnorm.engine.resume import latest_complete_checkpoint
+from mmdet_ltnorm.engine.terminal import MEANS, ProgressHook, quiet_runner
 from mmdet_ltnorm.processes import (
     claim_folder,
     end_forks_too,
@@ -63,20 +64,8 @@ RUN_HOOKS = {
 }
 
 
-def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options that training and testing share, named as in mmdet's tools."""
-    parser.add_argument("config", help="config file")
-    parser.add_argument("--work-dir", help="logs and checkpoints; default work_dirs/CONFIG_NAME")
-    parser.add_argument(
-        "--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE",
-        help="override config entries, e.g. train_cfg.max_epochs=1 'model.neck.in_channels=[1,2]'",
-    )  # fmt: skip
-    parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none")
-    parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help="set by torch")
-
-
 def config_for_training(args: argparse.Namespace) -> Config:
-    """Turn the arguments of tools/train.py into a config, and check what it will need.
+    """Turn the arguments of a training into a config, and check what it will need.
 
     Raises:
         FileNotFoundError: annotations, images or the checkpoint to resume from are missing.
@@ -110,7 +99,7 @@ def config_for_training(args: argparse.Namespace) -> Config:
 
 
 def config_for_testing(args: argparse.Namespace) -> Config:
-    """Turn the arguments of tools/test.py into a config, and check what it will need.
+    """Turn the arguments of a test into a config, and check what it will need.
 
     Raises:
         FileNotFoundError: annotations, images or the checkpoint are missing.
@@ -161,7 +150,7 @@ def build_runner(cfg: Config) -> Runner:
     """
     if cfg.launcher != "none" and not torch.cuda.is_available():
         _open_gloo(cfg)
-    return _checked(RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg))
+    return _checked(quiet_runner(cfg).from_cfg(cfg))
 
 
 def build_test_runner(cfg: Config) -> Runner:
@@ -171,16 +160,14 @@ def build_test_runner(cfg: Config) -> Runner:
     """
     if cfg.launcher != "none" and not torch.cuda.is_available():
         _open_gloo(cfg)
-    kind = RUNNERS.get(cfg.get("runner_type", "Runner"))
-    return _checked(
-        type(kind.__name__, (kind,), {"dump_config": lambda runner: None}).from_cfg(cfg)
-    )
+    return _checked(quiet_runner(cfg, dump_config=lambda runner: None).from_cfg(cfg))
 
 
 def _checked(runner: Runner) -> Runner:
     runner.register_hook(CheckCheckpointHook(runner.cfg.get("may_differ", ())))
     runner.register_hook(BroadcastBuffersHook())
     runner.register_hook(ClassCountsLineHook())
+    runner.register_hook(ProgressHook())
     return runner
 
 
@@ -200,6 +187,7 @@ def _add_run_hooks(cfg: Config) -> None:
     hooks = cfg.setdefault("default_hooks", {})
     for name, kind in RUN_HOOKS.items():
         hooks.setdefault(name, dict(type=kind))
+    cfg.setdefault("log_processor", dict(type="LogProcessor")).setdefault("mean_pattern", MEANS)
     if "max_iters" in (cfg.get("train_cfg") or {}):  # else all validations are of "epoch 0"
         hooks.setdefault("logger", dict(type="LoggerHook")).log_metric_by_epoch = False
 

@@ -1,12 +1,13 @@
 """Options of the command line that would change nothing: mmengine takes them without a word."""
 
+import argparse
 import difflib
 import inspect
 import logging
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 from mmengine.logging import print_log
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 
@@ -33,6 +34,20 @@ PARTS = {
     "env_cfg": {"cudnn_benchmark", "dist_cfg", "mp_cfg", "resource_limit"},
     "train_cfg": LOOP,
 }
+
+
+def read_options(words: Sequence[str]) -> dict[str, Any]:
+    """Return what the words of ``--cfg-options`` say, each KEY=VALUE, as mmengine reads them.
+
+    Raises:
+        ValueError: a word is of another form.
+    """
+    for word in words:
+        if "=" not in word:
+            raise ValueError(f"--cfg-options takes KEY=VALUE, got {word!r}")
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--words", nargs="*", action=DictAction, default={})
+    return parser.parse_args(["--words", *words]).words if words else {}
 
 
 def merge_options(cfg: Config, options: Mapping[str, Any]) -> None:

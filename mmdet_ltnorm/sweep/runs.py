@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,8 @@ def train_runs(runs: Sequence[Run], command: Sequence[str], jobs: int = 1) -> Re
         raise ValueError(f"at least one training runs at a time, got jobs={jobs}")
     waiting = [run for run in runs if run.result() is None]
     running: dict[Run, tuple[subprocess.Popen, float]] = {}
-    ended = len(runs) - len(waiting)
+    ended = earlier = len(runs) - len(waiting)
+    began = time.monotonic()
     print(f"{len(runs)} runs, {ended} of them ended earlier; the others write WORK_DIR/train.log")
     try:
         while waiting or running:
@@ -136,7 +138,9 @@ def train_runs(runs: Sequence[Run], command: Sequence[str], jobs: int = 1) -> Re
                 seconds = time.monotonic() - started
                 outcome = _finish(run, process.returncode)
                 label = f"run {ended}/{len(runs)}  {literal(run.name)} seed {run.seed}"
-                print(f"{label}  {seconds:.0f} s  {outcome}", flush=True)
+                left = (time.monotonic() - began) / (ended - earlier) * (len(runs) - ended)
+                told = f", about {timedelta(seconds=round(left))} left" if left else ""
+                print(f"{label}  {seconds:.0f} s  {outcome}{told}", flush=True)
     finally:
         end_children([process for process, _ in running.values()])
     for run in waiting:

@@ -1,0 +1,87 @@
+"""The command line: a file for each command, parsed before anything of weight is imported.
+
+A command's file has its help as docstring, ``add_arguments(parser)``, which says what it takes, and
+``run(args)``, which imports what it needs and returns the exit status, if there is one to tell.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+
+COMMANDS = ("check", "train", "test", "sweep", "compare", "report", "analyze", "predict", "export")
+COMMANDS += ("benchmark", "coco-to-lvis", "doctor")
+
+
+def main(command: str | None = None) -> None:
+    """Run the command line, of one command, or with a command's name first."""
+    if "TORCHELASTIC_RUN_ID" in os.environ:  # torchrun may die while this process still imports
+        os.environ.setdefault("MMDET_LTNORM_PARENT", str(os.getppid()))
+    args = parser_of(command).parse_args()
+    if args.run.__module__ != "ltnorm.doctor":  # it has to run where others cannot be imported
+        _import_package()
+    status = args.run(args)
+    if status is not None:
+        sys.exit(status)
+
+
+def parser_of(command: str | None = None) -> argparse.ArgumentParser:
+    """Return the parser of a command, or of all."""
+    if command:
+        module = _module(command)
+        parser = argparse.ArgumentParser(**_described(module))
+        _complete(parser, module)
+        return parser
+    parser = argparse.ArgumentParser(
+        prog="ltnorm", description="Long-tailed recognition with mmdet_ltnorm."
+    )
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name in COMMANDS:
+        module = _module(name)
+        _complete(
+            subparsers.add_parser(name, help=_first_sentence(module), **_described(module)), module
+        )
+    return parser
+
+
+@contextmanager
+def refused_in_a_line(args: argparse.Namespace, *errors: type[Exception]) -> Iterator[None]:
+    """End with the message of one of the errors, without a stack trace."""
+    try:
+        yield
+    except errors as error:
+        sys.exit(f"{args.prog}: {error}")
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"ltnorm.{name.replace('-', '_')}")
+
+
+def _described(module: ModuleType) -> dict:
+    return dict(description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+
+def _first_sentence(module: ModuleType) -> str:
+    return (module.__doc__ or "").splitlines()[0].partition(":")[0].rstrip(".")
+
+
+def _complete(parser: argparse.ArgumentParser, module: ModuleType) -> None:
+    module.add_arguments(parser)
+    parser.set_defaults(run=module.run, prog=parser.prog)
+
+
+def _import_package() -> None:
+    # mmengine imports it; nobody who runs a command can change that.
+    warnings.filterwarnings("ignore", "pkg_resources is deprecated", UserWarning)
+    try:
+        importlib.import_module("mmdet_ltnorm").register()
+    except ImportError as error:
+        sys.exit(
+            f"{error}\n`make setup` makes an environment; `pip install -e .` adds this to yours"
+        )

@@ -1,0 +1,32 @@
+"""Compare the training steps of configs: ltnorm benchmark CONFIG [CONFIG...].
+
+Prints a Markdown table with the time of each part of a step, images a second, memory, and the
+share of the norm layers, on the GPU if there is one. Models take turns, so that all of them see the
+same machine.
+"""
+
+import argparse
+
+from ltnorm import refused_in_a_line
+from ltnorm.run_arguments import add_config_options
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the configs, and how often to run them."""
+    parser.add_argument("configs", nargs="+", help="ratios are those to the first")
+    parser.add_argument("--rounds", type=int, default=20, help="steps of each; default %(default)s")
+    add_config_options(
+        parser, "override entries of every config, e.g. train_dataloader.batch_size=8"
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Measure, print."""
+    from mmdet_ltnorm.benchmark import benchmark_table, keep_freed_memory, machine
+    from mmdet_ltnorm.engine.options import read_options
+
+    keep_freed_memory()
+    with refused_in_a_line(args, OSError, ValueError):
+        table = benchmark_table(args.configs, args.rounds, read_options(args.cfg_options))
+    print(f"{machine()}; medians of {args.rounds} rounds [quartiles]\n\n{table}\n")
+    print("Data is loaded in this process, before the step; a run's workers load it meanwhile.")

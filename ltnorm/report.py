@@ -1,0 +1,26 @@
+"""Write one page about runs: ltnorm report WORK_DIR... --out report.html.
+
+A WORK_DIR is the folder of a run, or a folder of several runs, such as that of `ltnorm sweep`. The
+others are compared with the first config. The page is one file without scripts.
+"""
+
+import argparse
+
+from ltnorm import refused_in_a_line
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the runs and the page."""
+    parser.add_argument("work_dirs", nargs="+", metavar="WORK_DIR")
+    parser.add_argument("--out", required=True, metavar="FILE.html")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write, and say what was left out."""
+    from mmdet_ltnorm.report import write_html
+
+    with refused_in_a_line(args, OSError, ValueError):
+        left_out = write_html(args.work_dirs, args.out)
+    for reason in left_out:
+        print(f"left out {reason}")
+    print(f"wrote {args.out}")

@@ -1,0 +1,133 @@
+"""What a run shows while it goes on: its log without what can be looked up, and how far it is."""
+
+import logging
+import sys
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+# Pages that the log file has in full, and what the host warns of and a user cannot change.
+_IN_THE_FILE = (
+    *("Config:\n", "Hooks will be executed", f"\n{60 * '-'}\nSystem environment"),
+    *('"FileClient" will be', '"HardDiskBackend" is', "Distributed training is not used, all Sync"),
+)
+# The batch's accuracy is a mean over the window as the loss is; validations' scores are not.
+MEANS = r".*(loss|time|data_time|grad_norm).*|^(train/)?(\w+\.)?(accuracy|acc)$"
+_SILENCE = 60  # seconds without a line in the log, after which one tells how far the run is
+_WIDTH = 24
+
+
+def quiet_runner(cfg: Any, **methods: Callable) -> type[Runner]:
+    """Return the class of a config's runner, whose terminal shows no pages of what its file has."""
+    kind = RUNNERS.get(cfg.get("runner_type", "Runner"))
+
+    def build_logger(runner: Runner, *args: Any, **kwargs: Any) -> logging.Logger:
+        logger = kind.build_logger(runner, *args, **kwargs)
+        for handler in _terminals(logger):
+            handler.addFilter(lambda record: not record.getMessage().startswith(_IN_THE_FILE))
+        logger.info(f"config, environment and hooks are in {logger._log_file}")
+        return logger
+
+    return type(kind.__name__, (kind,), {"build_logger": build_logger, **methods})
+
+
+class ProgressHook(Hook):
+    """Tell how far a run is and how long it will take.
+
+    In a terminal that is its last line; elsewhere it is a line of the log, but only where nothing
+    else has been logged for a minute.
+    """
+
+    priority = "LOWEST"  # after what logs a line of its own
+
+    def before_run(self, runner: Runner) -> None:
+        """Find the terminal, and watch its lines."""
+        self._stages: list[_Stage] = []
+        self._in_terminal = is_main_process() and sys.stdout.isatty()
+        self._drawn, self._said = False, time.monotonic()
+        for handler in _terminals(runner.logger):
+            handler.addFilter(self._noticed)
+
+    def before_train(self, runner: Runner) -> None:
+        """Begin."""
+        self._stages.append(_Stage("training", runner.max_iters - runner.iter))
+
+    def before_val_epoch(self, runner: Runner) -> None:
+        """Begin."""
+        self._stages.append(_Stage("validation", len(runner.val_dataloader)))
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        """Begin."""
+        self._stages.append(_Stage("test", len(runner.test_dataloader)))
+
+    def _after_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Any = None,
+        mode: str = "train",
+    ) -> None:
+        stage = self._stages[-1]
+        stage.done += 1
+        now = time.monotonic()
+        if self._in_terminal:
+            if now - self._said > 0.1:
+                self._said, self._drawn = now, True
+                print(f"\r\033[K{stage.bar(now)}", end="", flush=True)
+        elif now - self._said > _SILENCE and is_main_process():
+            runner.logger.info(stage.line(now))
+
+    def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
+        """End; the time that it took is not training's."""
+        took = time.monotonic() - self._end().started
+        for stage in self._stages:
+            stage.started += took
+
+    def after_test_epoch(self, runner: Runner, metrics: Any = None) -> None:
+        """End."""
+        self._end()
+
+    def after_train(self, runner: Runner) -> None:
+        """End."""
+        self._end()
+
+    def _end(self) -> "_Stage":
+        self._erase()
+        return self._stages.pop()
+
+    def _noticed(self, record: logging.LogRecord) -> bool:
+        self._erase()
+        self._said = time.monotonic()
+        return True
+
+    def _erase(self) -> None:
+        if self._drawn:
+            self._drawn = False
+            print("\r\033[K", end="", flush=True)
+
+
+class _Stage:
+    """A number of steps, how many are done, and since when."""
+
+    def __init__(self, name: str, steps: int) -> None:
+        self.name, self.steps, self.done = name, steps, 0
+        self.started = time.monotonic()
+
+    def line(self, now: float) -> str:
+        left = (now - self.started) / self.done * (self.steps - self.done)
+        return f"{self.name} {self.done}/{self.steps}, {timedelta(seconds=round(left))} left"
+
+    def bar(self, now: float) -> str:
+        full = _WIDTH * self.done // max(self.steps, 1)
+        return f"[{full * '#'}{(_WIDTH - full) * '.'}] {self.line(now)}"
+
+
+def _terminals(logger: logging.Logger) -> list[logging.Handler]:
+    return [each for each in logger.handlers if not isinstance(each, logging.FileHandler)]
