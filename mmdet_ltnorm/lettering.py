@@ -4,7 +4,7 @@ import logging
 import re
 import unicodedata
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 
@@ -27,6 +27,13 @@ def literal(text: object) -> str:
 def markdown(text: object) -> str:
     r"""Return a name for a cell of a table in Markdown, ``a|b`` as ``a\|b``."""
     return MARKDOWN.sub(lambda match: f"\\{match[0]}", literal(text))
+
+
+def some(names: Iterable[str], most: int = 3) -> str:
+    """Return the first of some names, and how many more there are, for a message."""
+    names = list(names)
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 @contextmanager

@@ -46,12 +46,6 @@ def has_images(folder: str | Path) -> bool:
     return bool(content.images) or any(has_images(Path(folder, each)) for each in content.folders)
 
 
-def some(names: list[str], most: int = 3) -> str:
-    """Return the first of some names, and how many more there are, for a message."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
-
-
 def check_whole(file: str | Path) -> None:
     """Refuse an image file that was cut short; OpenCV fills what is missing of some with grey.
 

@@ -10,9 +10,10 @@ from mmengine.registry import DATASETS
 
 from mmdet_ltnorm.arguments import checked_flag
 from mmdet_ltnorm.data.annotations import warn
-from mmdet_ltnorm.data.image_files import SUFFIXES, check_whole, folder_content, has_images, some
+from mmdet_ltnorm.data.image_files import SUFFIXES, check_whole, folder_content, has_images
 from mmdet_ltnorm.data.labelled import LabelledDataset
 from mmdet_ltnorm.data.transforms import LoadImageFromFile
+from mmdet_ltnorm.lettering import some
 from mmdet_ltnorm.reading import read_json, read_lines
 
 
@@ -319,7 +320,7 @@ def inat_lines(annotation_file: str | Path) -> list[str]:
     if lonely := labels.keys() - paths.keys():
         raise ValueError(
             f"{annotation_file}: {len(lonely)} annotations are of image ids that no image has: "
-            + some(list(map(str, sorted(lonely))))
+            + some(map(str, sorted(lonely)))
         )
     return [f"{path} {labels[image_id]}" for image_id, path in paths.items()]
 

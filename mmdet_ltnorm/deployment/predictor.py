@@ -17,10 +17,11 @@ from mmengine.registry import TRANSFORMS
 from mmengine.structures import BaseDataElement
 from numpy.typing import NDArray
 
-from mmdet_ltnorm.data.image_files import check_whole, folder_content, some
+from mmdet_ltnorm.data.image_files import check_whole, folder_content
 from mmdet_ltnorm.data.wrapped import dataset_configs
 from mmdet_ltnorm.deployment.classes import class_names, known_groups
 from mmdet_ltnorm.deployment.drawing import draw_classes, draw_detections
+from mmdet_ltnorm.lettering import some
 from mmdet_ltnorm.reading import read_json
 from mmdet_ltnorm.results.trained import is_detector, load_model
 from mmdet_ltnorm.writing import write_json

@@ -9,6 +9,8 @@ import numpy as np
 from mmengine.logging import HistoryBuffer
 from torch import Tensor
 
+from mmdet_ltnorm.lettering import some
+
 # What mmengine and mmcv write into a checkpoint's meta, and nothing runs.
 META: dict[str, type] = {
     "CLASSES": Sequence,
@@ -105,7 +107,7 @@ def weights_of(checkpoint: Mapping[str, Any], name: str) -> Mapping[str, Tensor]
     if not weights or not all(isinstance(value, Tensor) for value in weights.values()):
         raise CheckpointError(
             f"{name} holds no weights: expected tensors by name, or such in an entry state_dict, "
-            f"got {_shortened(list(map(str, weights))) or 'nothing'}"
+            f"got {some(map(str, weights)) or 'nothing'}"
         )
     return {key.removeprefix("module."): value for key, value in weights.items()}
 
@@ -160,7 +162,7 @@ def check_same_model(
         ],
     }
     message = f"{name} is of another model than the config: " + "; ".join(
-        f"{what} {_shortened(names)}" for what, names in told.items() if names
+        f"{what} {some(names)}" for what, names in told.items() if names
     )
     message += ". Use the config that it was trained with"
     if may_differ is not None:
@@ -181,7 +183,7 @@ def check_finite(weights: Mapping[str, Tensor], name: str) -> None:
     broken = [key for key, value in weights.items() if not value.isfinite().all()]
     if broken:
         raise CheckpointError(
-            f"{name} has NaN or infinite values in {_shortened(broken)}: its training diverged; "
+            f"{name} has NaN or infinite values in {some(broken)}: its training diverged; "
             "take an earlier checkpoint"
         )
 
@@ -208,8 +210,8 @@ def check_same_classes(there: list[str] | None, dataset: Any, name: str) -> None
         return
     if len(there) != len(here):
         raise CheckpointError(
-            f"{name} was trained on {len(there)} classes ({_shortened(there)}), and the data set "
-            f"has {len(here)} ({_shortened(here)})"
+            f"{name} was trained on {len(there)} classes ({some(there)}), and the data set "
+            f"has {len(here)} ({some(here)})"
         )
     label = next(i for i, (one, other) in enumerate(zip(there, here, strict=True)) if one != other)
     differs = f"class {label} is {there[label]!r} there and {here[label]!r} in the data set"
@@ -240,8 +242,3 @@ def _norms(weights: Iterable[str]) -> dict[str, str]:
         for layer, own in leaves.items()
     }
     return {layer: kind for layer, kind in kinds.items() if kind}
-
-
-def _shortened(names: Sequence[str]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more

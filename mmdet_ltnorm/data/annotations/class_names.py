@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
+from mmdet_ltnorm.lettering import some
+
 # MMDetection corrects a name that LVIS's own files misspell.
 _CORRECTED = {"speaker_(stero_equipment)": "speaker_(stereo_equipment)"}
 
@@ -74,5 +76,4 @@ def _corrected(names: Sequence[str]) -> list[str]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
-    return ", ".join(map(repr, names[:20])) + more
+    return some(map(repr, names), 20)

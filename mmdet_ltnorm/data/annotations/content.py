@@ -11,6 +11,7 @@ from typing import Any
 from mmengine.logging import print_log
 
 from mmdet_ltnorm.data.annotations.outlines import outline
+from mmdet_ltnorm.lettering import some
 from mmdet_ltnorm.reading import read_json
 
 MOST_PIXELS = 2**30  # of an image that OpenCV reads
@@ -238,9 +239,8 @@ def format_parts(content: Any, file: str) -> Iterator[list[dict[str, Any]]]:
 
 def unused_words(names: list[str]) -> str:
     """Say that categories have no annotation, and what to do."""
-    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
     return (
-        f"no annotation has the categories {', '.join(map(repr, names[:10]))}{more}. A model has a "
+        f"no annotation has the categories {some(map(repr, names), 10)}. A model has a "
         "class for each, which it never learns; Roboflow's exports begin with such a category. "
         "Leave them out with tools/coco_to_lvis.py ... --drop-unused"
     )
