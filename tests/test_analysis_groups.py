@@ -5,17 +5,22 @@ import json
 import numpy as np
 import pytest
 import torch
+from mmdet.models import RetinaNet
 from mmdet.registry import DATASETS
 from mmengine.config import ConfigDict
+from mmengine.registry import MODELS
+from torch import nn
 
 import mmdet_ltnorm.data  # noqa: F401
 from mmdet_ltnorm.class_groups import class_groups
+from mmdet_ltnorm.classification import ImageClassifier
 from mmdet_ltnorm.results.groups import (
     counts_and_groups,
     group_means,
     group_of_class,
     tail_and_head,
 )
+from mmdet_ltnorm.results.trained import is_detector
 
 
 def test_a_classifiers_are_counted_in_its_training_set():
@@ -95,3 +100,9 @@ def test_tail_and_head_are_the_ends_of_the_groups_that_have_classes():
     assert tail_and_head(class_groups([90, 50, 5])) == ("few", "medium")
     with pytest.raises(ValueError, match="two groups to compare, got all in 'few'"):
         tail_and_head(class_groups([5, 3]))
+
+
+def test_mmdets_models_are_detectors_with_one_stage_too_and_classifiers_are_not():
+    assert is_detector(RetinaNet) and not is_detector(ImageClassifier)
+    assert not is_detector(MODELS.get("LTNormBackbone"))  # a function
+    assert not is_detector(nn.Linear(1, 1))
