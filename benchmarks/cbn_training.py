@@ -59,9 +59,8 @@ def plan(args: argparse.Namespace) -> dict[tuple[str, int, float, str], list[Run
     rows = {}
     for (depth, lr, seeds), data, method in product(lrs, DATA, METHODS):
         config = f"configs/demo/cls_{data}_{method}.py"
-        wrapped = Config.fromfile(config).model.backbone.type == "LTNormBackbone"
         options = [
-            f"model.backbone.{'backbone.' * wrapped}depth={depth}",
+            f"model.backbone.backbone.depth={depth}",
             f"optim_wrapper.optimizer.lr={lr}",
         ]
         folder = args.out / f"{data}_r{depth}_lr{lr}"
@@ -90,8 +89,7 @@ def read(run: Run) -> dict[str, float]:
     init_default_scope("mmdet")
     torch.set_num_threads(1)
     cfg = Config.fromfile(run.config)
-    backbone = cfg.model.backbone.get("backbone", cfg.model.backbone)
-    backbone.depth = next(int(o.split("=")[1]) for o in run.options if "depth=" in o)
+    cfg.model.backbone.backbone.depth = next(int(o.split("=")[1]) for o in run.options if "depth=" in o)
     model = MODELS.build(cfg.model)
     checkpoint = (run.work_dir / "last_checkpoint").read_text()
     load_checkpoint(model, checkpoint, map_location="cpu")

@@ -124,10 +124,7 @@ def run_config(words: Sequence[str], args: argparse.Namespace, steps: int, seed:
         if args.size:
             shrink(loader.dataset.pipeline, args.size)
     if args.depth:
-        backbone = cfg.model.backbone
-        while "backbone" in backbone:
-            backbone = backbone.backbone
-        backbone.depth = args.depth
+        cfg.model.backbone.backbone.depth = args.depth
     if torch.cuda.is_available() and cfg.optim_wrapper.optimizer.type == "SGD":
         cfg.optim_wrapper.optimizer.fused = True  # reads its rate from a tensor, as graphs need it
     return cfg

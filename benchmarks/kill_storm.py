@@ -50,10 +50,7 @@ randomness = dict(seed=0)
 CLASSIFIER = """
 _base_ = "{root}/configs/_base_/cls_image_folder.py"
 model = dict(
-    backbone=dict(
-        _delete_=True, type="LTNormBackbone", norm_cfg=dict(type="NBN"),
-        backbone=dict(type="ResNet", depth=18, base_channels=8, out_indices=(3,), norm_eval=False,
-                      zero_init_residual=False)),
+    backbone=dict(norm_cfg=dict(type="NBN"), backbone=dict(base_channels=8, init_cfg=None)),
     head=dict(num_classes=3, in_channels=64))
 load, pack = dict(type="LoadImageFromFile"), dict(type="PackClsInputs")
 train_dataloader = dict(batch_size=6, num_workers=2, dataset=dict(

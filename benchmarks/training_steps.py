@@ -89,7 +89,7 @@ def detector_steps(
     models = []
     for config, changes in configs:
         cfg = Config.fromfile(config)
-        cfg.model.backbone.get("backbone", cfg.model.backbone).init_cfg = None
+        cfg.model.backbone.backbone.init_cfg = None
         cfg.merge_from_dict({f"model.{key}": value for key, value in changes.items()})
         models.append(MODELS.build(cfg.model).to(device))
         models[-1].load_state_dict(models[0].state_dict())

@@ -24,10 +24,9 @@ def logged_run(folder, name, seed, few, lr=0.1, nbn=False, data=None):
     logs = work_dir / "20260101_000000"
     (logs / "vis_data").mkdir(parents=True)
     (logs / "20260101_000000.log").write_text(LOG)
-    backbone = dict(type="ResNetCIFAR", depth=8)
+    backbone = dict(type="LTNormBackbone", backbone=dict(type="ResNetCIFAR", depth=8))
     if nbn:
-        norm_cfg = dict(type="NBN")
-        backbone = dict(type="LTNormBackbone", backbone=backbone, norm_cfg=norm_cfg)
+        backbone |= dict(norm_cfg=dict(type="NBN"))
     cfg = dict(model=dict(type="ImageClassifier", backbone=backbone), note="<script>")
     cfg |= dict(optim_wrapper=dict(optimizer=dict(type="SGD", lr=lr)), randomness=dict(seed=seed))
     cfg |= dict(custom_hooks=[dict(type="A"), dict(type="B", by=name)], work_dir=str(work_dir))

@@ -29,11 +29,7 @@ val_dataloader = dict(dataset=dict(indices={tested}, serialize_data=False))
 test_dataloader = val_dataloader
 """
 BACKBONE = """
-model = dict(
-    backbone=dict(
-        _delete_=True, type="LTNormBackbone", backbone=_base_.model.backbone, norm_cfg={norm_cfg}
-    )
-)
+model = dict(backbone=dict(norm_cfg={norm_cfg}))
 """
 TESTED = 250  # images of the test set
 

@@ -84,7 +84,7 @@ def test_a_config_trains_and_is_evaluated(path, data_roots, tmp_path):
 
 OPTIONS = {
     "train_dataloader.dataset.imbalance_factor": 5,
-    "model.backbone.width": 4,
+    "model.backbone.backbone.width": 4,
     "randomness.seed": 7,
 }
 

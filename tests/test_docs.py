@@ -57,11 +57,12 @@ def checkout(tmp_path, monkeypatch):
     size = {"train_dataloader.dataset.pipeline.1.size": 32}
     size |= {"val_dataloader.dataset.pipeline.1.scale": 36}
     size |= {"val_dataloader.dataset.pipeline.2.crop_size": 32}
-    network = {"model.backbone.base_channels": 16, "model.backbone.init_cfg": None}
+    network = {"model.backbone.backbone.base_channels": 16}
+    network |= {"model.backbone.backbone.init_cfg": None}
     write_miniature("cls_image_folder", **size, **network)
     write_miniature("cls_demo_shapes")
     options = {
-        key.replace("backbone.backbone", "backbone"): value
+        key: value
         for key, value in tiny_model(7).items()
         if "mask" not in key and "num_classes" not in key
     }

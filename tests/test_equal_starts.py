@@ -33,8 +33,6 @@ def narrow(path):
         head = cfg.model.roi_head.bbox_head
         head.loss_cls = dict(type="CrossEntropyLoss", num_classes=head.num_classes)
         options = tiny_model(head.num_classes)
-        if "backbone" not in cfg.model.backbone:
-            options = {k.replace("backbone.backbone", "backbone"): v for k, v in options.items()}
         cfg.merge_from_dict(options)
         del cfg.model.roi_head.bbox_head.loss_cls["num_classes"]
         if path.parent.name == "lvis":  # pretrained weights leave nothing to zero_init_residual

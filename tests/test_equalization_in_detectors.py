@@ -91,7 +91,6 @@ def test_computes_in_float32_under_autocast(name):
 def test_a_detector_trains_with_it_and_scores(name, mini_lvis, tmp_path):
     file = mini_lvis / "annotations" / "lvis_v1_train.json"
     options = {**tiny_model(8), **tiny_data(mini_lvis, image_size=64)}
-    options = {key.replace("backbone.backbone", "backbone"): v for key, v in options.items()}
     for loader in ("train_dataloader", "val_dataloader"):
         names = [category["name"] for category in json.loads(file.read_text())["categories"]]
         options[f"{loader}.dataset.metainfo.classes"] = names

@@ -21,7 +21,7 @@ PREFIX = "feature_bias/"
 def run(tmp_path, norm_cfg, steps=4, interval=2):
     """Train the digits for a few steps; return the runner and the features of every step."""
     cfg = Config.fromfile("configs/demo/cls_digits_ce.py")
-    cfg.model.backbone.norm_cfg = norm_cfg
+    cfg.model.backbone.backbone.norm_cfg = norm_cfg
     cfg.train_cfg = dict(type="IterBasedTrainLoop", max_iters=steps, val_interval=steps)
     cfg.param_scheduler = None
     cfg.val_dataloader.dataset.indices = 10

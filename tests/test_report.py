@@ -69,7 +69,7 @@ def test_the_page_holds_scores_paired_differences_and_the_configs(four_runs, tmp
     assert ["ce", "2", "52.0 ± 0.0", "17.0 ± 7.1"] in page.rows
     # d = 4 and 6: mean 5, standard error sqrt(2) / sqrt(2).
     assert ["nbn − ce", "2", "+0.0 ± 0.0", "+5.0 ± 1.0"] in page.rows
-    assert ["model.LTNormBackbone.norm_cfg.type", "–", "'NBN'"] in page.rows
+    assert ["model.backbone.norm_cfg.type", "–", "'NBN'"] in page.rows
     text = " ".join(" ".join(page.text).split())
     assert "learning rate 0.1" in text and "PyTorch 2.13.0" in text and "compiling" not in text
     assert len(left_out) == 6 and all("has no checkpoint" in reason for reason in left_out)

@@ -5,7 +5,7 @@ their statistics, fixed; the lr goes on where the cosine of stage one stands. CB
 state the loss of this stage: cross entropy, for sampling or weights do what Balanced Softmax did.
 """
 
-_base_ = "./cls_cifar100_400e.py"
+_base_ = ["./parts/runtime.py", "./parts/cifar.py", "./parts/cifar_400_epochs.py"]
 
 max_epochs = 80
 
@@ -14,8 +14,12 @@ model = dict(
     first_stage="work_dirs/cifar100_bs_400e/epoch_320.pth",
     kept=["backbone.*", "head.predictor.*"],
     backbone_eval=True,
-    head=dict(loss=dict(_delete_=True, type="CrossEntropyLoss")),
+    head=dict(num_classes=100),
 )
+train_dataloader = dict(dataset=dict(type="CIFAR100LT"))
+val_dataloader = dict(dataset=dict(type="CIFAR100LT"))
+test_dataloader = val_dataloader
 train_cfg = dict(max_epochs=max_epochs)
 optim_wrapper = dict(optimizer=dict(lr=0.0048))
 param_scheduler = [dict(type="CosineAnnealingLR", T_max=max_epochs)]
+default_hooks = dict(checkpoint=dict(interval=20, max_keep_ckpts=5))

@@ -1,6 +1,6 @@
 """Digits-LT, imbalance 50: scikit-learn's handwritten digits, the network of Shapes-LT."""
 
-_base_ = "./cls_demo_shapes.py"
+_base_ = ["./parts/runtime.py", "./parts/shapes.py"]
 
 max_epochs = 40
 
@@ -12,7 +12,7 @@ strong = [
 strong_pipeline = [*strong, dict(type="PackClsInputs")]
 dual_path_pipeline = [dict(type="MultiView", views=[[], strong]), dict(type="PackClsInputs")]
 
-model = dict(backbone=dict(stem_stride=1))
+model = dict(backbone=dict(backbone=dict(stem_stride=1)))
 train_dataloader = dict(
     dataset=dict(type="DigitsLT", data_root="", pipeline=[dict(type="PackClsInputs")])
 )
@@ -20,4 +20,6 @@ val_dataloader = dict(dataset=dict(type="DigitsLT", data_root=""))
 test_dataloader = val_dataloader
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
 param_scheduler = dict(T_max=max_epochs)
-default_hooks = dict(checkpoint=dict(interval=max_epochs // 4))
+# Two, because a kill may come while one is being written.
+default_hooks = dict(checkpoint=dict(interval=10, max_keep_ckpts=2))
+visualizer = dict(vis_backends=[dict(type="LocalVisBackend")])

@@ -4,21 +4,15 @@ The warm-up is needed: without it the first steps can kill channels for the whol
 RIDE, whose experts have this loss: one run of three lost 6 of its 16 shared channels.
 """
 
-_base_ = "./cls_demo_shapes.py"
+_base_ = ["./parts/runtime.py", "./parts/shapes.py"]
 
 model = dict(
     head=dict(
         predictor=dict(type="NormedLinear", tempearture=1, bias=False),
-        loss=dict(
-            _delete_=True,
-            type="ClassBalancedLoss",
-            num_classes=_base_.num_classes,
-            defer_until=12,
-            loss=dict(type="LDAMLoss", num_classes=_base_.num_classes),
-        ),
+        loss=dict(type="ClassBalancedLoss", defer_until=12, loss=dict(type="LDAMLoss")),
     )
 )
-param_scheduler = [
-    dict(type="LinearLR", start_factor=0.02, begin=0, end=2, convert_to_iter_based=True),
-    dict(type="CosineAnnealingLR", begin=2, end=_base_.max_epochs, convert_to_iter_based=True),
-]
+param_scheduler = _base_.warmed_up
+# Two, because a kill may come while one is being written.
+default_hooks = dict(checkpoint=dict(interval=5, max_keep_ckpts=2))
+visualizer = dict(vis_backends=[dict(type="LocalVisBackend")])

@@ -3,33 +3,13 @@
 Warm-up, and re-weighting and temperatures in the last 40 % of the epochs, as for LDAM-DRW.
 """
 
-_base_ = "./cls_demo_shapes_ldam_drw.py"
+_base_ = ["./parts/runtime.py", "./parts/shapes.py", "./parts/ride.py"]
 
-num_experts = 3
-
-model = dict(
-    backbone=dict(
-        _delete_=True,
-        type="MultiExpertBackbone",
-        num_experts=num_experts,
-        backbone=dict(type="ResNetCIFAR", depth=8, channels=(16, 24, 48), stem_stride=2),
-    ),
-    head=dict(
-        _delete_=True,
-        type="MultiExpertHead",
-        num_experts=num_experts,
-        num_classes=_base_.num_classes,
-        predictor=dict(type="NormedLinear", tempearture=30, bias=False),
-        loss=dict(
-            type="RIDELoss",
-            num_classes=_base_.num_classes,
-            defer_until=12,
-            loss=dict(
-                type="ClassBalancedLoss",
-                num_classes=_base_.num_classes,
-                defer_until=12,
-                loss=dict(type="LDAMLoss", num_classes=_base_.num_classes, input_scale=30),
-            ),
-        ),
-    ),
-)
+model = _base_.ride_model
+model.backbone.backbone = _base_.model.backbone
+model.backbone.backbone.backbone.channels = (16, 24, 48)
+model.head.loss.defer_until = model.head.loss.loss.defer_until = 12
+param_scheduler = _base_.warmed_up
+# Two, because a kill may come while one is being written.
+default_hooks = dict(checkpoint=dict(interval=5, max_keep_ckpts=2))
+visualizer = dict(vis_backends=[dict(type="LocalVisBackend")])

@@ -4,7 +4,7 @@ A config on top of it says num_classes, the two data_roots and, for another leng
 the tutorial on classification in docs/.
 """
 
-_base_ = "./cls_runtime.py"
+_base_ = "./parts/runtime.py"
 
 max_epochs = 30
 
@@ -17,12 +17,15 @@ model = dict(
         bgr_to_rgb=True,
     ),
     backbone=dict(
-        type="ResNet",
-        depth=18,
-        out_indices=(3,),
-        norm_eval=False,
-        zero_init_residual=False,
-        init_cfg=dict(type="Pretrained", checkpoint="torchvision://resnet18"),
+        type="LTNormBackbone",
+        backbone=dict(
+            type="ResNet",
+            depth=18,
+            out_indices=(3,),
+            norm_eval=False,
+            zero_init_residual=False,
+            init_cfg=dict(type="Pretrained", checkpoint="torchvision://resnet18"),
+        ),
     ),
     head=dict(type="ClsHead", predictor=dict(type="Linear"), loss=dict(type="CrossEntropyLoss")),
 )

@@ -4,13 +4,11 @@
 running statistics follow the new sampling, as in the authors' code; see SecondStageClassifier.
 """
 
-_base_ = "./cls_imagenet_lt_r50.py"
+_base_ = ["./parts/runtime.py", "./parts/imagenet_lt.py"]
 
 max_epochs = 10
 
 model = dict(type="SecondStageClassifier")
-train_dataloader = dict(
-    sampler=dict(_delete_=True, type="ClassAwareSampler", num_sample_class=4),
-)
+train_dataloader = dict(sampler=dict(_delete_=True, type="ClassAwareSampler", num_sample_class=4))
 train_cfg = dict(max_epochs=max_epochs)
 param_scheduler = dict(T_max=max_epochs)

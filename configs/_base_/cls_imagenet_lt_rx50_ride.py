@@ -5,38 +5,17 @@ from 80 on; re-weighting and temperatures from 80. The last two stages have 192 
 before the expansion of bottlenecks. On G GPUs: train_dataloader.batch_size=256/G.
 """
 
-_base_ = "./cls_imagenet_lt_rx50.py"
+_base_ = ["./parts/runtime.py", "./parts/imagenet_lt.py", "./parts/ride.py"]
 
-num_experts = 4
 max_epochs = 100
 
-model = dict(
-    backbone=dict(
-        _delete_=True,
-        type="MultiExpertBackbone",
-        num_experts=num_experts,
-        backbone=dict(type="NarrowedResNet", width=0.75, backbone=_base_.model.backbone),
-    ),
-    head=dict(
-        _delete_=True,
-        type="MultiExpertHead",
-        num_experts=num_experts,
-        num_classes=_base_.num_classes,
-        predictor=dict(type="NormedLinear", tempearture=30, bias=False),
-        loss=dict(
-            type="RIDELoss",
-            num_classes=_base_.num_classes,
-            temperature_strength=0.02,
-            defer_until=80,
-            loss=dict(
-                type="ClassBalancedLoss",
-                num_classes=_base_.num_classes,
-                defer_until=80,
-                loss=dict(type="LDAMLoss", num_classes=_base_.num_classes, input_scale=30),
-            ),
-        ),
-    ),
-)
+host = {**_base_.model.backbone.backbone, **dict(type="ResNeXt", groups=32, base_width=4)}
+narrowed = dict(type="NarrowedResNet", width=0.75, backbone=host)
+model = _base_.ride_model
+model.backbone.update(num_experts=4, backbone=dict(type="LTNormBackbone", backbone=narrowed))
+model.head.num_experts = 4
+model.head.loss.update(temperature_strength=0.02, defer_until=80)
+model.head.loss.loss.defer_until = 80
 train_dataloader = dict(batch_size=256)
 train_cfg = dict(max_epochs=max_epochs)
 optim_wrapper = dict(optimizer=dict(lr=0.1, weight_decay=2e-4, nesterov=True))

@@ -4,7 +4,7 @@ The paper states no other for this row. No list files: data/imagenet/ holds trai
 val/<class>/*.JPEG, the validation images sorted into folders of their classes.
 """
 
-_base_ = "./cls_imagenet_lt_r50.py"
+_base_ = ["./parts/runtime.py", "./parts/imagenet_lt.py"]
 
 train_dataloader = dict(
     dataset=dict(

@@ -4,38 +4,25 @@ As on ImageNet-LT, with 512 images a step in all and lr 0.2. NBN's paper trains 
 epochs, and for RIDE says "the same setup as RIDE", which is 100.
 """
 
-_base_ = "./cls_inat18_r50.py"
+_base_ = [
+    "./parts/runtime.py",
+    "./parts/imagenet_lt.py",
+    "./parts/inat18.py",
+    "./parts/ride.py",
+]
 
-num_experts = 3
 max_epochs = 100
 
-model = dict(
-    backbone=dict(
-        _delete_=True,
-        type="MultiExpertBackbone",
-        num_experts=num_experts,
-        backbone=dict(type="NarrowedResNet", width=0.75, backbone=_base_.model.backbone),
-    ),
-    head=dict(
-        _delete_=True,
-        type="MultiExpertHead",
-        num_experts=num_experts,
-        num_classes=_base_.num_classes,
-        predictor=dict(type="NormedLinear", tempearture=30, bias=False),
-        loss=dict(
-            type="RIDELoss",
-            num_classes=_base_.num_classes,
-            temperature_strength=0.015,
-            defer_until=80,
-            loss=dict(
-                type="ClassBalancedLoss",
-                num_classes=_base_.num_classes,
-                defer_until=80,
-                loss=dict(type="LDAMLoss", num_classes=_base_.num_classes, input_scale=30),
-            ),
-        ),
-    ),
-)
+narrowed = dict(type="NarrowedResNet", width=0.75, backbone=_base_.model.backbone.backbone)
+model = _base_.ride_model
+model.data_preprocessor = _base_.image_statistics
+model.backbone.backbone = dict(type="LTNormBackbone", backbone=narrowed)
+model.head.num_classes = _base_.num_classes
+model.head.loss.update(temperature_strength=0.015, defer_until=80)
+model.head.loss.loss.defer_until = 80
+train_dataloader = dict(dataset=_base_.train_set)
+val_dataloader = dict(dataset=_base_.val_set)
+test_dataloader = val_dataloader
 train_cfg = dict(max_epochs=max_epochs)
 optim_wrapper = dict(optimizer=dict(weight_decay=2e-4, nesterov=True))
 param_scheduler = [

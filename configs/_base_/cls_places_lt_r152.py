@@ -7,17 +7,18 @@ data/places/ holds Places_LT_{train,val,test}.txt and the images in the layout o
 train/airfield/00004851.jpg, or data_256/a/airfield/00004851.jpg with the lists of that flavour.
 """
 
-_base_ = "./cls_imagenet_lt_r50.py"
+_base_ = ["./parts/runtime.py", "./parts/imagenet_lt.py"]
 
 data_root = "data/places/"
-num_classes = 365
 max_epochs = 30
 
 model = dict(
     backbone=dict(
-        depth=152, init_cfg=dict(type="Pretrained", checkpoint="torchvision://resnet152")
+        backbone=dict(
+            depth=152, init_cfg=dict(type="Pretrained", checkpoint="torchvision://resnet152")
+        )
     ),
-    head=dict(num_classes=num_classes),
+    head=dict(num_classes=365),
 )
 train_dataloader = dict(batch_size=256, dataset=dict(type="PlacesLT", data_root=data_root))
 val_dataloader = dict(dataset=dict(type="PlacesLT", data_root=data_root))

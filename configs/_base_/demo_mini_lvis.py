@@ -23,13 +23,15 @@ data_root = "data/mini_lvis/"
 
 model = dict(
     backbone=dict(
-        depth=18,
-        base_channels=32,
-        stem_channels=32,
-        frozen_stages=-1,
-        norm_eval=False,
-        zero_init_residual=False,  # batch norm's residual branches would start at 0, NBN's at 1
-        init_cfg=None,
+        backbone=dict(
+            depth=18,
+            base_channels=32,
+            stem_channels=32,
+            frozen_stages=-1,
+            norm_eval=False,
+            zero_init_residual=False,  # batch norm's residual branches would start at 0, NBN's at 1
+            init_cfg=None,
+        )
     ),
     neck=dict(in_channels=[32, 64, 128, 256], out_channels=64),
     rpn_head=dict(in_channels=64, feat_channels=64, anchor_generator=dict(scales=[4])),

@@ -10,6 +10,7 @@ _base_ = "mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py"
 custom_imports = dict(imports=["mmdet_ltnorm"], allow_failed_imports=False)
 
 model = dict(
+    backbone=dict(_delete_=True, type="LTNormBackbone", backbone=_base_.model.backbone),
     roi_head=dict(
         bbox_head=dict(
             cls_predictor_cfg=dict(type="NormedLinear", tempearture=20),  # spelt so in mmdet

@@ -8,7 +8,7 @@ model = dict(
             loss_cls=dict(
                 _delete_=True,
                 type="EqualizationLoss",
-                num_classes=1203,
+                num_classes=_base_.model.roi_head.bbox_head.num_classes,
                 ann_file=_base_.train_dataloader.dataset.data_root
                 + _base_.train_dataloader.dataset.ann_file,
                 threshold=1.1e-3,  # the authors' for LVIS v1; their paper has 1.76e-3 for v0.5

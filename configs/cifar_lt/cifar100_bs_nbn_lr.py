@@ -4,7 +4,7 @@
     ... --work-dir DIR --cfg-options train_dataloader.dataset.imbalance_factor=200  # or 50
 
 NBN paper Table I, Balanced Softmax + Ours: 50.5, 53.7, 58.9 at imbalance 200, 100, 50.
-Not measured here. Imbalance, width and seed: options in configs/_base_/cls_cifar10_lt.py.
+Not measured here. Imbalance, width and seed: options in configs/_base_/parts/cifar.py.
 The paper says 4x width for CIFAR-100, model.backbone.backbone.width=4. Which width the row has is
 unclear: cross entropy and Balanced Softmax seem to have the standard one.
 """
@@ -12,14 +12,6 @@ unclear: cross entropy and Balanced Softmax seem to have the standard one.
 _base_ = "../_base_/cls_cifar100_lt.py"
 
 model = dict(
-    backbone=dict(
-        _delete_=True,
-        type="LTNormBackbone",
-        backbone=_base_.model.backbone,
-        norm_cfg=dict(type="NBN"),
-    ),
-    head=dict(
-        predictor=dict(type="RectifiedLinear"),
-        loss=dict(type="BalancedSoftmaxLoss", num_classes=_base_.num_classes),
-    ),
+    backbone=dict(norm_cfg=dict(type="NBN")),
+    head=dict(predictor=dict(type="RectifiedLinear"), loss=dict(type="BalancedSoftmaxLoss")),
 )

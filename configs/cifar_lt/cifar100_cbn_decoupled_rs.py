@@ -10,11 +10,6 @@ _base_ = "../_base_/cls_cifar100_decoupled.py"
 
 model = dict(
     first_stage="work_dirs/cifar100_cbn/epoch_320.pth",
-    backbone=dict(
-        _delete_=True,
-        type="LTNormBackbone",
-        backbone=_base_.model.backbone,
-        norm_cfg=dict(type="CBN", num_components=4),
-    ),
+    backbone=dict(norm_cfg=dict(type="CBN", num_components=4)),
 )
 train_dataloader = dict(sampler=dict(_delete_=True, type="ClassPowerSampler", power=0))

@@ -9,13 +9,5 @@ CBN paper Table 4: 53.3, 60.0 (sic), 65.4. Not measured here.
 
 _base_ = "../_base_/cls_cifar100_400e.py"
 
-model = dict(
-    type="DualPathClassifier",
-    backbone=dict(
-        _delete_=True,
-        type="LTNormBackbone",
-        backbone=_base_.model.backbone,
-        norm_cfg=dict(type="CBN", num_components=4),
-    ),
-)
+model = dict(type="DualPathClassifier", backbone=dict(norm_cfg=dict(type="CBN", num_components=4)))
 train_dataloader = dict(dataset=dict(pipeline=_base_.dual_path_pipeline))

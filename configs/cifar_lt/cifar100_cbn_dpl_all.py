@@ -12,6 +12,6 @@ _base_ = "../_base_/cls_cifar100_400e.py"
 
 model = dict(
     type="DualPathClassifier",
-    backbone=dict(norm_cfg=dict(type="CBN", num_components=4, shrinkage=1.0)),
+    backbone=dict(norm_cfg=dict(type="CBN", num_components=4, shrinkage=1.0), positions="all"),
 )
 train_dataloader = dict(dataset=dict(pipeline=_base_.dual_path_pipeline))

@@ -3,11 +3,11 @@
     python tools/train.py configs/cifar_lt/cifar100_ce_balanced.py
 
 NBN paper Table XI, Cross Entropy, CIFAR-100: 70.5.
-Not measured here. Width and seed: options in configs/_base_/cls_cifar10_lt.py.
-The paper says 4x width for CIFAR-100, model.backbone.width=4. The 70.5 looks like the standard
-one's.
+Not measured here. Width and seed: options in configs/_base_/parts/cifar.py.
+The paper says 4x width for CIFAR-100, model.backbone.backbone.width=4. The 70.5 looks like the
+standard one's.
 """
 
-_base_ = "./cifar100_ce.py"
+_base_ = "../_base_/cls_cifar100_lt.py"
 
 train_dataloader = dict(dataset=dict(imbalance_factor=1))

@@ -9,13 +9,4 @@ Stage two after cifar100_bs_400e, of which it needs epoch 320.
 
 _base_ = "../_base_/cls_cifar100_decoupled.py"
 
-model = dict(
-    head=dict(
-        loss=dict(
-            _delete_=True,
-            type="ClassBalancedLoss",
-            num_classes=_base_.num_classes,
-            loss=dict(type="CrossEntropyLoss"),
-        )
-    )
-)
+model = dict(head=dict(loss=dict(type="ClassBalancedLoss", loss=dict(type="CrossEntropyLoss"))))

@@ -7,8 +7,8 @@
 NBN paper Table I, decoupling LWS: 47.5, 53.3, 58.7 at imbalance 200, 100, 50.
 Not measured here.
 The length of stage two is our choice; its imbalance must be that of stage one.
-The paper says 4x width for CIFAR-100, model.backbone.width=4. Which width the row has is unclear:
-cross entropy and Balanced Softmax seem to have the standard one.
+The paper says 4x width for CIFAR-100, model.backbone.backbone.width=4. Which width the row has is
+unclear: cross entropy and Balanced Softmax seem to have the standard one.
 """
 
 _base_ = "../_base_/cls_cifar100_lt.py"

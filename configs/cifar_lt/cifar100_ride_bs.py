@@ -4,20 +4,11 @@
 
 No row in the papers: RIDE_BalancedSoftmaxLoss of the NBN authors' code.
 Not measured here. Temperatures and the diversity factor, -0.2, are that code's.
-Imbalance and seed: options in configs/_base_/cls_cifar10_lt.py.
+Imbalance and seed: options in configs/_base_/parts/cifar.py.
 """
 
 _base_ = "../_base_/cls_cifar100_ride.py"
 
 model = dict(
-    head=dict(
-        predictor=dict(_delete_=True, type="Linear"),
-        loss=dict(
-            _delete_=True,
-            type="RIDELoss",
-            num_classes=_base_.num_classes,
-            temperature_strength=0,
-            loss=dict(type="BalancedSoftmaxLoss", num_classes=_base_.num_classes),
-        ),
-    ),
+    head=dict(predictor=dict(_delete_=True, type="Linear"), loss=_base_.ride_balanced_softmax)
 )

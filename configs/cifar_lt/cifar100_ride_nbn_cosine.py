@@ -5,18 +5,9 @@
 No row in the papers: the row "RIDE + Ours" has linear classifiers with LR.
 Not measured here. NBN sits at the residual positions, with a magnitude for each expert.
 A cosine classifier does not see the length of the features.
-Imbalance and seed: options in configs/_base_/cls_cifar10_lt.py.
+Imbalance and seed: options in configs/_base_/parts/cifar.py.
 """
 
 _base_ = "../_base_/cls_cifar100_ride.py"
 
-model = dict(
-    backbone=dict(
-        backbone=dict(
-            _delete_=True,
-            type="LTNormBackbone",
-            backbone=_base_.model.backbone.backbone,
-            norm_cfg=dict(type="NBN"),
-        ),
-    ),
-)
+model = dict(backbone=dict(backbone=dict(norm_cfg=dict(type="NBN"))))

@@ -12,5 +12,5 @@ _base_ = "../_base_/cls_cifar100_400e.py"
 
 model = dict(
     type="SplitClassifier",
-    backbone=dict(norm_cfg=dict(type="CBN", num_components=4, shrinkage=1.0)),
+    backbone=dict(norm_cfg=dict(type="CBN", num_components=4, shrinkage=1.0), positions="all"),
 )

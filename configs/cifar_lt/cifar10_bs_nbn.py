@@ -3,17 +3,11 @@
     python tools/train.py configs/cifar_lt/cifar10_bs_nbn.py
 
 No row in the papers: NBN's Table XV has it for ImageNet-LT.
-Not measured here. Imbalance, width and seed: options in configs/_base_/cls_cifar10_lt.py.
+Not measured here. Imbalance, width and seed: options in configs/_base_/parts/cifar.py.
 """
 
 _base_ = "../_base_/cls_cifar10_lt.py"
 
 model = dict(
-    backbone=dict(
-        _delete_=True,
-        type="LTNormBackbone",
-        backbone=_base_.model.backbone,
-        norm_cfg=dict(type="NBN"),
-    ),
-    head=dict(loss=dict(type="BalancedSoftmaxLoss", num_classes=_base_.num_classes)),
+    backbone=dict(norm_cfg=dict(type="NBN")), head=dict(loss=dict(type="BalancedSoftmaxLoss"))
 )

@@ -10,11 +10,4 @@ base config.
 
 _base_ = "../_base_/cls_cifar10_400e.py"
 
-model = dict(
-    backbone=dict(
-        _delete_=True,
-        type="LTNormBackbone",
-        backbone=_base_.model.backbone,
-        norm_cfg=dict(type="CBN", num_components=4),
-    ),
-)
+model = dict(backbone=dict(norm_cfg=dict(type="CBN", num_components=4)))

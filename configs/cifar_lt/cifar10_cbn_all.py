@@ -10,4 +10,6 @@ common, and shrinkage k = 1 leaves the most of it (docs/cbn.md).
 
 _base_ = "../_base_/cls_cifar10_400e.py"
 
-model = dict(backbone=dict(norm_cfg=dict(type="CBN", num_components=4, shrinkage=1.0)))
+model = dict(
+    backbone=dict(norm_cfg=dict(type="CBN", num_components=4, shrinkage=1.0), positions="all")
+)

@@ -10,11 +10,5 @@ Not measured here.
 _base_ = "../_base_/cls_cifar10_400e.py"
 
 model = dict(
-    type="CompoundSplitClassifier",
-    backbone=dict(
-        _delete_=True,
-        type="LTNormBackbone",
-        backbone=_base_.model.backbone,
-        norm_cfg=dict(type="CBN", num_components=4),
-    ),
+    type="CompoundSplitClassifier", backbone=dict(norm_cfg=dict(type="CBN", num_components=4))
 )

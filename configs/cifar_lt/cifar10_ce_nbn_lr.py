@@ -4,17 +4,11 @@
     ... --work-dir DIR --cfg-options train_dataloader.dataset.imbalance_factor=200  # or 50
 
 NBN paper Table I, Cross Entropy + Ours: 77.5, 81.5, 86.3 at imbalance 200, 100, 50.
-Not measured here. Imbalance, width and seed: options in configs/_base_/cls_cifar10_lt.py.
+Not measured here. Imbalance, width and seed: options in configs/_base_/parts/cifar.py.
 """
 
 _base_ = "../_base_/cls_cifar10_lt.py"
 
 model = dict(
-    backbone=dict(
-        _delete_=True,
-        type="LTNormBackbone",
-        backbone=_base_.model.backbone,
-        norm_cfg=dict(type="NBN"),
-    ),
-    head=dict(predictor=dict(type="RectifiedLinear")),
+    backbone=dict(norm_cfg=dict(type="NBN")), head=dict(predictor=dict(type="RectifiedLinear"))
 )

@@ -3,11 +3,9 @@
     python tools/train.py configs/cifar_lt/cifar10_ce_wn.py
 
 NBN paper Table X, WN: 78.3 at imbalance 100 (medium 65.5, many 81.5).
-Not measured here. Imbalance, width and seed: options in configs/_base_/cls_cifar10_lt.py.
+Not measured here. Imbalance, width and seed: options in configs/_base_/parts/cifar.py.
 """
 
 _base_ = "../_base_/cls_cifar10_lt.py"
 
-model = dict(
-    backbone=dict(_delete_=True, type="WeightNormBackbone", backbone=_base_.model.backbone)
-)
+model = dict(backbone=dict(type="WeightNormBackbone"))

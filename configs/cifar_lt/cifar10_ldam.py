@@ -6,14 +6,13 @@
 NBN paper Table I, LDAM Loss: 75.0, 78.9, 84.3 at imbalance 200, 100, 50.
 Not measured here. The row names the loss alone, so there is no deferred re-weighting. LDAM's own
 recipe, with it, is cifar10_ldam_drw.
-Imbalance, width and seed: options in configs/_base_/cls_cifar10_lt.py.
+Imbalance, width and seed: options in configs/_base_/parts/cifar.py.
 """
 
 _base_ = "../_base_/cls_cifar10_lt.py"
 
 model = dict(
     head=dict(
-        predictor=dict(type="NormedLinear", tempearture=1, bias=False),
-        loss=dict(type="LDAMLoss", num_classes=_base_.num_classes),
+        predictor=dict(type="NormedLinear", tempearture=1, bias=False), loss=dict(type="LDAMLoss")
     )
 )

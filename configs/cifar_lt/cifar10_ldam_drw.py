@@ -3,7 +3,7 @@
     python tools/train.py configs/cifar_lt/cifar10_ldam_drw.py
 
 No row in the papers: NBN's Table I trains LDAM as all its rows, see cifar10_ldam.
-Not measured here. Imbalance, width and seed: options in configs/_base_/cls_cifar10_lt.py.
+Not measured here. Imbalance, width and seed: options in configs/_base_/parts/cifar.py.
 """
 
 _base_ = "../_base_/cls_cifar10_ldam_drw.py"

@@ -4,29 +4,14 @@
 
 No row in the papers: RIDE_BalancedSoftmaxLoss of the NBN authors' code, on their network.
 Not measured here. As cifar10_ride_bs, with the NBN and the classifiers of cifar10_ride_nbn.
-Imbalance and seed: options in configs/_base_/cls_cifar10_lt.py.
+Imbalance and seed: options in configs/_base_/parts/cifar.py.
 """
 
 _base_ = "../_base_/cls_cifar10_ride.py"
 
 model = dict(
-    backbone=dict(
-        backbone=dict(
-            _delete_=True,
-            type="LTNormBackbone",
-            backbone=_base_.model.backbone.backbone,
-            norm_cfg=dict(type="NBN"),
-            positions="last_stage",
-        ),
-    ),
+    backbone=dict(backbone=dict(norm_cfg=dict(type="NBN"), positions="last_stage")),
     head=dict(
-        predictor=dict(_delete_=True, type="RectifiedLinear"),
-        loss=dict(
-            _delete_=True,
-            type="RIDELoss",
-            num_classes=_base_.num_classes,
-            temperature_strength=0,
-            loss=dict(type="BalancedSoftmaxLoss", num_classes=_base_.num_classes),
-        ),
+        predictor=dict(_delete_=True, type="RectifiedLinear"), loss=_base_.ride_balanced_softmax
     ),
 )

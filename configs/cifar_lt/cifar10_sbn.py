@@ -9,12 +9,4 @@ Not measured here. How it is tested is our reading: see SplitClassifier.
 
 _base_ = "../_base_/cls_cifar10_400e.py"
 
-model = dict(
-    type="SplitClassifier",
-    backbone=dict(
-        _delete_=True,
-        type="LTNormBackbone",
-        backbone=_base_.model.backbone,
-        norm_cfg=dict(type="CBN", num_components=4),
-    ),
-)
+model = dict(type="SplitClassifier", backbone=dict(norm_cfg=dict(type="CBN", num_components=4)))

@@ -7,4 +7,4 @@ No row in the papers. Measured, 5 seeds: 88.2 ± 2.9 (few 85.3 ± 4.7).
 
 _base_ = "../_base_/cls_demo_digits.py"
 
-model = dict(head=dict(loss=dict(type="BalancedSoftmaxLoss", num_classes=_base_.num_classes)))
+model = dict(head=dict(loss=dict(type="BalancedSoftmaxLoss")))

@@ -9,14 +9,6 @@ Measured, 3 seeds: 90.1 ± 2.6 (few 90.8 ± 3.4, medium 89.0 ± 2.9).
 _base_ = "../_base_/cls_demo_digits.py"
 
 model = dict(
-    backbone=dict(
-        _delete_=True,
-        type="LTNormBackbone",
-        backbone=_base_.model.backbone,
-        norm_cfg=dict(type="NBN"),
-    ),
-    head=dict(
-        predictor=dict(type="RectifiedLinear"),
-        loss=dict(type="BalancedSoftmaxLoss", num_classes=_base_.num_classes),
-    ),
+    backbone=dict(norm_cfg=dict(type="NBN")),
+    head=dict(predictor=dict(type="RectifiedLinear"), loss=dict(type="BalancedSoftmaxLoss")),
 )

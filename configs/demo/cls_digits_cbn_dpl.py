@@ -11,12 +11,7 @@ _base_ = "../_base_/cls_demo_digits.py"
 
 model = dict(
     type="DualPathClassifier",
-    backbone=dict(
-        _delete_=True,
-        type="LTNormBackbone",
-        backbone=_base_.model.backbone,
-        norm_cfg=dict(type="CBN", num_components=4),
-    ),
-    head=dict(loss=dict(type="BalancedSoftmaxLoss", num_classes=_base_.num_classes)),
+    backbone=dict(norm_cfg=dict(type="CBN", num_components=4)),
+    head=dict(loss=dict(type="BalancedSoftmaxLoss")),
 )
 train_dataloader = dict(dataset=dict(pipeline=_base_.dual_path_pipeline))

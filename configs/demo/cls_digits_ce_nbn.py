@@ -8,11 +8,4 @@ Measured, 3 seeds: 80.0 ± 0.5 (few 69.1 ± 1.7, medium 95.1 ± 2.7).
 
 _base_ = "../_base_/cls_demo_digits.py"
 
-model = dict(
-    backbone=dict(
-        _delete_=True,
-        type="LTNormBackbone",
-        backbone=_base_.model.backbone,
-        norm_cfg=dict(type="NBN"),
-    ),
-)
+model = dict(backbone=dict(norm_cfg=dict(type="NBN")))

@@ -8,11 +8,4 @@ No row in the papers. Measured, 5 seeds: 74.4 ± 2.8 (few 68.3 ± 4.1). Paired w
 
 _base_ = "../_base_/cls_demo_shapes_bcl.py"
 
-model = dict(
-    backbone=dict(
-        _delete_=True,
-        type="LTNormBackbone",
-        backbone=_base_.model.backbone,
-        norm_cfg=dict(type="NBN"),
-    ),
-)
+model = dict(backbone=dict(norm_cfg=dict(type="NBN")))

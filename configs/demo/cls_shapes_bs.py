@@ -7,4 +7,4 @@ No row in the papers. Measured, 5 seeds: 70.3 ± 2.0 (few 59.7 ± 3.6).
 
 _base_ = "../_base_/cls_demo_shapes.py"
 
-model = dict(head=dict(loss=dict(type="BalancedSoftmaxLoss", num_classes=_base_.num_classes)))
+model = dict(head=dict(loss=dict(type="BalancedSoftmaxLoss")))

@@ -9,11 +9,5 @@ No row in the papers. Measured, 5 seeds: 70.5 ± 2.5 (few 61.1 ± 6.4). Paired w
 _base_ = "../_base_/cls_demo_shapes.py"
 
 model = dict(
-    backbone=dict(
-        _delete_=True,
-        type="LTNormBackbone",
-        backbone=_base_.model.backbone,
-        norm_cfg=dict(type="NBN"),
-    ),
-    head=dict(loss=dict(type="BalancedSoftmaxLoss", num_classes=_base_.num_classes)),
+    backbone=dict(norm_cfg=dict(type="NBN")), head=dict(loss=dict(type="BalancedSoftmaxLoss"))
 )

@@ -9,14 +9,6 @@ Measured, 3 seeds: 59.6 ± 5.5 (few 52.3 ± 7.4, medium 53.7 ± 5.9, many 74.7 �
 _base_ = "../_base_/cls_demo_shapes.py"
 
 model = dict(
-    backbone=dict(
-        _delete_=True,
-        type="LTNormBackbone",
-        backbone=_base_.model.backbone,
-        norm_cfg=dict(type="NBN"),
-    ),
-    head=dict(
-        predictor=dict(type="RectifiedLinear"),
-        loss=dict(type="BalancedSoftmaxLoss", num_classes=_base_.num_classes),
-    ),
+    backbone=dict(norm_cfg=dict(type="NBN")),
+    head=dict(predictor=dict(type="RectifiedLinear"), loss=dict(type="BalancedSoftmaxLoss")),
 )

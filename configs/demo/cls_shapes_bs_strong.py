@@ -7,5 +7,5 @@ No row in the papers. Measured, 5 seeds: 61.5 ± 2.1 (few 32.7 ± 9.1).
 
 _base_ = "../_base_/cls_demo_shapes.py"
 
-model = dict(head=dict(loss=dict(type="BalancedSoftmaxLoss", num_classes=_base_.num_classes)))
+model = dict(head=dict(loss=dict(type="BalancedSoftmaxLoss")))
 train_dataloader = dict(dataset=dict(pipeline=_base_.strong_pipeline))

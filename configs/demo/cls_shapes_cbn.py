@@ -9,11 +9,6 @@ No row in the papers. Measured, 5 seeds: 71.7 ± 1.3 (few 62.4 ± 2.9). Paired w
 _base_ = "../_base_/cls_demo_shapes.py"
 
 model = dict(
-    backbone=dict(
-        _delete_=True,
-        type="LTNormBackbone",
-        backbone=_base_.model.backbone,
-        norm_cfg=dict(type="CBN", num_components=4),
-    ),
-    head=dict(loss=dict(type="BalancedSoftmaxLoss", num_classes=_base_.num_classes)),
+    backbone=dict(norm_cfg=dict(type="CBN", num_components=4)),
+    head=dict(loss=dict(type="BalancedSoftmaxLoss")),
 )

@@ -9,6 +9,6 @@ No row in the papers. Measured, 5 seeds: 69.4 ± 2.1 (few 57.5 ± 4.0). Paired w
 _base_ = "../_base_/cls_demo_shapes.py"
 
 model = dict(
-    backbone=dict(norm_cfg=dict(type="CBN", num_components=4, shrinkage=1.0)),
-    head=dict(loss=dict(type="BalancedSoftmaxLoss", num_classes=_base_.num_classes)),
+    backbone=dict(norm_cfg=dict(type="CBN", num_components=4, shrinkage=1.0), positions="all"),
+    head=dict(loss=dict(type="BalancedSoftmaxLoss")),
 )

@@ -9,11 +9,6 @@ No row in the papers. Measured, 5 seeds: 65.4 ± 3.2 (few 63.5 ± 10.1). Paired 
 _base_ = "../_base_/cls_demo_shapes.py"
 
 model = dict(
-    backbone=dict(
-        _delete_=True,
-        type="LTNormBackbone",
-        backbone=_base_.model.backbone,
-        norm_cfg=dict(type="CBN", num_components=4, literal=True),
-    ),
-    head=dict(loss=dict(type="BalancedSoftmaxLoss", num_classes=_base_.num_classes)),
+    backbone=dict(norm_cfg=dict(type="CBN", num_components=4, literal=True)),
+    head=dict(loss=dict(type="BalancedSoftmaxLoss")),
 )

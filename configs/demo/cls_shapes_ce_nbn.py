@@ -8,13 +8,6 @@ No row in the papers. Measured, 5 seeds: 56.3 ± 2.2 (few 11.4 ± 4.5). Paired w
 
 _base_ = "../_base_/cls_demo_shapes.py"
 
-model = dict(
-    backbone=dict(
-        _delete_=True,
-        type="LTNormBackbone",
-        backbone=_base_.model.backbone,
-        norm_cfg=dict(type="NBN"),
-    ),
-)
+model = dict(backbone=dict(norm_cfg=dict(type="NBN")))
 
 custom_hooks = [*_base_.custom_hooks, dict(type="FeatureBiasHook")]

@@ -9,10 +9,7 @@ _base_ = "../_base_/cls_demo_shapes.py"
 
 max_epochs = 10
 
-model = dict(
-    type="SecondStageClassifier",
-    first_stage="work_dirs/cls_shapes_ce/epoch_20.pth",
-)
+model = dict(type="SecondStageClassifier", first_stage="work_dirs/cls_shapes_ce/epoch_20.pth")
 train_dataloader = dict(sampler=dict(_delete_=True, type="ClassAwareSampler", num_sample_class=4))
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
 param_scheduler = dict(T_max=max_epochs)

@@ -13,12 +13,7 @@ max_epochs = 10
 model = dict(
     type="SecondStageClassifier",
     first_stage="work_dirs/cls_shapes_ce_nbn/epoch_20.pth",
-    backbone=dict(
-        _delete_=True,
-        type="LTNormBackbone",
-        backbone=_base_.model.backbone,
-        norm_cfg=dict(type="NBN"),
-    ),
+    backbone=dict(norm_cfg=dict(type="NBN")),
 )
 train_dataloader = dict(sampler=dict(_delete_=True, type="ClassAwareSampler", num_sample_class=4))
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)

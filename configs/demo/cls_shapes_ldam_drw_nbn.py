@@ -8,11 +8,4 @@ cls_shapes_ldam_drw: -1.8 ± 0.9 (few -3.8 ± 0.8).
 
 _base_ = "../_base_/cls_demo_shapes_ldam_drw.py"
 
-model = dict(
-    backbone=dict(
-        _delete_=True,
-        type="LTNormBackbone",
-        backbone=_base_.model.backbone,
-        norm_cfg=dict(type="NBN"),
-    ),
-)
+model = dict(backbone=dict(norm_cfg=dict(type="NBN")))

@@ -8,14 +8,5 @@ No row in the papers. Not measured here.
 _base_ = "../_base_/cls_demo_shapes_ride.py"
 
 model = dict(
-    head=dict(
-        predictor=dict(_delete_=True, type="Linear"),
-        loss=dict(
-            _delete_=True,
-            type="RIDELoss",
-            num_classes=_base_.num_classes,
-            temperature_strength=0,
-            loss=dict(type="BalancedSoftmaxLoss", num_classes=_base_.num_classes),
-        ),
-    ),
+    head=dict(predictor=dict(_delete_=True, type="Linear"), loss=_base_.ride_balanced_softmax)
 )

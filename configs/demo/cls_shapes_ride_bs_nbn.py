@@ -8,23 +8,8 @@ No row in the papers. Not measured here.
 _base_ = "../_base_/cls_demo_shapes_ride.py"
 
 model = dict(
-    backbone=dict(
-        backbone=dict(
-            _delete_=True,
-            type="LTNormBackbone",
-            backbone=_base_.model.backbone.backbone,
-            norm_cfg=dict(type="NBN"),
-            positions="last_stage",
-        ),
-    ),
+    backbone=dict(backbone=dict(norm_cfg=dict(type="NBN"), positions="last_stage")),
     head=dict(
-        predictor=dict(_delete_=True, type="RectifiedLinear"),
-        loss=dict(
-            _delete_=True,
-            type="RIDELoss",
-            num_classes=_base_.num_classes,
-            temperature_strength=0,
-            loss=dict(type="BalancedSoftmaxLoss", num_classes=_base_.num_classes),
-        ),
+        predictor=dict(_delete_=True, type="RectifiedLinear"), loss=_base_.ride_balanced_softmax
     ),
 )

@@ -23,7 +23,5 @@ val_evaluator = [dict(type="GroupAccuracy"), dict(type="ExpertsUsed")]
 test_evaluator = val_evaluator
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
 optim_wrapper = dict(optimizer=dict(lr=0.01))
-param_scheduler = [
-    dict(type="CosineAnnealingLR", T_max=max_epochs, convert_to_iter_based=True),
-]
+param_scheduler = [dict(type="CosineAnnealingLR", T_max=max_epochs, convert_to_iter_based=True)]
 default_hooks = dict(checkpoint=dict(interval=2))

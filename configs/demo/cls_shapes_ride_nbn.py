@@ -10,14 +10,6 @@ classifiers with LR, as in the authors' code.
 _base_ = "../_base_/cls_demo_shapes_ride.py"
 
 model = dict(
-    backbone=dict(
-        backbone=dict(
-            _delete_=True,
-            type="LTNormBackbone",
-            backbone=_base_.model.backbone.backbone,
-            norm_cfg=dict(type="NBN"),
-            positions="last_stage",
-        ),
-    ),
+    backbone=dict(backbone=dict(norm_cfg=dict(type="NBN"), positions="last_stage")),
     head=dict(predictor=dict(_delete_=True, type="RectifiedLinear")),
 )

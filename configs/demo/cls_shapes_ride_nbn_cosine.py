@@ -8,13 +8,4 @@ No row in the papers. Measured, 5 seeds: 79.7 ± 1.1 (few 68.6 ± 1.5). Paired w
 
 _base_ = "../_base_/cls_demo_shapes_ride.py"
 
-model = dict(
-    backbone=dict(
-        backbone=dict(
-            _delete_=True,
-            type="LTNormBackbone",
-            backbone=_base_.model.backbone.backbone,
-            norm_cfg=dict(type="NBN"),
-        ),
-    ),
-)
+model = dict(backbone=dict(backbone=dict(norm_cfg=dict(type="NBN"))))

@@ -8,11 +8,4 @@ Measured, 1 run: box AP 35.5 (r 21.8, c 40.1, f 46.0), mask AP 33.2 (r 12.6, c 4
 
 _base_ = "../_base_/demo_mini_lvis.py"
 
-model = dict(
-    backbone=dict(
-        _delete_=True,
-        type="LTNormBackbone",
-        backbone=_base_.model.backbone,
-        norm_cfg=dict(type="NBN"),
-    )
-)
+model = dict(backbone=dict(norm_cfg=dict(type="NBN")))

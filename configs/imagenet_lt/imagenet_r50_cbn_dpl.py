@@ -7,20 +7,6 @@ Batch, lr and epochs are those that the paper states for all sets; weight decay 
 the base's.
 """
 
-_base_ = "../_base_/cls_imagenet_lt_r50.py"
+_base_ = "../_base_/cls_imagenet_lt_r50_dpl.py"
 
-model = dict(
-    type="DualPathClassifier",
-    backbone=dict(
-        _delete_=True,
-        type="LTNormBackbone",
-        backbone=_base_.model.backbone,
-        norm_cfg=dict(type="CBN", num_components=4),
-    ),
-    head=dict(loss=dict(type="BalancedSoftmaxLoss", num_classes=_base_.num_classes)),
-)
-train_dataloader = dict(batch_size=128, dataset=dict(pipeline=_base_.dual_path_pipeline))
-train_cfg = dict(max_epochs=400)
-optim_wrapper = dict(optimizer=dict(lr=0.05))
-param_scheduler = dict(T_max=400)
-auto_scale_lr = dict(base_batch_size=128)
+model = dict(backbone=dict(norm_cfg=dict(type="CBN", num_components=4)))

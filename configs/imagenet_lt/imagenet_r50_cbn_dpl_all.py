@@ -7,12 +7,8 @@ The paper replaces all norms; k = 1 as on CIFAR-LT (docs/cbn.md).
 All else is imagenet_r50_cbn_dpl's.
 """
 
-_base_ = "./imagenet_r50_cbn_dpl.py"
+_base_ = "../_base_/cls_imagenet_lt_r50_dpl.py"
 
 model = dict(
-    backbone={
-        **_base_.model.backbone.backbone,
-        "norm_cfg": dict(type="CBN", num_components=4, shrinkage=1.0),
-        "_delete_": True,
-    }
+    backbone=dict(norm_cfg=dict(type="CBN", num_components=4, shrinkage=1.0), positions="all")
 )

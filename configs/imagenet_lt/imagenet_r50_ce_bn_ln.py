@@ -9,11 +9,4 @@ LN is group norm with one group: statistics over (C, H, W), weight and bias for 
 
 _base_ = "../_base_/cls_imagenet_lt_r50.py"
 
-model = dict(
-    backbone=dict(
-        _delete_=True,
-        type="LTNormBackbone",
-        backbone=_base_.model.backbone,
-        norm_cfg=dict(type="BNThen", then=dict(type="GN", num_groups=1)),
-    ),
-)
+model = dict(backbone=dict(norm_cfg=dict(type="BNThen", then=dict(type="GN", num_groups=1))))

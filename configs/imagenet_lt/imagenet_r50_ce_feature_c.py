@@ -10,11 +10,4 @@ The paper gives no formula; see FeatureNorm.
 
 _base_ = "../_base_/cls_imagenet_lt_r50.py"
 
-model = dict(
-    backbone=dict(
-        _delete_=True,
-        type="LTNormBackbone",
-        backbone=_base_.model.backbone,
-        norm_cfg=dict(type="BNThen", then=dict(type="FeatureNorm", dims=[1])),
-    ),
-)
+model = dict(backbone=dict(norm_cfg=dict(type="BNThen", then=dict(type="FeatureNorm", dims=[1]))))

@@ -9,11 +9,4 @@ IN has a weight and a bias for each channel, as BN has; the paper does not say.
 
 _base_ = "../_base_/cls_imagenet_lt_r50.py"
 
-model = dict(
-    backbone=dict(
-        _delete_=True,
-        type="LTNormBackbone",
-        backbone=_base_.model.backbone,
-        norm_cfg=dict(type="IN", affine=True),
-    ),
-)
+model = dict(backbone=dict(norm_cfg=dict(type="IN", affine=True)))

@@ -8,11 +8,4 @@ Not measured here.
 
 _base_ = "../_base_/cls_imagenet_lt_r50.py"
 
-model = dict(
-    backbone=dict(
-        _delete_=True,
-        type="LTNormBackbone",
-        backbone=_base_.model.backbone,
-        norm_cfg=dict(type="NBN"),
-    ),
-)
+model = dict(backbone=dict(norm_cfg=dict(type="NBN")))

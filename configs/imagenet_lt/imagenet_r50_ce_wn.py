@@ -8,6 +8,4 @@ Not measured here.
 
 _base_ = "../_base_/cls_imagenet_lt_r50.py"
 
-model = dict(
-    backbone=dict(_delete_=True, type="WeightNormBackbone", backbone=_base_.model.backbone)
-)
+model = dict(backbone=dict(type="WeightNormBackbone"))

@@ -9,12 +9,7 @@ Not measured here.
 _base_ = "../_base_/cls_imagenet_lt_r50_crt.py"
 
 model = dict(
-    backbone=dict(
-        _delete_=True,
-        type="LTNormBackbone",
-        backbone=_base_.model.backbone,
-        norm_cfg=dict(type="NBN"),
-    ),
+    backbone=dict(norm_cfg=dict(type="NBN")),
     first_stage="work_dirs/imagenet_r50_ce_nbn/epoch_90.pth",
     trainable=["head.predictor.*", "backbone.*.magnitude"],
 )

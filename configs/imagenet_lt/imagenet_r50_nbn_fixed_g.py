@@ -8,6 +8,6 @@ start of the authors' code, g = 1, explains the paper's number: for all rows of 
 --cfg-options model.backbone.norm_cfg.initial_magnitude=1.
 """
 
-_base_ = "./imagenet_r50_ce_nbn.py"
+_base_ = "../_base_/cls_imagenet_lt_r50.py"
 
-model = dict(backbone=dict(norm_cfg=dict(learn_magnitude=False)))
+model = dict(backbone=dict(norm_cfg=dict(type="NBN", learn_magnitude=False)))

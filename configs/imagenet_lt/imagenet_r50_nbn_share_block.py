@@ -6,6 +6,6 @@ NBN paper Table VII, partially sharing: 46.1 (few 10.8, medium 39.3, many 67.0).
 Not measured here.
 """
 
-_base_ = "./imagenet_r50_ce_nbn.py"
+_base_ = "../_base_/cls_imagenet_lt_r50.py"
 
-model = dict(backbone=dict(share="block"))
+model = dict(backbone=dict(norm_cfg=dict(type="NBN"), share="block"))

@@ -6,6 +6,6 @@ NBN paper Table VII, not sharing: 45.2 (few 8.8, medium 38.0, many 66.9).
 Not measured here.
 """
 
-_base_ = "./imagenet_r50_ce_nbn.py"
+_base_ = "../_base_/cls_imagenet_lt_r50.py"
 
-model = dict(backbone=dict(share="none"))
+model = dict(backbone=dict(norm_cfg=dict(type="NBN"), share="none"))

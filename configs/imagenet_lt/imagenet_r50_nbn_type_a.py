@@ -6,6 +6,6 @@ NBN paper Table VI, Type A: 47.0 (few 13.7, medium 40.4, many 66.9).
 Not measured here.
 """
 
-_base_ = "./imagenet_r50_ce_nbn.py"
+_base_ = "../_base_/cls_imagenet_lt_r50.py"
 
-model = dict(backbone=dict(positions="last_stage"))
+model = dict(backbone=dict(norm_cfg=dict(type="NBN"), positions="last_stage"))

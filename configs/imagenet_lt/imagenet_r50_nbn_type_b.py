@@ -6,6 +6,6 @@ NBN paper Table VI, Type B: 43.0 (few 6.8, medium 35.8, many 64.9).
 Not measured here.
 """
 
-_base_ = "./imagenet_r50_ce_nbn.py"
+_base_ = "../_base_/cls_imagenet_lt_r50.py"
 
-model = dict(backbone=dict(positions="complement"))
+model = dict(backbone=dict(norm_cfg=dict(type="NBN"), positions="complement"))

@@ -6,6 +6,6 @@ NBN paper Table VI, Type C: 46.9 (few 12.9, medium 40.2, many 67.1).
 Not measured here.
 """
 
-_base_ = "./imagenet_r50_ce_nbn.py"
+_base_ = "../_base_/cls_imagenet_lt_r50.py"
 
-model = dict(backbone=dict(positions="all"))
+model = dict(backbone=dict(norm_cfg=dict(type="NBN"), positions="all"))

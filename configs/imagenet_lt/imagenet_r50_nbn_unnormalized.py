@@ -8,6 +8,6 @@ from the authors' g = 1 it starts as batch norm's: for all rows of Table IX by
 --cfg-options model.backbone.norm_cfg.initial_magnitude=1.
 """
 
-_base_ = "./imagenet_r50_ce_nbn.py"
+_base_ = "../_base_/cls_imagenet_lt_r50.py"
 
-model = dict(backbone=dict(norm_cfg=dict(normalize=False)))
+model = dict(backbone=dict(norm_cfg=dict(type="NBN", normalize=False)))

@@ -9,8 +9,5 @@ Not measured here.
 _base_ = "../_base_/cls_imagenet_lt_rx50.py"
 
 model = dict(
-    head=dict(
-        predictor=dict(type="RectifiedLinear"),
-        loss=dict(type="BalancedSoftmaxLoss", num_classes=_base_.num_classes),
-    )
+    head=dict(predictor=dict(type="RectifiedLinear"), loss=dict(type="BalancedSoftmaxLoss"))
 )

@@ -9,11 +9,5 @@ Not measured here.
 _base_ = "../_base_/cls_imagenet_lt_rx50.py"
 
 model = dict(
-    backbone=dict(
-        _delete_=True,
-        type="LTNormBackbone",
-        backbone=_base_.model.backbone,
-        norm_cfg=dict(type="NBN"),
-    ),
-    head=dict(predictor=dict(type="RectifiedLinear")),
+    backbone=dict(norm_cfg=dict(type="NBN")), head=dict(predictor=dict(type="RectifiedLinear"))
 )

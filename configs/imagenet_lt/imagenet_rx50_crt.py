@@ -9,6 +9,6 @@ Not measured here.
 _base_ = "../_base_/cls_imagenet_lt_r50_crt.py"
 
 model = dict(
-    backbone=dict(type="ResNeXt", groups=32, base_width=4),
+    backbone=dict(backbone=dict(type="ResNeXt", groups=32, base_width=4)),
     first_stage="work_dirs/imagenet_rx50_ce/epoch_90.pth",
 )

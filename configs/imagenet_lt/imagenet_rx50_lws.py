@@ -11,7 +11,7 @@ _base_ = "../_base_/cls_imagenet_lt_r50_crt.py"
 max_epochs = 5
 
 model = dict(
-    backbone=dict(type="ResNeXt", groups=32, base_width=4),
+    backbone=dict(backbone=dict(type="ResNeXt", groups=32, base_width=4)),
     first_stage="work_dirs/imagenet_rx50_ce/epoch_90.pth",
     kept=["backbone.*", "head.predictor.weight", "head.predictor.bias"],
     trainable=["head.predictor.scale"],

@@ -10,23 +10,8 @@ imagenet_rx50_ride_nbn.
 _base_ = "../_base_/cls_imagenet_lt_rx50_ride.py"
 
 model = dict(
-    backbone=dict(
-        backbone=dict(
-            _delete_=True,
-            type="LTNormBackbone",
-            backbone=_base_.model.backbone.backbone,
-            norm_cfg=dict(type="NBN"),
-            positions="last_stage",
-        ),
-    ),
+    backbone=dict(backbone=dict(norm_cfg=dict(type="NBN"), positions="last_stage")),
     head=dict(
-        predictor=dict(_delete_=True, type="RectifiedLinear"),
-        loss=dict(
-            _delete_=True,
-            type="RIDELoss",
-            num_classes=_base_.num_classes,
-            temperature_strength=0,
-            loss=dict(type="BalancedSoftmaxLoss", num_classes=_base_.num_classes),
-        ),
+        predictor=dict(_delete_=True, type="RectifiedLinear"), loss=_base_.ride_balanced_softmax
     ),
 )

@@ -9,13 +9,4 @@ A cosine classifier leaves g without gradient here.
 
 _base_ = "../_base_/cls_imagenet_lt_rx50_ride.py"
 
-model = dict(
-    backbone=dict(
-        backbone=dict(
-            _delete_=True,
-            type="LTNormBackbone",
-            backbone=_base_.model.backbone.backbone,
-            norm_cfg=dict(type="NBN"),
-        ),
-    ),
-)
+model = dict(backbone=dict(backbone=dict(norm_cfg=dict(type="NBN"))))

@@ -9,11 +9,6 @@ Not measured here.
 _base_ = "../_base_/cls_inat18_r50_bcl.py"
 
 model = dict(
-    backbone=dict(
-        _delete_=True,
-        type="LTNormBackbone",
-        backbone=_base_.model.backbone,
-        norm_cfg=dict(type="NBN"),
-    ),
+    backbone=dict(norm_cfg=dict(type="NBN")),
     head=dict(predictor=dict(_delete_=True, type="RectifiedLinear")),
 )

@@ -8,4 +8,4 @@ Not measured here.
 
 _base_ = "../_base_/cls_inat18_r50.py"
 
-model = dict(head=dict(loss=dict(type="BalancedSoftmaxLoss", num_classes=_base_.num_classes)))
+model = dict(head=dict(loss=dict(type="BalancedSoftmaxLoss")))

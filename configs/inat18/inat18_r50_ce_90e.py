@@ -6,4 +6,7 @@ NBN paper Table VIII, Stage 1 Baseline: 62.3 (few 56.7, medium 64.3, many 74.3).
 Not measured here.
 """
 
-_base_ = "../_base_/cls_inat18_r50_90e.py"
+_base_ = "../_base_/cls_inat18_r50.py"
+
+train_cfg = dict(max_epochs=90)
+param_scheduler = dict(T_max=90)

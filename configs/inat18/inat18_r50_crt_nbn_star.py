@@ -9,12 +9,7 @@ Not measured here.
 _base_ = "../_base_/cls_inat18_r50_crt.py"
 
 model = dict(
-    backbone=dict(
-        _delete_=True,
-        type="LTNormBackbone",
-        backbone=_base_.model.backbone,
-        norm_cfg=dict(type="NBN"),
-    ),
+    backbone=dict(norm_cfg=dict(type="NBN")),
     first_stage="work_dirs/inat18_r50_ce_nbn_90e/epoch_90.pth",
     trainable=["head.predictor.*", "backbone.*.magnitude"],
 )

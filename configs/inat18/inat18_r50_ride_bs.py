@@ -9,14 +9,5 @@ Not measured here. Temperatures and the diversity factor, -0.2, are that code's.
 _base_ = "../_base_/cls_inat18_r50_ride.py"
 
 model = dict(
-    head=dict(
-        predictor=dict(_delete_=True, type="Linear"),
-        loss=dict(
-            _delete_=True,
-            type="RIDELoss",
-            num_classes=_base_.num_classes,
-            temperature_strength=0,
-            loss=dict(type="BalancedSoftmaxLoss", num_classes=_base_.num_classes),
-        ),
-    ),
+    head=dict(predictor=dict(_delete_=True, type="Linear"), loss=_base_.ride_balanced_softmax)
 )

@@ -10,14 +10,6 @@ stage, linear classifiers with LR. RIDE's loss stays, its margins on the rectifi
 _base_ = "../_base_/cls_inat18_r50_ride.py"
 
 model = dict(
-    backbone=dict(
-        backbone=dict(
-            _delete_=True,
-            type="LTNormBackbone",
-            backbone=_base_.model.backbone.backbone,
-            norm_cfg=dict(type="NBN"),
-            positions="last_stage",
-        ),
-    ),
+    backbone=dict(backbone=dict(norm_cfg=dict(type="NBN"), positions="last_stage")),
     head=dict(predictor=dict(_delete_=True, type="RectifiedLinear")),
 )

@@ -7,18 +7,6 @@ mask AP 22.5 (r 10.3, c 21.0, f 29.6).
 Not measured here.
 """
 
-_base_ = "../_base_/lvis_seesaw_2x.py"
+_base_ = "./ce_2x.py"
 
-model = dict(
-    backbone=dict(
-        _delete_=True,
-        type="LTNormBackbone",
-        backbone=_base_.model.backbone,
-        norm_cfg=dict(type="NBN"),
-        positions="residual",
-        share="all",
-    ),
-    roi_head=dict(
-        bbox_head=dict(loss_cls=dict(_delete_=True, type="CrossEntropyLoss", use_sigmoid=False))
-    ),
-)
+model = dict(backbone=dict(norm_cfg=dict(type="NBN")))

@@ -7,13 +7,4 @@ No row in the papers: NBN's Table XIV has EQL alone. Compare with eql_2x. Not me
 
 _base_ = "../_base_/lvis_eql_2x.py"
 
-model = dict(
-    backbone=dict(
-        _delete_=True,
-        type="LTNormBackbone",
-        backbone=_base_.model.backbone,
-        norm_cfg=dict(type="NBN"),
-        positions="residual",
-        share="all",
-    )
-)
+model = dict(backbone=dict(norm_cfg=dict(type="NBN")))

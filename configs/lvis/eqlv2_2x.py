@@ -10,6 +10,12 @@ _base_ = "../_base_/lvis_seesaw_2x.py"
 
 model = dict(
     roi_head=dict(
-        bbox_head=dict(loss_cls=dict(_delete_=True, type="EqualizationLossV2", num_classes=1203))
+        bbox_head=dict(
+            loss_cls=dict(
+                _delete_=True,
+                type="EqualizationLossV2",
+                num_classes=_base_.model.roi_head.bbox_head.num_classes,
+            )
+        )
     )
 )

@@ -11,10 +11,5 @@ images.
 _base_ = "../_base_/lvis_seesaw_2x.py"
 
 model = dict(
-    backbone=dict(
-        _delete_=True,
-        type="LTNormBackbone",
-        backbone={**_base_.model.backbone, "norm_eval": False},
-        norm_cfg=dict(type="CBN", num_components=4),
-    )
+    backbone=dict(backbone=dict(norm_eval=False), norm_cfg=dict(type="CBN", num_components=4))
 )

@@ -6,14 +6,6 @@ No row in the papers: CBN's has no detection. Not measured here.
 In the first 1000 iterations each image belongs to the component of its dominant class's group.
 """
 
-_base_ = "../_base_/lvis_seesaw_2x.py"
+_base_ = "./seesaw_cbn_2x.py"
 
-model = dict(
-    backbone=dict(
-        _delete_=True,
-        type="LTNormBackbone",
-        backbone={**_base_.model.backbone, "norm_eval": False},
-        norm_cfg=dict(type="CBN", num_components=4),
-    )
-)
 custom_hooks = [*_base_.custom_hooks, dict(type="SplitSeedingHook", iterations=1000)]

@@ -9,13 +9,4 @@ Not measured here.
 
 _base_ = "../_base_/lvis_seesaw_2x.py"
 
-model = dict(
-    backbone=dict(
-        _delete_=True,
-        type="LTNormBackbone",
-        backbone=_base_.model.backbone,
-        norm_cfg=dict(type="NBN"),
-        positions="residual",
-        share="all",
-    )
-)
+model = dict(backbone=dict(norm_cfg=dict(type="NBN")))

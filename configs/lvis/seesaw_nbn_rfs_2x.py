@@ -6,24 +6,6 @@ No row in the papers: compare with seesaw_rfs_2x.
 Not measured here.
 """
 
-_base_ = "../_base_/lvis_seesaw_2x.py"
+_base_ = "./seesaw_rfs_2x.py"
 
-train_dataloader = dict(
-    dataset=dict(
-        _delete_=True,
-        type="ClassBalancedDataset",
-        oversample_thr=1e-3,
-        dataset=_base_.train_dataloader.dataset,
-    )
-)
-model = dict(
-    backbone=dict(
-        _delete_=True,
-        type="LTNormBackbone",
-        backbone=_base_.model.backbone,
-        norm_cfg=dict(type="NBN"),
-        positions="residual",
-        share="all",
-    ),
-    roi_head=dict(mask_head=dict(predictor_cfg=dict(type="NormedConv2d", tempearture=20))),
-)
+model = dict(backbone=dict(norm_cfg=dict(type="NBN")))

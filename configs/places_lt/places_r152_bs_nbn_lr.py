@@ -9,14 +9,6 @@ Not measured here.
 _base_ = "../_base_/cls_places_lt_r152.py"
 
 model = dict(
-    backbone=dict(
-        _delete_=True,
-        type="LTNormBackbone",
-        backbone=_base_.model.backbone,
-        norm_cfg=dict(type="NBN"),
-    ),
-    head=dict(
-        predictor=dict(type="RectifiedLinear"),
-        loss=dict(type="BalancedSoftmaxLoss", num_classes=_base_.num_classes),
-    ),
+    backbone=dict(norm_cfg=dict(type="NBN")),
+    head=dict(predictor=dict(type="RectifiedLinear"), loss=dict(type="BalancedSoftmaxLoss")),
 )

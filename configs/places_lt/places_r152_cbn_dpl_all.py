@@ -7,12 +7,11 @@ The paper replaces all norms; k = 1 as on CIFAR-LT (docs/cbn.md).
 All else is places_r152_cbn_dpl's.
 """
 
-_base_ = "./places_r152_cbn_dpl.py"
+_base_ = "../_base_/cls_places_lt_r152.py"
 
 model = dict(
-    backbone={
-        **_base_.model.backbone.backbone,
-        "norm_cfg": dict(type="CBN", num_components=4, shrinkage=1.0),
-        "_delete_": True,
-    }
+    type="DualPathClassifier",
+    backbone=dict(norm_cfg=dict(type="CBN", num_components=4, shrinkage=1.0), positions="all"),
+    head=dict(loss=dict(type="BalancedSoftmaxLoss")),
 )
+train_dataloader = dict(dataset=dict(pipeline=_base_.dual_path_pipeline))

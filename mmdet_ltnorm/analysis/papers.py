@@ -76,7 +76,7 @@ NBN_ITEMS = (
     Item(
         "Table I",
         "Accuracy on CIFAR-10-LT and CIFAR-100-LT at imbalance 200, 100 and 50",
-        f"{OURS} The text says 4x width for CIFAR-100-LT (`model.backbone.width=4`), but cross "
+        f"{OURS} The text says 4x width for CIFAR-100-LT (`model.backbone.backbone.width=4`), but cross "
         "entropy and Balanced Softmax at imbalance 200 are, to 0.1, what Balanced Softmax's code "
         "reports at the standard width, which is the configs'. For RIDE + Ours: NBN in all norms "
         "of the last stage and linear classifiers with LR, as in the authors' code; its config "
@@ -233,8 +233,8 @@ CBN_ITEMS = (
         "ResNet-20 to ResNet-110 with batch norm and CBN, CIFAR-10-LT",
         "Which parts of the method are on is not said.",
         [
-            "`cifar10_bs_400e` with `--cfg-options model.backbone.depth=DEPTH`, `cifar10_cbn_dpl` "
-            "with `model.backbone.backbone.depth=DEPTH`"
+            "`cifar10_bs_400e`, `cifar10_cbn_dpl` with `--cfg-options "
+            "model.backbone.backbone.depth=DEPTH`"
         ],
     ),
     Item(

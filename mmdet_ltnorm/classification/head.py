@@ -1,5 +1,6 @@
 """The classification head: a predictor of logits and a loss, both from configs."""
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +20,8 @@ class ClsHead(BaseModule):
         in_channels: D, channels of the features.
         predictor: config of a layer built like ``nn.Linear(D, C)``: ``'Linear'``, mmdet's
             ``'NormedLinear'`` (cosine), ``'RectifiedLinear'``, ...
-        loss: config of a loss called as ``loss(logits, labels)``, mmdet's or ours.
+        loss: config of a loss called as ``loss(logits, labels)``, mmdet's or ours. One that needs
+            ``num_classes``, or a loss inside it that does, gets the head's unless it has its own.
     """
 
     def __init__(
@@ -36,7 +38,8 @@ class ClsHead(BaseModule):
         self.predictor = MODELS.build(
             {**predictor, "in_features": in_channels, "out_features": num_classes}
         )
-        self.loss_cls = MODELS.build(loss or dict(type="CrossEntropyLoss"))
+        loss = loss or dict(type="CrossEntropyLoss")
+        self.loss_cls = MODELS.build(_with_num_classes(loss, num_classes))
 
     def init_weights(self) -> None:
         """Initialize the predictor as ``nn.Linear``.
@@ -86,3 +89,19 @@ class ClsHead(BaseModule):
         if getattr(self.loss_cls, "custom_activation", False):  # as in mmdet's box heads
             return self.loss_cls.get_activation(logits)
         return logits.softmax(1)
+
+
+def _with_num_classes(loss: dict[str, Any], num_classes: int) -> dict[str, Any]:
+    """Return a loss's config that says ``num_classes`` wherever a loss in it needs that."""
+    filled = {
+        key: _with_num_classes(value, num_classes)
+        if isinstance(value, dict) and "type" in value
+        else value
+        for key, value in loss.items()
+    }
+    with MODELS.switch_scope_and_registry(None) as registry:
+        kind = registry.get(loss["type"]) if isinstance(loss["type"], str) else loss["type"]
+    needed = inspect.signature(kind).parameters.get("num_classes") if kind else None
+    if needed and needed.default is needed.empty:
+        filled.setdefault("num_classes", num_classes)
+    return filled

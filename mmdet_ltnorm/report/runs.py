@@ -47,7 +47,7 @@ class LoggedRun:
     @cached_property
     def entries(self) -> dict[str, str]:
         """The config's leaves by dotted key, as text."""
-        return _unwrapped(dict(_leaves(self.cfg.to_dict())))
+        return dict(_leaves(self.cfg.to_dict()))
 
     @property
     def seed(self) -> int:
@@ -170,10 +170,16 @@ def facts(runs: Sequence[LoggedRun]) -> dict[str, str]:
     """Return in a few words what all runs have in common."""
     found = {}
     for name, key in FACTS.items():
-        values = {run.entries.get(key) for run in runs}
+        values = {_entry(run.entries, key) for run in runs}
         if len(values) == 1 and None not in values:
             found[name] = values.pop().strip("'")
     return found
+
+
+def _entry(entries: Mapping[str, str], key: str) -> str | None:
+    """Return an entry of a config; for ``LTNormBackbone`` that of the backbone it builds."""
+    value = entries.get(key)
+    return entries.get("model.backbone.backbone.type") if value == "'LTNormBackbone'" else value
 
 
 def config_differences(runs: Sequence[LoggedRun]) -> list[tuple[str, list[str]]]:
@@ -184,22 +190,6 @@ def config_differences(runs: Sequence[LoggedRun]) -> list[tuple[str, list[str]]]
     # Testing is most often a copy of validation.
     shown = [row for row in rows if not row[0].startswith("test_") or "test_cfg" in row[0]]
     return [row for row in shown if len(set(row[1])) > 1]
-
-
-def _unwrapped(entries: Mapping[str, str]) -> dict[str, str]:
-    """Name the entries of a backbone in LTNormBackbone as those of one that is not."""
-    outer, inner = "model.backbone.", "model.backbone.backbone."
-    if entries.get(f"{outer}type") != "'LTNormBackbone'":
-        return dict(entries)
-    renamed = {}
-    for key, value in entries.items():
-        if key.startswith(inner):
-            key = outer + key.removeprefix(inner)
-        elif key.startswith(outer):
-            key = f"model.LTNormBackbone.{key.removeprefix(outer)}"
-        renamed[key] = value
-    del renamed["model.LTNormBackbone.type"]
-    return renamed
 
 
 def _leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:

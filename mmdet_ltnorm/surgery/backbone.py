@@ -1,4 +1,4 @@
-"""``LTNormBackbone``: any backbone with its norms replaced, built from a config."""
+"""``LTNormBackbone``: any backbone, with its norms or with others in their place."""
 
 import logging
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from mmdet_ltnorm.surgery.replace import replace_norms
 @MODELS.register_module()
 def LTNormBackbone(  # noqa: N802, it stands as a type in configs
     backbone: dict[str, Any],
-    norm_cfg: dict[str, Any],
+    norm_cfg: dict[str, Any] | None = None,
     positions: str | Sequence[str] = "residual",
     share: str = "all",
 ) -> nn.Module:
@@ -32,27 +32,38 @@ def LTNormBackbone(  # noqa: N802, it stands as a type in configs
 
     Args:
         backbone: the host backbone's config.
-        norm_cfg: the norm to place, such as ``dict(type='NBN')``.
+        norm_cfg: the norm to place, such as ``dict(type='NBN')``; ``None`` keeps the host's norms.
         positions: which norms to replace; see :func:`~mmdet_ltnorm.surgery.norm_positions`.
         share: which of them share one magnitude; see :func:`~mmdet_ltnorm.surgery.sharing_groups`.
 
     Raises:
-        ValueError: the positions select nothing in this backbone; the message lists its norms.
+        ValueError: the positions select nothing in this backbone; the message lists its norms. Or
+            ``positions`` or ``share`` are given and ``norm_cfg`` is not.
     """
     model = build_host(backbone)
+    if norm_cfg is None:
+        if (positions, share) != ("residual", "all"):
+            raise ValueError(
+                f"LTNormBackbone got positions={positions!r} and share={share!r} but no norm_cfg, "
+                "so they would change nothing: give norm_cfg, such as dict(type='NBN')"
+            )
+        return model
     with torch.random.fork_rng(devices=[]):
         names = replace_norms(model, norm_cfg, positions, share)
-    frozen = [name for name in names if _is_frozen(model.get_submodule(name))]
-    message = (
-        f"LTNormBackbone: {norm_cfg['type']} replaces {len(names)} norms of {type(model).__name__}"
-    )
+    _log(norm_cfg["type"], model, names)
+    return model
+
+
+def _log(kind: str, model: nn.Module, names: Sequence[str]) -> None:
+    """Tell which norms were replaced, and which of them cannot learn but follow a magnitude."""
+    message = f"LTNormBackbone: {kind} replaces {len(names)} norms of {type(model).__name__}"
     print_log(f"{message}: {', '.join(names)}", logger="current")
+    frozen = [name for name in names if _is_frozen(model.get_submodule(name))]
     if frozen:
         message = (
             f"LTNormBackbone: {len(frozen)} of them are frozen but follow a magnitude they share"
         )
         print_log(f"{message}: {', '.join(frozen)}", logger="current", level=logging.WARNING)
-    return model
 
 
 def _is_frozen(layer: nn.Module) -> bool:

@@ -1,0 +1,101 @@
+"""Configs say their difference and no more, and their bases are few."""
+
+import ast
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from mmdet_ltnorm.analysis.config_table import leaf_paths
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+LEAVES = leaf_paths(CONFIGS)
+BASES = sorted((CONFIGS / "_base_").rglob("*.py"))
+FOR_OWN_DATA = {"cls_image_folder", "det_coco_format"}  # the tutorials' configs stand on them
+# Around a host's backbone: each returns a backbone of the host's type.
+WRAPPERS = {"LTNormBackbone", "WeightNormBackbone", "MultiExpertBackbone"}
+
+
+def own_bases(path):
+    """Return the bases that a config names, those of mmdet apart."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and node.targets[0].id == "_base_":
+            named = ast.literal_eval(node.value)
+            named = [named] if isinstance(named, str) else named
+            return [(path.parent / name).resolve() for name in named if "::" not in name]
+    return []
+
+
+def levels(path):
+    return max((1 + levels(base) for base in own_bases(path)), default=0)
+
+
+def test_bases_are_at_most_two_levels_below_a_leaf():
+    assert {path.stem for path in LEAVES if levels(path) > 2} == set()
+
+
+def test_parts_stand_on_nothing_and_leaves_on_no_part():
+    assert not any(own_bases(path) for path in BASES if path.parent.name == "parts")
+    assert not any(base.parent.name == "parts" for path in LEAVES for base in own_bases(path))
+
+
+def test_every_base_has_a_leaf():
+    used = {base for path in [*LEAVES, *BASES] for base in own_bases(path)}
+    assert {path.stem for path in BASES if path not in used} == FOR_OWN_DATA
+
+
+def entries(value, key=""):
+    """Yield the dotted keys and values that override a base, nothing of what replaces it."""
+    if not isinstance(value, dict):
+        yield key, value
+    elif "_delete_" not in value:
+        for name, inner in value.items():
+            yield from entries(inner, f"{key}.{name}".removeprefix("."))
+
+
+def said(path, base):
+    """Return what a config's own text says, before it is merged into its bases."""
+    text = path.read_text(encoding="utf-8")
+    names = {"_base_": base}
+    exec("\n".join(line for line in text.splitlines() if not line.startswith("_base_ =")), names)
+    return {k: v for k, v in names.items() if not k.startswith("__") and k != "_base_"}
+
+
+def test_no_leaf_repeats_what_its_base_says():
+    bases, repeated = {}, []
+    for path in LEAVES:
+        (file,) = own_bases(path)
+        base = bases.setdefault(file, Config.fromfile(file).to_dict())
+        for key, value in entries(said(path, Config(base))):
+            found = base
+            for name in key.split("."):
+                found = found.get(name) if isinstance(found, dict) else None
+            if found == value and value is not None:
+                repeated.append(f"{path.stem}: {key}={value}")
+    assert not repeated
+
+
+@pytest.mark.parametrize("folder", sorted({path.parent.name for path in LEAVES}))
+def test_a_backbone_is_wrapped_in_every_leaf_so_that_option_paths_are_the_same_in_all(folder):
+    hosts = set()
+    for path in (path for path in LEAVES if path.parent.name == folder):
+        model = Config.fromfile(path).model
+        backbone, outer = model.backbone, []
+        while backbone.type in WRAPPERS:
+            outer.append(backbone.type)
+            backbone = backbone.backbone
+        experts = ["MultiExpertBackbone"] if "_ride" in path.stem else []
+        assert outer in ([*experts, "LTNormBackbone"], ["WeightNormBackbone"]), path
+        hosts.add(backbone.type)
+        if "roi_head" not in model:
+            assert str(model.to_dict()).count("num_classes") == 1, path
+    assert not hosts & WRAPPERS
+
+
+def test_a_config_has_one_paragraph_of_code_for_what_differs():
+    lengths = {
+        path.stem: sum(bool(line) for line in path.read_text().split('"""')[2].splitlines())
+        for path in LEAVES
+    }
+    assert max(lengths.values()) <= 20
+    assert sorted(lengths.values())[len(lengths) // 2] <= 3
