@@ -89,7 +89,9 @@ def read(run: Run) -> dict[str, float]:
     init_default_scope("mmdet")
     torch.set_num_threads(1)
     cfg = Config.fromfile(run.config)
-    cfg.model.backbone.backbone.depth = next(int(o.split("=")[1]) for o in run.options if "depth=" in o)
+    cfg.model.backbone.backbone.depth = next(
+        int(o.split("=")[1]) for o in run.options if "depth=" in o
+    )
     model = MODELS.build(cfg.model)
     checkpoint = (run.work_dir / "last_checkpoint").read_text()
     load_checkpoint(model, checkpoint, map_location="cpu")
