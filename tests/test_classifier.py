@@ -1,5 +1,7 @@
 """The image classifier: its features, width, losses and predictions, and its preprocessor."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -81,12 +83,31 @@ def test_probabilities_of_ldam_are_those_of_its_scaled_cosines():
         num_classes=5,
         in_channels=4,
         predictor=predictor,
-        loss=dict(type="LDAMLoss", num_classes=5),
+        loss=dict(type="LDAMLoss"),
     )
     head = MODELS.build(head)
     features = torch.randn(3, 4)
     scores = torch.stack([sample.pred_score for sample in head.predict(features)])
     torch.testing.assert_close(scores, (30 * head(features)).softmax(1))
+
+
+@pytest.mark.parametrize(
+    ("loss", "counts"),
+    [
+        (dict(type="CrossEntropyLoss"), []),
+        (dict(type="BalancedSoftmaxLoss"), [5]),
+        (dict(type="ClassBalancedLoss", loss=dict(type="CrossEntropyLoss")), [5]),
+        (dict(type="ClassBalancedLoss", loss=dict(type="LDAMLoss")), [5, 5]),
+        (dict(type="ClassBalancedLoss", loss=dict(type="LDAMLoss", num_classes=7)), [5, 7]),
+    ],
+)
+def test_losses_that_need_the_number_of_classes_take_the_heads_or_keep_their_own(loss, counts):
+    DefaultScope.get_instance("test", scope_name="mmdet")
+    given = copy.deepcopy(loss)
+    head = MODELS.build(dict(type="ClsHead", num_classes=5, in_channels=4, loss=loss))
+    assert loss == given
+    modules = head.loss_cls.modules()
+    assert [len(m.class_counts) for m in modules if hasattr(m, "class_counts")] == counts
 
 
 def test_an_unknown_mode_is_refused():

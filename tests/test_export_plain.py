@@ -30,12 +30,11 @@ torch.save(dict(found.items()), sys.argv[4])
 """
 
 
-def test_plain_config_names_none_of_our_layers():
+@pytest.mark.parametrize("placed", [{}, dict(norm_cfg=dict(type="NBN"))])
+def test_plain_config_names_none_of_our_layers(placed):
     cfg = dict(
         type="Detector",
-        backbone=dict(
-            type="LTNormBackbone", backbone=dict(type="ResNet"), norm_cfg=dict(type="NBN")
-        ),
+        backbone=dict(type="LTNormBackbone", backbone=dict(type="ResNet"), **placed),
         neck=[dict(norm_cfg=dict(type="NBN", eps=1e-3, official=True, requires_grad=False))],
         cls_predictor_cfg=dict(type="RectifiedLinear", momentum=0.5),
         loss_cls=dict(type="LTSeesawLoss", p=0.8, sync_counts=True),

@@ -18,7 +18,7 @@ def leaf(name):
 
 def build(name):
     cfg = leaf(name).model
-    backbone = cfg.backbone.get("backbone", cfg.backbone)
+    backbone = cfg.backbone.backbone
     backbone.init_cfg = None
     return MODELS.build(cfg)
 

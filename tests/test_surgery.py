@@ -240,3 +240,24 @@ def test_folded_network_loads_into_the_plain_host_with_equal_outputs(host):
 def test_fold_takes_single_layers_and_rectified_classifiers():
     assert type(fold_norms(NBN(4))) is nn.BatchNorm2d
     assert type(fold_norms(nn.Sequential(RectifiedLinear(3, 4)))[0]) is nn.Linear
+
+
+def test_without_a_norm_the_builder_returns_the_hosts_own_network_and_draws_nothing():
+    networks, following = [], []
+    for cfg in R18, dict(type="LTNormBackbone", backbone=R18):
+        torch.manual_seed(0)
+        networks.append(MODELS.build(cfg))
+        networks[-1].init_weights()
+        following.append(torch.rand(1))
+    host, ours = networks
+    assert type(ours) is type(host) and str(ours) == str(host)
+    assert ours.state_dict().keys() == host.state_dict().keys()
+    for name, tensor in ours.state_dict().items():
+        assert torch.equal(tensor, host.state_dict()[name]), name
+    assert torch.equal(*following)
+
+
+@pytest.mark.parametrize("option", [dict(positions="all"), dict(share="none")])
+def test_a_place_for_a_norm_that_is_not_given_is_refused(option):
+    with pytest.raises(ValueError, match="but no norm_cfg, so they would change nothing: give"):
+        MODELS.build(dict(type="LTNormBackbone", backbone=R18, **option))

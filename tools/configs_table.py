@@ -1,19 +1,26 @@
 #!/usr/bin/env python
-"""Print the table of all configs with their rows in the papers and scores, or write it to a file.
+"""Print the index of all configs by paper and table, or keep the files made from configs up to date.
 
---write configs/README.md puts the table between the file's two marker comments. --check exits with
-1 if the file does not have what would be written. A file that ends in .yml gets an index of the
-models instead, as `mim search` reads it, and docs/papers.md gets a row for each table and figure of
-the papers.
+--write configs/README.md puts the index between the file's two marker comments, --check
+configs/README.md exits with 1 if what stands there is not what would be written. docs/papers.md has
+what each table shows and leaves open; a file that ends in .yml is an index of the models, as
+`mim search` reads it.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
-from mmdet_ltnorm.analysis.config_table import configs_table, with_table
+from mmdet_ltnorm.analysis.config_table import with_table
 from mmdet_ltnorm.analysis.model_index import model_index
-from mmdet_ltnorm.analysis.papers import PAPERS_BEGIN, PAPERS_END, papers_table
+from mmdet_ltnorm.analysis.papers import (
+    INDEX_BEGIN,
+    INDEX_END,
+    PAPERS_BEGIN,
+    PAPERS_END,
+    configs_index,
+    papers_table,
+)
 from mmdet_ltnorm.writing import write_text
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
@@ -31,15 +38,15 @@ def main() -> None:
     try:
         file = args.write or args.check
         if file is None:
-            print(configs_table(CONFIGS))
+            print(configs_index(CONFIGS))
             return
         old = file.read_text(encoding="utf-8") if args.check or file.suffix != ".yml" else ""
         if file.suffix == ".yml":
             new = model_index(CONFIGS)
         elif PAPERS_BEGIN in old:
-            new = with_table(old, papers_table(CONFIGS), PAPERS_BEGIN, PAPERS_END)
+            new = with_table(old, papers_table(), PAPERS_BEGIN, PAPERS_END)
         else:
-            new = with_table(old, configs_table(CONFIGS))
+            new = with_table(old, configs_index(CONFIGS), INDEX_BEGIN, INDEX_END)
     except (OSError, ValueError) as error:
         sys.exit(f"{parser.prog}: {error}")
     if args.write:

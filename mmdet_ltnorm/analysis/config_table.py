@@ -1,13 +1,9 @@
-"""The table of configs in configs/README.md, made from what the configs say about themselves."""
+"""What the configs say about themselves, for the pages that are made from it."""
 
 import ast
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
-
-BEGIN = "<!-- tools/configs_table.py --write configs/README.md writes what follows -->"
-END = "<!-- the end of the table of configs -->"
 
 _SOURCE = re.compile(r"(\w+) paper (Tables? .+?): (.+)\.")
 _IMBALANCES = re.compile(r"([\d., ]+) at imbalance ((?:\d+, )+\d+)")
@@ -84,21 +80,7 @@ def leaf_paths(configs: Path) -> list[Path]:
     return sorted(path for path in configs.glob("*/*.py") if path.parent.name != "_base_")
 
 
-def configs_table(configs: Path) -> str:
-    """Return a Markdown table of the leaves of each folder, with links from beside the folders.
-
-    Raises:
-        ValueError: see :func:`read_leaf`.
-    """
-    leaves = [read_leaf(path) for path in leaf_paths(configs)]
-    folders = dict.fromkeys(leaf.path.parent for leaf in leaves)
-    return "\n\n".join(
-        "\n".join(_section(folder, [leaf for leaf in leaves if leaf.path.parent == folder]))
-        for folder in folders
-    )
-
-
-def with_table(text: str, table: str, begin: str = BEGIN, end: str = END) -> str:
+def with_table(text: str, table: str, begin: str, end: str) -> str:
     """Return a text with the table between two markers.
 
     Raises:
@@ -108,19 +90,3 @@ def with_table(text: str, table: str, begin: str = BEGIN, end: str = END) -> str
         raise ValueError(f"expected these two lines, once each, around the table:\n{begin}\n{end}")
     before, after = text.partition(begin)[0], text.partition(end)[2]
     return f"{before}{begin}\n\n{table}\n\n{end}{after}"
-
-
-def _section(folder: Path, leaves: list[Leaf]) -> Iterator[str]:
-    yield f"## {folder.name}: {len(leaves)}"
-    yield ""
-    yield "| config | row in the paper | its number | measured here | command |"
-    yield "|---|---|---|---|---|"
-    for leaf in leaves:
-        cells = [
-            f"[{leaf.path.stem}]({folder.name}/{leaf.path.name})",
-            "<br>".join(row for row, _ in leaf.rows) or f"none: {leaf.title.rstrip('.')}",
-            "<br>".join(numbers for _, numbers in leaf.rows) or "–",
-            leaf.measured or "–",
-            f"`{leaf.command}`" + (f"<br>imbalance N: `{leaf.option}`" if leaf.option else ""),
-        ]
-        yield f"| {' | '.join(cells)} |"

@@ -1,4 +1,4 @@
-"""The page about every table and figure of both papers, made from what the configs say."""
+"""The pages about every table and figure of both papers, made from what the configs say."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -9,6 +9,8 @@ from mmdet_ltnorm.analysis.config_table import Leaf, leaf_paths, read_leaf
 
 PAPERS_BEGIN = "<!-- tools/configs_table.py --write docs/papers.md writes what follows -->"
 PAPERS_END = "<!-- the end of the tables of the papers -->"
+INDEX_BEGIN = "<!-- tools/configs_table.py --write configs/README.md writes what follows -->"
+INDEX_END = "<!-- the end of the index of configs -->"
 
 _ROW = re.compile(r"(\w+) Tables? ([\w ]+?)(?: \(.*?\))?(?:, (.+))?")
 
@@ -76,9 +78,9 @@ NBN_ITEMS = (
     Item(
         "Table I",
         "Accuracy on CIFAR-10-LT and CIFAR-100-LT at imbalance 200, 100 and 50",
-        f"{OURS} The text says 4x width for CIFAR-100-LT (`model.backbone.backbone.width=4`), but cross "
-        "entropy and Balanced Softmax at imbalance 200 are, to 0.1, what Balanced Softmax's code "
-        "reports at the standard width, which is the configs'. For RIDE + Ours: NBN in all norms "
+        f"{OURS} The text says 4x width for CIFAR-100-LT (`model.backbone.backbone.width=4`), but "
+        "cross entropy and Balanced Softmax at imbalance 200 are, to 0.1, what Balanced Softmax's "
+        "code reports at the standard width, the configs'. For RIDE + Ours: NBN in all norms "
         "of the last stage and linear classifiers with LR, as in the authors' code; its config "
         "names a loss with which it does not run, here RIDE's own. RIDE's authors have no config "
         "for CIFAR-10. Focal loss's γ is not given: 2.",
@@ -292,62 +294,89 @@ CBN_ITEMS = (
 )
 
 
-def papers_table(configs: Path) -> str:
-    """Return a Markdown table for each paper with a row for each of its tables and figures.
+PAPERS = {"NBN": NBN_ITEMS, "CBN": CBN_ITEMS}
+
+
+def papers_table() -> str:
+    """Return a Markdown table for each paper: what its tables and figures show and leave open."""
+    parts = []
+    for paper, items in PAPERS.items():
+        lines = [f"## {paper}", "", "| | what it shows | what is open, and the reading |"]
+        lines.append("|---|---|---|")
+        lines += [f"| {item.name} | {item.measures} | {item.reading or '–'} |" for item in items]
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def configs_index(configs: Path) -> str:
+    """Return Markdown with the commands of each table and figure, then of the other configs.
 
     Raises:
         ValueError: a config names a table that there is none, or see
             :func:`~mmdet_ltnorm.analysis.config_table.read_leaf`.
     """
     leaves = [read_leaf(path) for path in leaf_paths(configs)]
-    rows = [named for leaf in leaves for named in _named_rows(leaf)]
-    papers = {"NBN": NBN_ITEMS, "CBN": CBN_ITEMS}
-    known = {(paper, item.name) for paper, items in papers.items() for item in items}
-    for leaf, paper, table, _ in rows:
-        if (paper, table) not in known:
-            raise ValueError(f"{leaf.path} names {paper}'s {table}, which this page does not know")
-    by_stem = {leaf.path.stem: leaf for leaf in leaves}
-    parts = []
-    for paper, items in papers.items():
-        lines = [
-            f"## {paper}",
-            "",
-            "| | what it shows | run by: the paper's number | measured here, on small data | "
-            "what is open, and the reading |",
-            "|---|---|---|---|---|",
-        ]
-        for item in items:
-            of_item = [(leaf, text) for leaf, p, t, text in rows if (p, t) == (paper, item.name)]
-            small = [by_stem[stem] for stem in item.small]
-            lines.append(f"| {' | '.join(_cells(item, of_item, small))} |")
-        parts.append("\n".join(lines))
-    return "\n\n".join(parts)
+    by_item: dict[tuple[str, str], list[tuple[Leaf, str, str]]] = {
+        (paper, item.name): [] for paper, items in PAPERS.items() for item in items
+    }
+    for leaf in leaves:
+        for paper, table, label, numbers in _named_rows(leaf):
+            if (paper, table) not in by_item:
+                raise ValueError(f"{leaf.path} names {paper}'s {table}, which no list here has")
+            by_item[paper, table].append((leaf, label, numbers))
+    stems = {leaf.path.stem: leaf for leaf in leaves}
+    links, sections = [], []
+    for paper, items in PAPERS.items():
+        run = [item for item in items if by_item[paper, item.name] or item.runs]
+        anchors = [f"[{i.name}](#{f'{paper} {i.name}'.lower().replace(' ', '-')})" for i in run]
+        links.append(f"**{paper}:** {' · '.join(anchors)}")
+        for item in run:
+            small = [stems[stem] for stem in item.small]
+            lines = _section(f"{paper} {item.name}", item, by_item[paper, item.name], small)
+            sections.append("\n".join(lines))
+    links.append("[Configs without a row in the papers](#no-row-in-the-papers)")
+    others = [leaf for leaf in leaves if not leaf.rows]
+    return "\n\n".join([*links, *sections, "\n".join(_others(others))])
 
 
-def _named_rows(leaf: Leaf) -> Iterator[tuple[Leaf, str, str, str]]:
-    """Yield a leaf's rows with their paper, table and text, a row of two tables twice."""
+def _named_rows(leaf: Leaf) -> Iterator[tuple[str, str, str, str]]:
+    """Yield paper, table, label and numbers of a leaf's rows, a row of two tables twice."""
     for row, numbers in leaf.rows:
         match = _ROW.fullmatch(row)
         if match is None:
             raise ValueError(f"{leaf.path}: cannot tell the table of {row!r}")
         paper, tables, label = match.groups()
-        text = f"{label.strip(chr(34))}: {numbers}" if label else numbers
         for table in re.findall(r"[IVX]+|\d+", tables):
-            yield leaf, paper, f"Table {table}", text
+            yield paper, f"Table {table}", (label or "").strip('"'), numbers
 
 
-def _cells(item: Item, rows: Sequence[tuple[Leaf, str]], small: Sequence[Leaf]) -> Iterator[str]:
-    yield item.name
-    yield item.measures
+def _section(
+    title: str, item: Item, rows: Sequence[tuple[Leaf, str, str]], small: Sequence[Leaf]
+) -> Iterator[str]:
+    yield f"### {title}"
+    if rows:
+        yield "\n| config | row | the paper's number | measured here | command |\n|---|---|---|---|---|"
+    for leaf, label, numbers in rows:
+        cells = _link(leaf), label or "–", numbers, leaf.measured or "–", _command(leaf)
+        yield f"| {' | '.join(cells)} |"
     commands = [f"`{run}`" if run.startswith("python") else run for run in item.runs]
-    yield "<br>".join([*(f"{_link(leaf)} {text}" for leaf, text in rows), *commands]) or "–"
-    measured = [
-        leaf for leaf in [*dict.fromkeys(leaf for leaf, _ in rows), *small] if leaf.measured
-    ]
-    yield "<br>".join(f"{_link(leaf)} {leaf.measured}" for leaf in measured) or "–"
-    yield item.reading or "–"
+    if commands:
+        yield f"\n{'Also by' if rows else 'By'} {'; '.join(commands)}"
+    if small:
+        yield f"\nOn small data: {', '.join(map(_link, small))}"
+
+
+def _others(leaves: Sequence[Leaf]) -> Iterator[str]:
+    yield "## No row in the papers"
+    yield "\n| config | what it is | measured here | command |\n|---|---|---|---|"
+    for leaf in leaves:
+        title = leaf.title.rstrip(".")
+        yield f"| {_link(leaf)} | {title} | {leaf.measured or '–'} | {_command(leaf)} |"
+
+
+def _command(leaf: Leaf) -> str:
+    return f"`{leaf.command}`" + (f"<br>imbalance N: `{leaf.option}`" if leaf.option else "")
 
 
 def _link(leaf: Leaf) -> str:
-    folder = leaf.path.parent
-    return f"[{leaf.path.stem}](../{folder.parent.name}/{folder.name}/{leaf.path.name})"
+    return f"[{leaf.path.stem}]({leaf.path.parent.name}/{leaf.path.name})"
