@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Print the index of all configs by paper and table, or keep the files made from configs up to date.
+"""Print the index of all configs by paper and table, or keep what is made from configs up to date.
 
 --write configs/README.md puts the index between the file's two marker comments, --check
 configs/README.md exits with 1 if what stands there is not what would be written. docs/papers.md has

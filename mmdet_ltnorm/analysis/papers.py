@@ -355,7 +355,8 @@ def _section(
 ) -> Iterator[str]:
     yield f"### {title}"
     if rows:
-        yield "\n| config | row | the paper's number | measured here | command |\n|---|---|---|---|---|"
+        yield "\n| config | row | the paper's number | measured here | command |"
+        yield "|---|---|---|---|---|"
     for leaf, label, numbers in rows:
         cells = _link(leaf), label or "–", numbers, leaf.measured or "–", _command(leaf)
         yield f"| {' | '.join(cells)} |"
