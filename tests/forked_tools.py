@@ -10,6 +10,7 @@ from pathlib import Path
 import mmdet.datasets
 import mmdet.engine
 import mmdet.evaluation
+import mmdet.models
 import mmdet.visualization  # noqa: F401, else each run's registries import these
 import torch
 from ranks import METHOD

@@ -14,6 +14,7 @@ from tiny_mask_rcnn import CONFIGS, as_arguments, tiny_data, tiny_model
 
 from mmdet_ltnorm.data.synthetic.mini_lvis import make_mini_lvis
 
+EPOCHS = 3
 ITERATIONS = 4  # an epoch: 16 images, batch 4
 
 
@@ -62,8 +63,8 @@ def train_and_kill_at(iteration, arguments, work_dir, output):
 def train_kill_resume_and_evaluate(config, options, work_dir):
     options = {
         **options,
-        "train_cfg.max_epochs": 3,
-        "train_cfg.val_interval": 3,
+        "train_cfg.max_epochs": EPOCHS,
+        "train_cfg.val_interval": EPOCHS,
         "default_hooks.logger.interval": 1,
     }
     arguments = [config, "--work-dir", work_dir, "--cfg-options", *as_arguments(options)]
@@ -78,15 +79,17 @@ def train_kill_resume_and_evaluate(config, options, work_dir):
     assert "epoch_2.pth was cut short" in output
     assert f"resumed epoch: 1, iter: {ITERATIONS}" in output
     training = [line for line in scalars(work_dir) if "loss" in line]
-    assert [line["step"] for line in training] == list(range(ITERATIONS + 1, 3 * ITERATIONS + 1))
+    assert [line["step"] for line in training] == list(
+        range(ITERATIONS + 1, EPOCHS * ITERATIONS + 1)
+    )
     at_death = next(line for line in before if line["step"] == ITERATIONS + 1)
     assert training[0]["lr"] == at_death["lr"], "the schedule started afresh"
     assert training[0]["loss"] == pytest.approx(at_death["loss"], rel=0.3)
     assert all(math.isfinite(line["loss"]) and line["magnitude"] > 0 for line in training)
-    end = CheckpointLoader.load_checkpoint(str(work_dir / "epoch_3.pth"))
-    assert end["meta"]["iter"] == 3 * ITERATIONS
+    end = CheckpointLoader.load_checkpoint(str(work_dir / f"epoch_{EPOCHS}.pth"))
+    assert end["meta"]["iter"] == EPOCHS * ITERATIONS
     history, _ = end["message_hub"]["log_scalars"]["train/loss"].data
-    assert len(history) == 3 * ITERATIONS
+    assert len(history) == EPOCHS * ITERATIONS
     momenta = [state["momentum_buffer"] for state in end["optimizer"]["state"].values()]
     assert momenta and all(torch.isfinite(momentum).all() for momentum in momenta)
 
@@ -94,7 +97,7 @@ def train_kill_resume_and_evaluate(config, options, work_dir):
     tested = work_dir / "tested"
     test = ["--work-dir", tested, "--out", tested / "predictions.json"]
     test += ["--cfg-options", *as_arguments(options)]
-    run("test.py", config, work_dir / "epoch_3.pth", *test, output=work_dir / "tested.log")
+    run("test.py", config, work_dir / f"epoch_{EPOCHS}.pth", *test, output=work_dir / "tested.log")
     [metrics] = [json.loads(path.read_text()) for path in tested.glob("*/*.json")]
     for metric in ("lvis/bbox_AP", "lvis/segm_AP"):
         assert metrics[metric] == validation[metric]

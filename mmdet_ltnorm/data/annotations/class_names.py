@@ -1,5 +1,6 @@
 """A data set's class names against the categories of its annotation file."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -35,10 +36,10 @@ def check_names(
             f"{told} must be a list of names, got {names!r}: one class is written as ['car'], a "
             f"tuple of one with a comma, ('car',). {file} has {_listed(known)}"
         )
-    if repeated := {name for name in names if list(names).count(name) > 1}:
+    if repeated := [name for name, count in Counter(names).items() if count > 1]:
         raise ValueError(f"{told} names {_listed(sorted(repeated))} more than once")
-    unknown = [name for name, own in zip(names, _corrected(names), strict=True)
-               if own not in _corrected(known)]  # fmt: skip
+    corrected = set(_corrected(known))
+    unknown = [name for name in names if _CORRECTED.get(name, name) not in corrected]
     if unknown:
         lower = {name.casefold().strip(): name for name in known}
         found = [get_close_matches(name.casefold().strip(), lower, 1, 0.75) for name in unknown[:5]]
