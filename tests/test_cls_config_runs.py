@@ -172,10 +172,12 @@ def test_a_resumed_ride_run_goes_on_with_its_epoch_and_a_curve_for_each_magnitud
 ):
     path = CONFIGS / "demo" / "cls_shapes_ride_nbn_cosine.py"
     cfg = small(path, data_roots, tmp_path)
+    cfg.default_hooks.logger.interval = 1
     cfg.default_hooks.checkpoint.interval = 1
     first = Runner.from_cfg(cfg)
     first.train()
     cfg = small(path, data_roots, tmp_path)
+    cfg.default_hooks.logger.interval = 1
     cfg.train_cfg.max_epochs = 2
     cfg.load_from, cfg.resume = str(tmp_path / "epoch_1.pth"), True
     runner = Runner.from_cfg(cfg)
