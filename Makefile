@@ -25,7 +25,7 @@ help:
 	@echo "make lint        ruff"
 	@echo "make bench       every benchmark at a small size, into benchmarks/RESULTS.md"
 	@echo "make docs        the documentation as a site in build/docs"
-	@echo "make doctor      what is wrong with the environment, and what mends it"
+	@echo "make doctor      what is wrong with the environment, and what fixes it"
 	@echo "PYTHON=python    use the active environment instead of .venv"
 
 setup: $(ready)

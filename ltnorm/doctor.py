@@ -59,10 +59,10 @@ class Environment:
 
 @dataclass(frozen=True)
 class Finding:
-    """A fault and the line that mends it, or a note and what to use."""
+    """A fault and the line that fixes it, or a note and what to use."""
 
     problem: str
-    mend: str
+    fix: str
     is_fault: bool = True
 
 
@@ -158,8 +158,8 @@ def check_setuptools(env: Environment) -> Iterator[Finding]:
 
 def check_numpy(env: Environment) -> Iterator[Finding]:
     if not env.release("lvis"):
-        mend = "pip install --no-deps lvis  # the rest of what it needs came with mmdet"
-        yield Finding("lvis is not installed: mmdet cannot read LVIS", mend)
+        fix = "pip install --no-deps lvis  # the rest of what it needs came with mmdet"
+        yield Finding("lvis is not installed: mmdet cannot read LVIS", fix)
     elif env.release("numpy") >= (1, 24) and env.release("lvis") <= (0, 5, 3):
         yield Finding(
             f"NumPy {env.text('numpy')} has no np.float, which lvis {env.text('lvis')} uses: "
@@ -190,8 +190,8 @@ def check_torch_load(env: Environment) -> Iterator[Finding]:
 
 def check_package(env: Environment) -> Iterator[Finding]:
     if "mmdet::" in env.errors:
-        mend = f"{_install(env, 'mmdet')} --force-reinstall --no-deps"
-        yield Finding(f"mmdet's own configs cannot be inherited ({env.errors['mmdet::']})", mend)
+        fix = f"{_install(env, 'mmdet')} --force-reinstall --no-deps"
+        yield Finding(f"mmdet's own configs cannot be inherited ({env.errors['mmdet::']})", fix)
     if "mmdet_ltnorm" in env.errors:
         problem = f"mmdet_ltnorm does not import ({env.errors['mmdet_ltnorm']})"
         yield Finding(problem, "pip install -e .  # at the root of the checkout")
@@ -266,7 +266,7 @@ def run(_: argparse.Namespace) -> int:
     findings = diagnose(env)
     for finding in findings:
         print(f"\n{'fault:' if finding.is_fault else 'note: '} {finding.problem}")
-        print(f"{'mend: ' if finding.is_fault else 'use:  '} {finding.mend}")
+        print(f"{'fix:  ' if finding.is_fault else 'use:  '} {finding.fix}")
     faults = sum(finding.is_fault for finding in findings)
     print(f"\n{faults} faults, {len(findings) - faults} notes")
     return int(faults > 0)

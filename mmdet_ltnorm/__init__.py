@@ -25,7 +25,7 @@ def register() -> None:
             raise
         raise ImportError(
             f"mmdet_ltnorm needs {error.name}, which is missing or broken: "
-            "`python tools/doctor.py` prints the line that mends it",
+            "`python tools/doctor.py` prints the line that fixes it",
             name=error.name,
         ) from error
 

@@ -122,6 +122,6 @@ def _tell_once(character: str) -> None:
         _TOLD.append(character)
         message = (
             f"no installed font has {character} (U+{ord(character):04X}): pictures show it, and "
-            f"others like it, as {_escaped(character)}. A font such as Noto Sans CJK mends that"
+            f"others like it, as {_escaped(character)}. A font such as Noto Sans CJK has them"
         )
         print_log(message, logger="current", level=logging.WARNING)

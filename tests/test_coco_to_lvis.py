@@ -108,7 +108,7 @@ def test_files_of_one_name_go_to_folders_of_their_own_and_links_are_seen_through
         coco_to_lvis(paths[0], [], tmp_path / "linked")
 
 
-def mended(file, change):
+def repaired(file, change):
     """Change a file's content, convert it, check that it can be trained and scored, return it."""
     content = json.loads(file.read_text())
     change(content)
@@ -120,7 +120,7 @@ def mended(file, change):
     return json.loads((out / file.name).read_text())
 
 
-def test_what_has_one_meaning_is_mended(files):
+def test_what_has_one_meaning_is_repaired(files):
     def change(content):
         for image in content["images"]:
             image |= {"id": f"cam-{image['id']}", "width": 64.0, "height": "64"}
@@ -132,7 +132,7 @@ def test_what_has_one_meaning_is_mended(files):
         del content["annotations"][1]["bbox"]
         content["annotations"].append({**content["annotations"][2], "image_id": 1})
 
-    found = mended(files[0], change)
+    found = repaired(files[0], change)
     assert [image["id"] for image in found["images"]] == [1, 2, 3, 4, 5]
     assert found["images"][0]["width"] == found["images"][0]["height"] == 64
     notes = found["annotations"]

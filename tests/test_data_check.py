@@ -96,7 +96,7 @@ def test_folders_without_fault_are_counted_by_class_and_group(folders, tmp_path)
     text = found.text()
     assert f"train: ImageFolder {tmp_path}/train: 28 images, 2 classes" in text
     assert "| cat   | medium | 25            | 2" in text
-    assert "classes: many 0, medium 1, few 1" in text and text.endswith("nothing to mend")
+    assert "classes: many 0, medium 1, few 1" in text and text.endswith("no problem found")
 
 
 def test_boxes_without_fault_are_counted_by_class_and_frequency(boxes):

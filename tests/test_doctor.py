@@ -1,4 +1,4 @@
-"""Each fault of an environment is simulated, found, and given the line that mends it."""
+"""Each fault of an environment is simulated, found, and given the line that fixes it."""
 
 import subprocess
 import sys
@@ -135,33 +135,33 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize(("env", "problem", "mend"), FAULTS.values(), ids=FAULTS)
-def test_a_fault_is_named_once_with_the_line_that_mends_it(env, problem, mend):
+@pytest.mark.parametrize(("env", "problem", "fix"), FAULTS.values(), ids=FAULTS)
+def test_a_fault_is_named_once_with_the_line_that_fixes_it(env, problem, fix):
     findings = diagnose(env)
     assert [finding.is_fault for finding in findings] == [True]
     assert problem in findings[0].problem
-    assert mend in findings[0].mend
-    assert "\n" not in findings[0].mend
+    assert fix in findings[0].fix
+    assert "\n" not in findings[0].fix
 
 
 def test_a_numpy_without_np_float_is_a_note_about_the_metric_to_use():
     (note,) = diagnose(with_versions(HEALTHY, numpy="1.26.4"))
     assert not note.is_fault
     assert "lvis 0.5.3 uses: mmdet's own LVISMetric stops" in note.problem
-    assert "LTLVISMetric" in note.mend
+    assert "LTLVISMetric" in note.fix
 
 
 def test_a_torch_that_refuses_training_checkpoints_is_a_note_about_custom_imports():
     (note,) = diagnose(with_versions(HEALTHY, torch="2.6.0"))
     assert not note.is_fault
-    assert "custom_imports" in note.mend
+    assert "custom_imports" in note.fix
 
 
 def test_norms_without_their_compiled_code_are_a_note():
     (note,) = diagnose(replace(HEALTHY, errors={NATIVE: "not built"}))
     assert not note.is_fault
     assert "the norms' C++ code is not built" in note.problem
-    assert "pip install -e ." in note.mend
+    assert "pip install -e ." in note.fix
 
 
 def test_every_check_finds_something_in_some_simulated_environment():
@@ -182,5 +182,5 @@ def test_the_tool_runs_where_nothing_is_installed_and_exits_with_1():
     # -S leaves site-packages out: neither torch nor any host can be imported.
     run = subprocess.run([sys.executable, "-S", DOCTOR], capture_output=True, text=True, timeout=60)
     assert run.returncode == 1, run.stderr
-    assert "fault: torch is not installed\nmend:  make setup" in run.stdout
+    assert "fault: torch is not installed\nfix:   make setup" in run.stdout
     assert "Traceback" not in run.stderr

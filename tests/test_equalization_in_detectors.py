@@ -116,7 +116,7 @@ def test_a_detector_trains_with_it_and_scores(name, mini_lvis, tmp_path):
 
 
 def test_mmdets_own_loss_is_scored_by_a_softmax_in_its_heads():
-    # Why there is EqualizationLossV2: should mmdet mend this, ours can go.
+    # Why there is EqualizationLossV2: if mmdet fixes this, ours can go.
     head = box_head(dict(type="EQLV2Loss", num_classes=5))
     logits, boxes = head(torch.randn(6, 4, 2, 2))
     torch.testing.assert_close(scores_of(head, logits, boxes), logits.softmax(1))

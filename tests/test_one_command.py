@@ -86,4 +86,4 @@ def test_python_dash_m_trains_with_everything_registered(tmp_path):
     config = ROOT / "configs" / "demo" / "cls_digits_ce.py"
     done = subprocess.run([*command, config], capture_output=True, text=True, cwd=ROOT, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert "train: DigitsLT" in done.stdout and "nothing to mend" in done.stdout
+    assert "train: DigitsLT" in done.stdout and "no problem found" in done.stdout

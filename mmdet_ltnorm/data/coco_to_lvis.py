@@ -24,7 +24,7 @@ def coco_to_lvis(
     training file. Every image gets ``neg_category_ids``, the categories that it does not show: in
     COCO's format all objects of all categories are annotated. Where there is a crowd, its category
     is among ``not_exhaustive_category_ids``; the scored files, the others, lose the crowd itself,
-    which LVIS's format does not know. :func:`read_repaired` mends what has one meaning.
+    which LVIS's format does not know. :func:`read_repaired` repairs what has one meaning.
 
     Args:
         limits: the most training images of a rare and of a common category.

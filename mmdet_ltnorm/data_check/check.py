@@ -38,7 +38,7 @@ class DataCheck:
         if self.groups:
             sizes = (f"{name} {len(classes)}" for name, classes in self.groups.items())
             parts.append(f"classes: {', '.join(sizes)}")
-        parts.append(self.findings.text() or "nothing to mend")
+        parts.append(self.findings.text() or "no problem found")
         return "\n\n".join(parts)
 
     def write(self, out: str | Path) -> None:
@@ -101,7 +101,7 @@ def _check_training(cfg: Mapping[str, Any], split: Split, findings: Findings) ->
         own = np.array(class_counts(split.dataset))
         for label in np.flatnonzero(counts != own):
             findings.note(
-                "train: image_count is not that of the annotations; tools/coco_to_lvis.py mends it",
+                "train: image_count is not that of the annotations; tools/coco_to_lvis.py fixes it",
                 f"{literal(split.names[label])}: {counts[label]} said, {own[label]} counted",
             )
     return groups

@@ -180,8 +180,8 @@ class Annotations:
         """Say what is wrong with an annotation but for its outline; make its ids integers."""
         for key in ("id", "image_id", "category_id", "bbox", "area"):
             if note.get(key) is None:
-                mend = f": {CONVERTER} adds it" if key in ("id", "area") else ""
-                return f"has no {key}{mend}"
+                remedy = f": {CONVERTER} adds it" if key in ("id", "area") else ""
+                return f"has no {key}{remedy}"
         for key in ("id", "image_id", "category_id"):
             note[key] = self._whole(note[key])
             if not _is_id(note[key]):

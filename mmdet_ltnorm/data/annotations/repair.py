@@ -1,4 +1,4 @@
-"""COCO-format files of other programs, mended where what is wrong has one meaning."""
+"""Repairs of COCO-format files of other programs, where a fault has one meaning."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -12,7 +12,7 @@ from mmdet_ltnorm.reading import read_json
 
 
 def read_repaired(file: str | Path) -> dict[str, Any]:
-    """Return the content of a COCO-format file, mended, with a warning of everything mended.
+    """Return the repaired content of a COCO-format file, and warn of each repair.
 
     Numbers that are written as text or as 64.0 become integers, and other text that stands for the
     id of an image or a category is numbered; ids of annotations are numbered anew if they repeat.
@@ -84,11 +84,11 @@ def _count(
     file: str | Path,
     annotations: Iterable[dict[str, Any]],
     what: str,
-    mend: Callable[[dict[str, Any]], bool],
+    repair: Callable[[dict[str, Any]], bool],
 ) -> None:
-    mended = [note["id"] for note in annotations if mend(note)]
-    if mended:
-        warn(f"{file}: {len(mended)} annotations {what}: mended, the first is {mended[0]}")
+    repaired = [note["id"] for note in annotations if repair(note)]
+    if repaired:
+        warn(f"{file}: {len(repaired)} annotations {what}: repaired, the first is {repaired[0]}")
 
 
 def _nest(note: dict[str, Any]) -> bool:
