@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from mmdet_ltnorm.analysis.config_table import leaf_paths
+from mmdet_ltnorm.catalog.config_table import leaf_paths
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 LEAVES = leaf_paths(CONFIGS)

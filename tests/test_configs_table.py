@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmdet_ltnorm.analysis.config_table import leaf_paths, read_leaf, with_table
-from mmdet_ltnorm.analysis.model_index import model_index
-from mmdet_ltnorm.analysis.papers import INDEX_BEGIN as BEGIN
-from mmdet_ltnorm.analysis.papers import INDEX_END as END
+from mmdet_ltnorm.catalog.config_table import leaf_paths, read_leaf, with_table
+from mmdet_ltnorm.catalog.model_index import model_index
+from mmdet_ltnorm.catalog.papers import INDEX_BEGIN as BEGIN
+from mmdet_ltnorm.catalog.papers import INDEX_END as END
 from mmdet_ltnorm.engine.options import merge_options
 
 ROOT = Path(__file__).parents[1]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mmdet_ltnorm.analysis.config_table import leaf_paths, with_table
-from mmdet_ltnorm.analysis.papers import (
+from mmdet_ltnorm.catalog.config_table import leaf_paths, with_table
+from mmdet_ltnorm.catalog.papers import (
     CBN_ITEMS,
     INDEX_BEGIN,
     INDEX_END,

@@ -11,9 +11,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmdet_ltnorm.analysis.config_table import with_table
-from mmdet_ltnorm.analysis.model_index import model_index
-from mmdet_ltnorm.analysis.papers import (
+from mmdet_ltnorm.catalog.config_table import with_table
+from mmdet_ltnorm.catalog.model_index import model_index
+from mmdet_ltnorm.catalog.papers import (
     INDEX_BEGIN,
     INDEX_END,
     PAPERS_BEGIN,

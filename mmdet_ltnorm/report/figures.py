@@ -3,7 +3,6 @@
 import base64
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -28,19 +27,14 @@ ANALYSES = {
 }
 
 
-class Picture(NamedTuple):
-    """A PNG as a data address, and its width in columns of a paper."""
+class Figure(NamedTuple):
+    """A titled part of the page: pictures and what they say, or the reason why there are none.
 
-    address: str
-    columns: float
-
-
-@dataclass
-class Figure:
-    """A titled part of the page: pictures and what they say, or the reason why there are none."""
+    ``pictures`` are data addresses with widths in columns of a paper.
+    """
 
     title: str
-    pictures: Sequence[Picture] = ()
+    pictures: Sequence[tuple[str, float]] = ()
     words: Sequence[str | Table] = ()
     reason: str = ""
 
@@ -96,7 +90,7 @@ def _drawn(title: str, draw: Callable[[Path], Findings]) -> Figure:
             pictures, words = draw(Path(folder))
         except (FileNotFoundError, TypeError, ValueError) as error:
             return Figure(title, reason=str(error))
-        inlined = [Picture(_address(path), width / COLUMN) for path, width in pictures.items()]
+        inlined = [(_address(path), width / COLUMN) for path, width in pictures.items()]
     return Figure(title, inlined, words)
 
 

@@ -135,9 +135,9 @@ compared.</p>
 <p class="left-out">Left out: {{ figure.reason }}.</p>
 {% endif %}
 <div class="pictures">
-{% for picture in figure.pictures %}
-<img src="{{ picture.address }}" alt="{{ figure.title }}"
-style="width: {{ (27 * picture.columns) | round(1) }}rem">
+{% for address, columns in figure.pictures %}
+<img src="{{ address }}" alt="{{ figure.title }}"
+style="width: {{ (27 * columns) | round(1) }}rem">
 {% endfor %}
 </div>
 {% for block in figure.words %}

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from mmdet_ltnorm.analysis.config_table import Leaf, leaf_paths, read_leaf
+from mmdet_ltnorm.catalog.config_table import Leaf, leaf_paths, read_leaf
 
 HEAD = "# Written from the configs' docstrings by tools/configs_table.py --write model-index.yml.\n"
 # Collections by what the names of their configs contain.
@@ -21,7 +21,7 @@ def model_index(configs: Path) -> str:
     no ``Results``, which are those of weights to download, and there are none.
 
     Raises:
-        ValueError: see :func:`~mmdet_ltnorm.analysis.config_table.read_leaf`.
+        ValueError: see :func:`~mmdet_ltnorm.catalog.config_table.read_leaf`.
     """
     import yaml
 

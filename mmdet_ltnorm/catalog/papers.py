@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from mmdet_ltnorm.analysis.config_table import Leaf, leaf_paths, read_leaf
+from mmdet_ltnorm.catalog.config_table import Leaf, leaf_paths, read_leaf
 
 PAPERS_BEGIN = "<!-- tools/configs_table.py --write docs/papers.md writes what follows -->"
 PAPERS_END = "<!-- the end of the tables of the papers -->"
@@ -313,7 +313,7 @@ def configs_index(configs: Path) -> str:
 
     Raises:
         ValueError: a config names a table that there is none, or see
-            :func:`~mmdet_ltnorm.analysis.config_table.read_leaf`.
+            :func:`~mmdet_ltnorm.catalog.config_table.read_leaf`.
     """
     leaves = [read_leaf(path) for path in leaf_paths(configs)]
     by_item: dict[tuple[str, str], list[tuple[Leaf, str, str]]] = {

@@ -1,0 +1,1 @@
+"""What the documentation says about the configs, made from their docstrings."""
