@@ -1,13 +1,15 @@
 # `make demo` and `make test` make an environment in .venv first, once.
 # PYTHON=python runs any of them in the environment that is active, and installs nothing.
-# CUDA=1 compiles mmcv's ops for the GPU (needs nvcc).
+# CUDA=1 compiles mmcv's ops for the GPU (needs nvcc). STACK=onedl takes the onedl-* packages, which
+# are made for today's torch, in .venv-onedl.
 
 device := $(if $(filter 1,$(CUDA)),cuda,cpu)
 ifeq ($(origin PYTHON),command line)
 ready :=
 else
-PYTHON := .venv/bin/python
-ready := .venv/.ready$(if $(filter cuda,$(device)),-cuda)
+venv := .venv$(if $(filter onedl,$(STACK)),-onedl)
+PYTHON := $(venv)/bin/python
+ready := $(venv)/.ready$(if $(filter cuda,$(device)),-cuda)
 endif
 
 # One thread for each test worker: more workers than cores is what makes a torch suite slow.
@@ -17,7 +19,7 @@ HOST_TESTS = $(wildcard tests/test_nbn*.py tests/test_surgery*.py tests/test_hos
 .PHONY: help setup doctor demo demo-cls test test-slow test-onedl lint docs bench
 
 help:
-	@echo "make setup       an environment in .venv; CUDA=1 for the GPU"
+	@echo "make setup       an environment in .venv; CUDA=1 for the GPU, STACK=onedl for the onedl-* packages"
 	@echo "make demo        train and compare two models on a miniature LVIS"
 	@echo "make demo-cls    train and compare classifiers on two small long-tailed sets"
 	@echo "make test        the test suite; make test-slow: the long tests"
@@ -33,8 +35,8 @@ setup: $(ready)
 .venv/.ready .venv/.ready-cuda: setup.py constraints.txt tools/setup_env.sh $(wildcard mmdet_ltnorm/norms/backends/cpu/csrc/*)
 	tools/setup_env.sh .venv openmmlab $(device)
 
-.venv-onedl/.ready: setup.py constraints.txt tools/setup_env.sh
-	tools/setup_env.sh .venv-onedl onedl cpu
+.venv-onedl/.ready .venv-onedl/.ready-cuda: setup.py constraints.txt tools/setup_env.sh
+	tools/setup_env.sh .venv-onedl onedl $(device)
 
 doctor: $(ready)
 	$(PYTHON) tools/doctor.py

@@ -3,8 +3,9 @@
 `python benchmarks/norms.py --classifier --detector` runs them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -36,9 +37,20 @@ DETECTORS = {
 
 
 def classifier_step(
-    backbone: dict, images: int, size: int, norm_cfg: dict, device: str
-) -> Callable[[], None]:
-    """Return a training step of a classifier of 100 classes."""
+    backbone: dict,
+    images: int,
+    size: int,
+    norm_cfg: dict,
+    device: str,
+    narrow: torch.dtype | None = None,
+    compiling: Mapping[str, Any] | None = None,
+) -> Callable[[], torch.Tensor]:
+    """Return a training step of a classifier of 100 classes, which returns the loss.
+
+    Args:
+        narrow: train in mixed precision with this type.
+        compiling: options of ``torch.compile``, which compiles the loss.
+    """
     from mmdet.registry import MODELS
 
     torch.manual_seed(0)
@@ -48,16 +60,21 @@ def classifier_step(
     labels = torch.randint(100, (images,), device=device)
 
     def loss() -> torch.Tensor:
-        logits = model[1](model[0](x)[-1].mean((2, 3)))
-        return nn.functional.cross_entropy(logits, labels)
+        with torch.autocast(device, narrow, enabled=narrow is not None):
+            logits = model[1](model[0](x)[-1].mean((2, 3)))
+            return nn.functional.cross_entropy(logits, labels)
 
     loss()  # tells the linear layer its width
+    if compiling is not None:
+        loss = torch.compile(loss, **compiling)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
 
-    def step() -> None:
+    def step() -> torch.Tensor:
         optimizer.zero_grad()
-        loss().backward()
+        found = loss()
+        found.backward()
         optimizer.step()
+        return found.detach()
 
     return step
 
@@ -120,9 +137,11 @@ def detector_steps(
     return [step_of(model) for model in models]
 
 
-def benchmark_detectors(rounds: int, size: int, device: str) -> None:
-    for name, pair in DETECTORS.items():
-        times = interleaved(detector_steps(pair, size, device), rounds)
+def benchmark_detectors(
+    rounds: int, size: int, device: str, names: Sequence[str] = tuple(DETECTORS)
+) -> None:
+    for name in names:
+        times = interleaved(detector_steps(DETECTORS[name], size, device), rounds)
         (theirs, their_loss), (mine, my_loss) = (zip(*each, strict=True) for each in times)
         print(f"\n- Training step of Mask R-CNN R50 at {size}x{size}, batch 2:")
         print(f"  - batch norm {median(theirs):.2f} s, {name} over it {ratios(mine, theirs)}")

@@ -11,7 +11,10 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.metadata
+import importlib.util
 import re
+import signal
+import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -25,6 +28,17 @@ PROVIDERS = {
 }
 SHOWN = ("torch", "mmengine", "mmcv", "mmdet", "numpy", "lvis", "vernier", "setuptools")
 NATIVE = "mmdet_ltnorm.norms.backends.cpu.native"
+# What a detector calls first, on the GPU if there is one.
+TRIAL = """
+import torch
+from mmcv.ops import RoIAlign, nms
+device = "cuda" if torch.cuda.is_available() else "cpu"
+boxes = torch.tensor([[0.0, 0, 4, 4], [0, 0, 4, 4], [8, 8, 12, 12]], device=device)
+kept = nms(boxes, torch.tensor([0.9, 0.8, 0.7], device=device), 0.5)[1]
+pooled = RoIAlign(2)(torch.ones(1, 1, 16, 16, device=device), boxes.new_tensor([[0, 0, 0, 8, 8]]))
+if kept.tolist() != [0, 2] or pooled.tolist() != torch.ones(1, 1, 2, 2).tolist():
+    raise SystemExit(f"nms keeps {kept.tolist()} and RoIAlign gives {pooled.tolist()}")
+"""
 
 
 @dataclass(frozen=True)
@@ -36,6 +50,8 @@ class Environment:
     errors: dict[str, str] = field(default_factory=dict)  # module -> why it cannot be imported
     gpu: str | None = None  # the GPU that torch sees
     ops_cuda: str | None = None  # the CUDA release that mmcv's ops were compiled with
+    trial: str | None = None  # how a process of its own that called mmcv's ops failed
+    crashed: bool = False  # whether that was by a signal, so that importing them would end this one
 
     def distributions(self, module: str) -> list[str]:
         """Return the installed distributions that provide a module."""
@@ -134,7 +150,15 @@ def check_opencv(env: Environment) -> Iterator[Finding]:
 def check_ops(env: Environment) -> Iterator[Finding]:
     if not env.release("mmcv") or env.errors.keys() & {"torch", "cv2"}:
         return  # another fault, which hides whether the ops are well
-    if "mmcv._ext" in env.errors:
+    if env.crashed:
+        other = "make setup CUDA=1 STACK=onedl  # the maintained stack, made for today's torch"
+        yield Finding(
+            f"mmcv's compiled ops end the process that calls them ({env.trial}): "
+            f"{env.distributions('mmcv')[0]} {env.text('mmcv')} does not suit torch "
+            f"{env.text('torch')} here",
+            _install(env, "mmcv", "cuda" if env.gpu else "cpu") if env.onedl else other,
+        )
+    elif "mmcv._ext" in env.errors:
         yield Finding(
             f"mmcv's compiled ops do not import ({env.errors['mmcv._ext']}): they were never "
             "compiled, or for another torch",
@@ -144,6 +168,11 @@ def check_ops(env: Environment) -> Iterator[Finding]:
         yield Finding(
             f"torch sees {env.gpu}, but mmcv's ops were compiled without CUDA and stop there",
             _install(env, "mmcv", "cuda"),
+        )
+    elif env.trial:
+        yield Finding(
+            f"mmcv's compiled ops import, and fail when they are called ({env.trial})",
+            _install(env, "mmcv", "cuda" if env.gpu else "cpu"),
         )
 
 
@@ -236,21 +265,39 @@ def _import_error(module: str) -> str | None:
     return None
 
 
+def try_ops(code: str = TRIAL) -> tuple[str | None, bool]:
+    """Return how a process that calls mmcv's ops fails, and whether by a signal: a crash."""
+    if importlib.util.find_spec("mmcv") is None:
+        return None, False
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    try:
+        run = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    except subprocess.TimeoutExpired:
+        return "no answer within five minutes", False
+    if run.returncode < 0:
+        return signal.Signals(-run.returncode).name, True
+    lines = run.stderr.strip().splitlines() or ["no message"]
+    return (lines[-1], False) if run.returncode else (None, False)
+
+
 def gather() -> Environment:
     """Describe the running environment, importing what is there."""
     installed = importlib.metadata.distributions()
     versions = {str(d.metadata["Name"]).lower().replace("_", "-"): d.version for d in installed}
     modules = ("torch", "cv2", "pkg_resources", "mmcv._ext", "mmdet", "mmdet::")
     modules += ("mmdet_ltnorm", NATIVE)
+    trial, crashed = try_ops()
+    if crashed:  # before this process does
+        modules = tuple(name for name in modules if name not in ("mmcv._ext", "mmdet"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         errors = {module: error for module in modules if (error := _import_error(module))}
     gpu = ops_cuda = None
     if "torch" not in errors and sys.modules["torch"].cuda.is_available():
         gpu = sys.modules["torch"].cuda.get_device_name()
-    if "mmcv._ext" not in errors:
+    if "mmcv._ext" not in errors and not crashed:
         ops_cuda = sys.modules["mmcv._ext"].get_compiling_cuda_version()
-    return Environment(sys.version_info[:2], versions, errors, gpu, ops_cuda)
+    return Environment(sys.version_info[:2], versions, errors, gpu, ops_cuda, trial, crashed)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ltnorm.doctor import CHECKS, NATIVE, Environment, diagnose, gather
+from ltnorm.doctor import CHECKS, NATIVE, Environment, diagnose, gather, try_ops
 
 DOCTOR = Path(__file__).parents[1] / "tools" / "doctor.py"
 
@@ -99,6 +99,22 @@ FAULTS = {
         "torch sees A100, but mmcv's ops were compiled without CUDA",
         "FORCE_CUDA=1",
     ),
+    "ops that end the process": (
+        replace(HEALTHY, gpu="H200", trial="SIGSEGV", crashed=True),
+        "mmcv's compiled ops end the process that calls them (SIGSEGV): mmcv 2.1.0 does not suit "
+        "torch 2.5.1 here",
+        "make setup CUDA=1 STACK=onedl",
+    ),
+    "ops of the fork that end the process": (
+        replace(HEALTHY_ONEDL, gpu="H200", trial="SIGSEGV", crashed=True),
+        "onedl-mmcv 2.3.6 does not suit",
+        "FORCE_CUDA=1 MMCV_WITH_OPS=1 pip install",
+    ),
+    "ops that fail on the GPU": (
+        replace(HEALTHY, gpu="H200", ops_cuda="12.8", trial="no kernel image is available"),
+        "mmcv's compiled ops import, and fail when they are called (no kernel image",
+        "FORCE_CUDA=1 MMCV_WITH_OPS=1 pip install",
+    ),
     "setuptools without pkg_resources": (
         replace(
             with_versions(HEALTHY, setuptools="82.0.0"),
@@ -169,6 +185,18 @@ def test_every_check_finds_something_in_some_simulated_environment():
     simulated += [with_versions(HEALTHY, numpy="2.0.0"), with_versions(HEALTHY, torch="2.6.0")]
     silent = [check.__name__ for check in CHECKS if not any(list(check(env)) for env in simulated)]
     assert silent == []
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", ("SIGSEGV", True)),
+        ("raise SystemExit('nms keeps nothing')", ("nms keeps nothing", False)),
+        ("pass", (None, False)),
+    ],
+)
+def test_ops_are_called_in_a_process_of_their_own_whose_end_is_told(code, expected):
+    assert try_ops(code) == expected
 
 
 def test_the_environment_of_this_test_run_has_no_fault():

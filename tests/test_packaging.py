@@ -73,7 +73,7 @@ def recipe(*arguments):
     """Return what `make` would run from a fresh clone."""
     command = ["make", "--dry-run", "--always-make", *arguments]
     # Without what the `make test` above this process hands down.
-    outer = {"MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS", "PYTHON", "CUDA"}
+    outer = {"MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS", "PYTHON", "CUDA", "STACK"}
     environment = {name: value for name, value in os.environ.items() if name not in outer}
     run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
@@ -99,6 +99,9 @@ def test_a_given_python_is_used_as_it_is(target):
 @needs_make
 def test_a_cuda_user_changes_one_word():
     assert recipe("setup", "CUDA=1") == "tools/setup_env.sh .venv openmmlab cuda\n"
+    onedl = "tools/setup_env.sh .venv-onedl onedl cuda\n"
+    assert recipe("setup", "CUDA=1", "STACK=onedl") == onedl
+    assert ".venv-onedl/bin/python" in recipe("demo", "CUDA=1", "STACK=onedl")
 
 
 @needs_make

@@ -1,0 +1,367 @@
+"""Check and measure all of this on a GPU within six minutes: python benchmarks/gpu_check.py.
+
+It needs no network, and the package need not be installed. The page that it prints, and writes to
+work_dirs/gpu_check.md, has what was measured beside what is wanted; what is missing on the machine,
+or would take too long, is left out with a line. Each part is a process: one that crashes leaves the
+others.
+"""
+
+import argparse
+import importlib.util
+import math
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from statistics import median
+from time import monotonic
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+
+import torch  # noqa: E402
+from norms import PASSES, described, layer_step  # noqa: E402
+from step_ways import Deadline, Maker, comparison  # noqa: E402
+from torch import nn  # noqa: E402
+from training_steps import (  # noqa: E402
+    CBN_EVERYWHERE,
+    CLASSIFIERS,
+    benchmark_detectors,
+    classifier_step,
+)
+
+from mmdet_ltnorm.benchmark import machine, ratios, timed  # noqa: E402
+from mmdet_ltnorm.engine.compiling import FIXED_SHAPES  # noqa: E402
+from mmdet_ltnorm.norms import CBN, NBN  # noqa: E402
+from mmdet_ltnorm.predictors import RectifiedLinear  # noqa: E402
+
+MINUTES = 6.0
+COUNTS = [int(1000 / (rank + 1)) + 1 for rank in range(1203)]
+
+
+class Size(NamedTuple):
+    """How large the subjects are, and how they are measured."""
+
+    inputs: Sequence[tuple[tuple[int, ...], torch.dtype, torch.memory_format]]
+    rois: int
+    classifiers: Mapping[str, tuple[dict, int, int]]
+    image: int  # of the detector
+    rounds: int
+    images: int  # of mini-LVIS: eight an iteration
+    compiling: Mapping[str, Any]
+
+
+FULL = Size(
+    inputs=[
+        ((64, 64, 32, 32), torch.float32, torch.contiguous_format),
+        ((64, 256, 56, 56), torch.float32, torch.contiguous_format),
+        ((64, 256, 56, 56), torch.bfloat16, torch.channels_last),
+        ((256, 2048, 7, 7), torch.float32, torch.contiguous_format),
+    ],
+    rois=1024,
+    classifiers=CLASSIFIERS,
+    image=320,
+    rounds=15,
+    images=240,
+    compiling=FIXED_SHAPES,
+)
+TOY = Size(
+    inputs=[((2, 4, 4, 4), torch.float32, torch.contiguous_format)],
+    rois=8,
+    classifiers={"ResNet-8": (dict(type="ResNetCIFAR", depth=8), 2, 16)},
+    image=64,
+    rounds=2,
+    images=24,
+    compiling=dict(backend="eager"),
+)
+# Over batch norm, the linear layer and cross entropy; layers from 16 MB on.
+LAYER_TARGETS = {
+    ("NBN", "eager"): 1.15,
+    ("CBN", "eager"): 1.5,
+    **{("NBN", way): 1.05 for way in ("captured", "compiled")},
+    **{("CBN", way): 1.3 for way in ("captured", "compiled")},
+}
+STEP_TARGETS = {("NBN", "captured"): 1.01, ("CBN", "captured"): 1.15}
+
+
+def layers(size: Size, device: str, deadline: Deadline) -> None:
+    """Print a table for each input, and how near the layers' passes come to a copy's speed."""
+    builds = {"batch norm": nn.BatchNorm2d, "NBN": NBN, "CBN": partial(CBN, num_components=4)}
+    for shape, dtype, memory_format in size.inputs:
+        x, upstream = (
+            torch.randn(shape, device=device, dtype=dtype).to(memory_format=memory_format)
+            for _ in range(2)
+        )
+        x.requires_grad_()
+        makers = {
+            name: partial(_layer, build(shape[1]).to(device), x, upstream)
+            for name, build in builds.items()
+        }
+        megabytes = x.numel() * x.element_size() / 2**20
+        print(f"\n{described(x)}, {megabytes:.0f} MB\n")
+        wanted = LAYER_TARGETS if megabytes >= 16 else {}
+        print(comparison(makers, wanted, size.rounds, size.compiling, deadline))
+        copy = partial(torch.empty_like(upstream).copy_, upstream)
+        copied, *others = timed([copy, *(make(None) for make in makers.values())], size.rounds)
+        speeds = [
+            f"{name} {ratios([PASSES / 2 * seconds for seconds in copied], taken)}"
+            for name, taken in zip(makers, others, strict=True)
+        ]
+        print(f"\nBytes a second over a copy's, eager: {', '.join(speeds)}", flush=True)
+
+
+def _layer(
+    layer: nn.Module, x: torch.Tensor, upstream: torch.Tensor, compiling: Mapping | None
+) -> Callable[[], None]:
+    return layer_step(
+        layer if compiling is None else torch.compile(layer, **compiling), x, upstream
+    )
+
+
+def losses(size: Size, device: str, deadline: Deadline) -> None:
+    """Print tables of losses over cross entropy, and of rectified logits over the linear layer."""
+    from mmengine.registry import MODELS
+
+    classes = len(COUNTS)
+    kinds = {
+        "cross entropy": dict(type="mmdet.CrossEntropyLoss"),
+        "Balanced Softmax": dict(type="BalancedSoftmaxLoss", num_classes=classes),
+        "LDAM": dict(type="LDAMLoss", num_classes=classes),
+        "focal": dict(type="SoftmaxFocalLoss"),
+    }
+    logits = torch.rand(size.rois, classes, device=device, requires_grad=True)
+    labels = torch.randint(classes, (size.rois,), device=device)
+    makers = {}
+    for name, cfg in kinds.items():
+        loss = MODELS.build(cfg).to(device)
+        if hasattr(loss, "set_class_counts"):
+            loss.set_class_counts(COUNTS)
+        makers[name] = partial(_loss, loss, logits, labels)
+    print(comparison(makers, {}, size.rounds, size.compiling, deadline))
+    x = torch.randn(size.rois, 1024, device=device, requires_grad=True)
+    upstream = torch.randn(size.rois, classes, device=device)
+    predictors = {"linear": nn.Linear, "LR": RectifiedLinear}
+    makers = {
+        name: partial(_layer, build(1024, classes, bias=False).to(device), x, upstream)
+        for name, build in predictors.items()
+    }
+    print(f"\nLogits of {size.rois} RoIs\n")
+    print(comparison(makers, {}, size.rounds, size.compiling, deadline), flush=True)
+
+
+def _loss(
+    loss: nn.Module, logits: torch.Tensor, labels: torch.Tensor, compiling: Mapping | None
+) -> Callable[[], None]:
+    called = loss if compiling is None else torch.compile(loss, **compiling)
+
+    def step() -> None:
+        called(logits, labels).backward()
+        logits.grad = None
+
+    return step
+
+
+NORMS = {"batch norm": dict(type="BN"), "NBN": dict(type="NBN"), "CBN": CBN_EVERYWHERE}
+
+
+def steps(size: Size, device: str, deadline: Deadline) -> None:
+    """Print a table of training steps for each classifier, and what mixed precision does."""
+    for title, case in size.classifiers.items():
+        _compare_steps(title, case, size, device, deadline, ["eager", "captured"])
+    title, case = next(iter(size.classifiers.items()))
+    for narrow in (torch.bfloat16, torch.float16):
+        made = {name: classifier_step(*case, cfg, device, narrow) for name, cfg in NORMS.items()}
+        values = {name: [float(step()) for _ in range(5)] for name, step in made.items()}
+        theirs, *ours = timed(list(made.values()), size.rounds)
+        found = [
+            f"{name} {ratios(taken, theirs)}"
+            for name, taken in zip(list(made)[1:], ours, strict=True)
+        ]
+        odd = [name for name, each in values.items() if not all(map(math.isfinite, each))]
+        print(
+            f"\n{title} under autocast to {str(narrow).removeprefix('torch.')}: batch norm "
+            f"{1e3 * median(theirs):.2f} ms, over it {', '.join(found)}; "
+            + (f"**not finite: losses of {', '.join(odd)}**" if odd else "all losses are finite"),
+            flush=True,
+        )
+
+
+def compiled(size: Size, device: str, deadline: Deadline) -> None:
+    """Print a table of the first classifier's compiled training steps."""
+    title, case = next(iter(size.classifiers.items()))
+    _compare_steps(title, case, size, device, deadline, ["eager", "compiled"])
+
+
+def _compare_steps(
+    title: str,
+    case: tuple[dict, int, int],
+    size: Size,
+    device: str,
+    deadline: Deadline,
+    ways: Sequence[str],
+) -> None:
+    def maker(norm_cfg: dict) -> Maker:
+        return lambda compiling: classifier_step(*case, norm_cfg, device, compiling=compiling)
+
+    makers = {name: maker(cfg) for name, cfg in NORMS.items()}
+    wanted = STEP_TARGETS if "ResNet-50" in title else {}
+    print(f"\n{title}\n")
+    table = comparison(makers, wanted, size.rounds, size.compiling, deadline, ways)
+    print(table, flush=True)
+
+
+def detector(size: Size, device: str, deadline: Deadline) -> None:
+    """Print what a training step of Mask R-CNN takes with our norms."""
+    benchmark_detectors(max(size.rounds // 3, 2), size.image, device, ["NBN", "CBN in all norms"])
+
+
+def data(size: Size, device: str, deadline: Deadline) -> None:
+    """Make what the runs train on, in the folder that this process runs in."""
+    from mmdet_ltnorm.data import make_mini_lvis, make_shapes_lt
+
+    make_shapes_lt("data/shapes_lt", train_per_class=60, test_per_class=20)
+    make_mini_lvis("data/mini_lvis", num_train=size.images, num_val=size.images // 6)
+    print(f"Shapes-LT and mini-LVIS with {size.images} training images.")
+
+
+MEASURED = {
+    "layers": layers,
+    "losses": losses,
+    "steps": steps,
+    "compiled": compiled,
+    "detector": detector,
+    "data": data,
+}
+
+
+# The page
+
+
+class Part(NamedTuple):
+    """A process whose output is a section of the page, and how much of it is shown."""
+
+    title: str
+    command: list[str]
+    seconds: float
+    needs: Sequence[str] = ()
+    lines: int = 1000
+    wanted: str = ""
+
+
+def parts(toy: bool) -> list[Part]:
+    """List what is run, the most telling first."""
+    python = sys.executable
+    itself = [python, str(ROOT / "benchmarks/gpu_check.py"), *(["--toy"] if toy else [])]
+    measured = {name: [*itself, "--part", name] for name in MEASURED}
+    tools, demo = ROOT / "tools", ROOT / "configs/demo"
+    train = [python, str(tools / "train.py"), str(demo / "seesaw_nbn.py")]
+    once = ["--cfg-options", "train_cfg.max_epochs=1", "train_cfg.val_interval=1"]
+    distributed = [str(demo / "cls_shapes_bs_nbn.py"), "1", *once]
+    return [
+        Part("The environment, and mmcv's ops called", [python, str(tools / "doctor.py")], 60),
+        Part(
+            "Tests for a GPU",
+            [python, "-m", "pytest", "-m", "gpu", "-q", "-p", "no:cacheprovider", "tests"],
+            90,
+            needs=["pytest", "hypothesis"],
+            lines=15,
+            wanted="none failed",
+        ),
+        Part("Layers", measured["layers"], 80),
+        Part("Training steps", measured["steps"], 60),
+        Part("Mask R-CNN", measured["detector"], 40),
+        Part("Data for the runs", measured["data"], 30),
+        Part("30 iterations of mini-LVIS", [*train, *once], 60, needs=["vernier"], lines=3),
+        Part("One process of NCCL", [str(tools / "dist_train.sh"), *distributed], 40, lines=3),
+        Part("Losses and logits", measured["losses"], 40),
+        Part("Compiled training steps", measured["compiled"], 120),
+    ]
+
+
+def page(wanted: Sequence[Part], folder: Path, seconds: float = 60 * MINUTES) -> str:
+    """Run the parts one after the other, and return the page."""
+    deadline = Deadline(seconds)
+    opening = f"# Checked on a GPU\n\n{machine()}, Python {sys.version.split()[0]}"
+    sections = [opening, *(section(part, folder, deadline) for part in wanted)]
+    sections.append(f"{seconds - deadline.left():.0f} s in all, of at most {seconds:.0f}.")
+    return "\n\n".join(sections) + "\n"
+
+
+def section(part: Part, folder: Path, deadline: Deadline) -> str:
+    """Run a part in a folder, and return what it printed under its title, or why it did not run."""
+    print(f"{part.title}: {' '.join(part.command)}", file=sys.stderr, flush=True)
+    missing = [name for name in part.needs if importlib.util.find_spec(name) is None]
+    seconds = min(part.seconds, deadline.left())
+    if missing or seconds < 5:
+        why = f"{' and '.join(missing)} not installed" if missing else "no time is left"
+        return f"## {part.title}\n\nLeft out: {why}."
+    start = monotonic()
+    status, printed = run(part.command, ROOT if "pytest" in part.command else folder, seconds)
+    shown = "\n".join(printed.strip().splitlines()[-part.lines :])
+    if part.lines < 1000:
+        shown = f"```\n{shown}\n```"
+    ending = f"{monotonic() - start:.0f} s" + (f"; wanted: {part.wanted}" if part.wanted else "")
+    return f"## {part.title}\n\n{status}{shown}\n\n{ending}"
+
+
+def run(command: Sequence[str], folder: Path, seconds: float) -> tuple[str, str]:
+    """Return how a process failed, empty if it did not, and what it printed; none outlives this."""
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+        "GPU_CHECK_SECONDS": f"{0.6 * seconds:.0f}",  # after which a part starts nothing more
+        "PYTHONWARNINGS": "ignore",
+    }
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=out, stderr=err, start_new_session=True
+        )
+        try:
+            code = process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            code = None
+        finally:  # with what it has started
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        texts = []
+        for stream in (out, err):
+            stream.seek(0)
+            texts.append(stream.read())
+    printed, errors = texts
+    if code == 0:
+        return "", printed
+    last = (errors.strip().splitlines() or ["no message"])[-1]
+    if code is None:
+        return f"**Ended after {seconds:.0f} s.**\n\n", printed
+    how = f"status {code}" if code > 0 else signal.Signals(-code).name
+    return f"**Failed with {how}:** {last}\n\n", printed
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("work_dirs/gpu_check.md"))
+    parser.add_argument("--toy", action="store_true", help="tiny sizes, which a CPU can take, too")
+    parser.add_argument("--part", choices=MEASURED, help="print one part, in this process")
+    args = parser.parse_args()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cpu" and not args.toy:
+        sys.exit("torch sees no GPU here: --toy runs the parts at tiny sizes on a CPU")
+    if args.part:
+        deadline = Deadline(float(os.environ.get("GPU_CHECK_SECONDS", 60 * MINUTES)))
+        MEASURED[args.part](TOY if args.toy else FULL, device, deadline)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        text = page(parts(args.toy), Path(folder))
+    print(text)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
