@@ -1,4 +1,4 @@
-"""The command line: a file for each command, parsed before anything of weight is imported.
+"""The command line: a file for each command, parsed before heavy packages are imported.
 
 A command's file has its help as docstring, ``add_arguments(parser)``, which says what it takes, and
 ``run(args)``, which imports what it needs and returns the exit status, if there is one to tell.
@@ -20,7 +20,7 @@ COMMANDS += ("benchmark", "coco-to-lvis", "doctor")
 
 
 def main(command: str | None = None) -> None:
-    """Run the command line, of one command, or with a command's name first."""
+    """Run one command, or the command that the first argument names."""
     if "TORCHELASTIC_RUN_ID" in os.environ:  # torchrun may die while this process still imports
         os.environ.setdefault("MMDET_LTNORM_PARENT", str(os.getppid()))
     args = parser_of(command).parse_args()
@@ -32,7 +32,7 @@ def main(command: str | None = None) -> None:
 
 
 def parser_of(command: str | None = None) -> argparse.ArgumentParser:
-    """Return the parser of a command, or of all."""
+    """Return the parser of one command, or of all commands."""
     if command:
         module = _module(command)
         parser = argparse.ArgumentParser(**_described(module))

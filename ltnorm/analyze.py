@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Load, analyse, say what came out."""
+    """Load the models, analyse them, and print the findings."""
     from mmdet_ltnorm.analysis import commands
     from mmdet_ltnorm.results.trained import load_trained, with_labels
     from mmdet_ltnorm.writing import check_outputs

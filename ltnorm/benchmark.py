@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Measure, print."""
+    """Measure the training steps and print the table."""
     from mmdet_ltnorm.benchmark import benchmark_table, keep_freed_memory, machine
     from mmdet_ltnorm.engine.options import read_options
 

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check, print, write; return whether there is a problem."""
+    """Check the data, print and write the findings, and return whether there is a problem."""
     from mmdet_ltnorm.data_check import check_data
     from mmdet_ltnorm.engine.options import merge_options, read_options
     from mmdet_ltnorm.reading import read_model_config

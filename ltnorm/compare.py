@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Compare and print."""
+    """Compare the two files and print the table."""
     from mmdet_ltnorm.comparison import compare_files, differences_table
 
     with refused_in_a_line(args, OSError, ValueError):

@@ -63,7 +63,7 @@ class Environment:
         return self.versions[names[0]] if names else "not installed"
 
     def release(self, module: str) -> tuple[int, ...]:
-        """Return the first three numbers of a module's version; none where it is not installed."""
+        """Return the first three numbers of a module's version, an empty tuple if it is missing."""
         numbers = re.findall(r"\d+", self.text(module).split("+")[0])
         return tuple(int(number) for number in numbers[:3])
 
@@ -281,7 +281,7 @@ def try_ops(code: str = TRIAL) -> tuple[str | None, bool]:
 
 
 def gather() -> Environment:
-    """Describe the running environment, importing what is there."""
+    """Describe the running environment by importing the packages that it has."""
     installed = importlib.metadata.distributions()
     versions = {str(d.metadata["Name"]).lower().replace("_", "-"): d.version for d in installed}
     modules = ("torch", "cv2", "pkg_resources", "mmcv._ext", "mmdet", "mmdet::")
@@ -301,11 +301,11 @@ def gather() -> Environment:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add nothing: it looks at what runs it."""
+    """Add no arguments: the command looks at the Python that runs it."""
 
 
 def run(_: argparse.Namespace) -> int:
-    """Look, say what was found."""
+    """Look at the environment and print the findings."""
     env = gather()
     print(f"Python {sys.version.split()[0]} at {sys.executable}")
     print(", ".join(f"{module} {env.text(module)}" for module in SHOWN))

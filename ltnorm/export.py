@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Export, say what was written."""
+    """Export the model and print which files were written."""
     from mmdet_ltnorm.deployment import export_onnx, export_plain
 
     if args.out.suffix not in (".onnx", ".pth"):

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Predict, say where the pictures are."""
+    """Predict, and print where the pictures are."""
     from mmdet_ltnorm.deployment import Predictor, predict_files
 
     options = {} if args.score_thr is None else {"score_thr": args.score_thr}

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write, and say what was left out."""
+    """Write the page and print what was left out."""
     from mmdet_ltnorm.report import write_html
 
     with refused_in_a_line(args, OSError, ValueError):

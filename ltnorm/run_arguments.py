@@ -1,4 +1,4 @@
-"""What training and testing take alike."""
+"""Arguments that training and testing share."""
 
 import argparse
 

@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train, compare, write."""
+    """Train the configs, compare them and write the report."""
     from mmdet_ltnorm.processes import claim_folder, exit_on_sigterm
     from mmdet_ltnorm.sweep import (
         default_metrics,

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Check, evaluate."""
+    """Check the arguments and evaluate the checkpoint."""
     from mmdet_ltnorm.engine.launch import config_for_testing, test
     from mmdet_ltnorm.engine.options import read_options
     from mmdet_ltnorm.results.checkpoints import CheckpointError

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Check, train."""
+    """Check the arguments and train."""
     from mmdet_ltnorm.engine.launch import config_for_training, train
     from mmdet_ltnorm.engine.options import read_options
     from mmdet_ltnorm.results.checkpoints import CheckpointError

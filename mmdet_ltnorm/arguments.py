@@ -1,4 +1,4 @@
-"""Checks of what constructors are given: a wrong number is refused in words when a config is built.
+"""Checks of constructor arguments: wrong values are refused when a config is built.
 
 NaN passes every comparison that asks whether a number is too small, and ``True`` and ``"2"`` pass
 for others until something is computed with them, hours into a run.
@@ -84,7 +84,7 @@ def checked_choice(name: str, value: Any, choices: Collection[Any]) -> Any:
 
 
 def _described(low: tuple[float, float], high: tuple[float, float]) -> str:
-    """Return bounds in words; each is a pair of one that is excluded and one that is not."""
+    """Return bounds in words; each bound is a pair: excluded, included."""
     open_left, open_right = math.isfinite(low[0]), math.isfinite(high[0])
     least, most = low[not open_left], high[not open_right]
     if math.isinf(most):
@@ -95,5 +95,5 @@ def _described(low: tuple[float, float], high: tuple[float, float]) -> str:
 
 
 def _shown(value: Any) -> str:
-    """Return the value as a config has it, or the kind of a long one."""
+    """Return a short value as a config writes it, or the type of a long one."""
     return f"a {type(value).__name__}" if isinstance(value, Tensor) else repr(value)

@@ -1,4 +1,4 @@
-"""The classes of a long-tailed data set, by how often the training set shows them."""
+"""Groups of classes by their number of training samples."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,7 +50,7 @@ def frequency_group(images: int, limits: tuple[int, int] = LVIS_LIMITS) -> str:
 
 
 def checked_counts(counts: Sequence[int]) -> NDArray[np.int64]:
-    """Return class counts as an array, refusing what cannot be counts of a training set."""
+    """Return class counts as an array; refuse values that cannot be counts."""
     array = np.asarray(counts)
     if array.ndim != 1 or array.dtype.kind not in "iu" or (array < 0).any() or not array.any():
         raise ValueError(
@@ -61,7 +61,7 @@ def checked_counts(counts: Sequence[int]) -> NDArray[np.int64]:
 
 
 def image_counts(ann_file: str | Path) -> tuple[NDArray[np.int64], int]:
-    """Return each category's number of images in a file of LVIS's format, and that of all images.
+    """Return each category's number of images in a file of LVIS's format, and the total.
 
     The categories' are their ``image_count``, in the order of the file, which is that of mmdet's
     labels. All images are those with an annotation, of which none is kept while the file is read.

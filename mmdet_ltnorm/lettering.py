@@ -1,4 +1,4 @@
-"""Names as they are, whatever characters they hold: in pictures, in tables and in lines."""
+"""Names shown with all their characters: in pictures, tables and lines."""
 
 import logging
 import re
@@ -16,7 +16,7 @@ MARKDOWN = re.compile(r"[\\|*`$~]|\](?=[(\[:])|\[(?=\^)|<(?=[\w/!?])|&(?=[#\w])|
 
 
 def literal(text: object) -> str:
-    """Return a name in one line, with what cannot be seen as Python would escape it.
+    """Return a name in one line, with invisible characters escaped as in Python.
 
     That is line ends, control characters (a terminal obeys them), marks that turn the direction of
     the text around them, and halves of characters.
@@ -30,7 +30,7 @@ def markdown(text: object) -> str:
 
 
 def some(names: Iterable[str], most: int = 3) -> str:
-    """Return the first of some names, and how many more there are, for a message."""
+    """Return the first names of a list and the number of the others, for a message."""
     names = list(names)
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
@@ -38,7 +38,7 @@ def some(names: Iterable[str], most: int = 3) -> str:
 
 @contextmanager
 def names_as_text() -> Iterator[None]:
-    """Let matplotlib take dollars as dollars; what :func:`drawable` changes ends with the block."""
+    """Let matplotlib draw dollars as dollars; changes by :func:`drawable` end with the block."""
     import matplotlib
 
     with matplotlib.rc_context({"text.parse_math": False}), warnings.catch_warnings():
@@ -47,7 +47,7 @@ def names_as_text() -> Iterator[None]:
 
 
 def drawable(name: object, longest: int = 60) -> str:
-    """Return a name for a picture that is being drawn under :func:`names_as_text`.
+    """Return a name for a picture, inside :func:`names_as_text`.
 
     Its characters come from the fonts that are installed. One that no font has is escaped, and
     said once in the log. A long name loses its middle.

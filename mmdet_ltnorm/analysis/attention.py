@@ -1,4 +1,4 @@
-"""Where channels look on which only one of two classes relies (NBN paper, Fig. 1 and 4)."""
+"""Attention of the channels that only one of two classes relies on (NBN paper, Fig. 1, 4)."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ POWER = 2  # p of the attention maps
 
 
 class Attention(NamedTuple):
-    """Of B images: maps (B, 3, H, W), predicted classes (B,), and the channels of each map.
+    """Maps (B, 3, H, W) of B images, predicted classes (B,), and the channels of each map.
 
     The maps are those of all channels, of those only for the rare and only for the frequent class.
     """

@@ -1,4 +1,4 @@
-"""What a model feeds its classifier, batch by batch."""
+"""The input of a model's classifier, batch by batch."""
 
 import sys
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ def classifier_layer(model: nn.Module) -> nn.Module:
 
 @contextmanager
 def inputs_of(layer: nn.Module) -> Iterator[list[Tensor]]:
-    """Give a list that grows by the layer's input at each forward pass inside the block."""
+    """Yield a list to which each forward pass inside the block appends the layer's input."""
     inputs: list[Tensor] = []
     handle = layer.register_forward_pre_hook(lambda _, args: inputs.append(args[0].detach()))
     try:
@@ -64,7 +64,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 @torch.no_grad()
 def labelled_batches(model: nn.Module, loader: Any) -> Iterator[Batch]:
-    """Yield what the classifier sees of each batch of a loader, with a progress bar.
+    """Yield the classifier's inputs, logits and labels of each batch, with a progress bar.
 
     Of an image classifier that is the pooled feature of each image. Of an mmdet detector with one
     box head it is the feature of each annotated box, which is classified as if it were a proposal;

@@ -73,7 +73,7 @@ def _right_without_each(layer: nn.Module, columns: Tensor | None, batch: Batch) 
 
 @torch.no_grad()
 def column_weights(layer: nn.Module) -> Tensor | None:
-    """Return W (K, C) of a layer that computes Wx + b, however it does; None of any other.
+    """Return W (K, C) of a layer that computes Wx + b, None for any other layer.
 
     Without channel k the logits of such a layer are its logits minus :math:`W_{:k} x_k`.
     """
@@ -156,7 +156,7 @@ def draw_channels(
     kinds: Mapping[str, Mapping[str, NDArray[np.bool_]]],
     out: Path,
 ) -> None:
-    """Draw a dot for each channel: what the head and the tail lose without it, by kind."""
+    """Draw a dot for each channel: the loss of head and tail accuracy without it, by kind."""
     rows = (len(models) + 1) // 2
     with picture(out, 0.5 + 1.9 * rows) as figure:
         shape = (rows, min(len(models), 2))

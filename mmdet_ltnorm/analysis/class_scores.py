@@ -1,4 +1,4 @@
-"""The score of each class against its training samples: where the tail is lost."""
+"""The score of each class against its number of training samples."""
 
 import csv
 import io
@@ -25,7 +25,7 @@ TESTED = {"train_samples": "test_samples", "train_images": "objects"}  # columns
 
 
 class ClassScores(NamedTuple):
-    """Percentages (K,), NaN where a class was not tested, and what they are of."""
+    """Percentages (K,), NaN for untested classes, with training counts and groups."""
 
     score: NDArray[np.float64]
     counts: NDArray[np.int64]
@@ -84,7 +84,7 @@ def read_class_scores(file: str | Path) -> ClassScores:
 
 
 def check_same_classes(models: Mapping[str, ClassScores]) -> None:
-    """Compare what the scores are of.
+    """Check that the scores are of the same classes.
 
     Raises:
         ValueError: they are of other classes, other training sets or other measures.
@@ -146,7 +146,7 @@ def draw_class_scores(models: Mapping[str, ClassScores], out: Path) -> None:
 
 
 def _mark_groups(axes: Any, places: NDArray[np.float64], groups: Groups) -> None:
-    """Rule off the groups between their classes, and name them above."""
+    """Draw lines between the groups, and their names above."""
     ranges = sorted(
         (places[classes].min(), places[classes].max(), name)
         for name, classes in groups.items()

@@ -1,4 +1,4 @@
-"""Each analysis from trained models to pictures, numbers beside them, and what they say.
+"""The analyses: from trained models to pictures, tables and files of numbers.
 
 Several models are drawn side by side; those of different data only by ``gamma`` and ``magnitude``,
 which look at parameters and no data. ``confusion`` writes what ``classes`` does, too.
@@ -49,7 +49,7 @@ CANDIDATES, SHOWN = 32, 3  # images of the rare class
 
 
 class Findings(NamedTuple):
-    """What an analysis has drawn, files with their widths in inches, and what it has to say."""
+    """The pictures of an analysis, with their widths in inches, and its text and tables."""
 
     pictures: Mapping[Path, float]
     words: Sequence[str | Table]
@@ -110,7 +110,7 @@ def channels(
     severe: float = 0.5,
     negligible: float = 0.25,
 ) -> Findings:
-    """What masking each channel costs the tail and the head, and masking all of a kind."""
+    """Accuracy of tail and head without each channel, and without all channels of a kind."""
     _check_same_data(models)
     tail, head = _chosen(models, tail, head)
     effects, kinds, accuracy = {}, {}, {}
@@ -142,7 +142,7 @@ def attention(
     images: Sequence[int] = (),
     top: int | None = None,
 ) -> Findings:
-    """Where all channels look, and those that only a rare or only a frequent class relies on.
+    """Attention of all channels, and of those that only a rare or only a frequent class uses.
 
     By default the classes are those that the first model confuses most, and the images those of
     the rare class that it takes for the frequent one; ``top`` is an eighth of the channels.
@@ -237,7 +237,7 @@ def _classes(models: Mapping[str, ClassScores], out: Path) -> Findings:
 
 
 def _confused_images(trained: Trained, pair: tuple[int, int], top: int) -> list[dict[str, Any]]:
-    """Return images of the pair's first class, those first that the model takes for the second."""
+    """Return images of the pair's first class; those predicted as the second class come first."""
     dataset = trained.loader.dataset
     own = np.flatnonzero(labels_of(dataset) == pair[0])[:CANDIDATES].tolist()
     candidates = [dataset[index] for index in own]
@@ -249,7 +249,7 @@ def _confused_images(trained: Trained, pair: tuple[int, int], top: int) -> list[
 
 
 def _chosen(models: Mapping[str, Trained], tail: str | None, head: str | None) -> tuple[str, str]:
-    """Return the groups to compare: those given, else the ends of the first model's."""
+    """Return the given groups, else the least and the most frequent one of the first model."""
     if tail is None or head is None:
         least, most = tail_and_head(next(iter(models.values())).groups)
         return tail or least, head or most

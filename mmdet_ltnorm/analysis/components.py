@@ -39,7 +39,7 @@ def cbn_layer(model: nn.Module, name: str | None = None) -> tuple[str, CBN]:
 def component_statistics(
     model: nn.Module, loader: Any, groups: Groups, name: str | None = None
 ) -> dict[str, Any]:
-    r"""Return what the components of one CBN layer tell apart on labelled images.
+    r"""Return how the components of one CBN layer divide labelled images.
 
     ``responsibilities`` (G, M): the mean over the classes of a group of the mean
     :math:`w_{ij}` over the pixels of a class; ``prior`` (M,); ``distances`` (M, M) between means,
@@ -75,7 +75,7 @@ def component_statistics(
 def _responsibilities(
     model: nn.Module, loader: Any, layer: CBN
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-    """Return per class the sum of its images' means (M, K) and their number (K,); the entropy."""
+    """Return the sum (M, K) of each class's image means, the images (K,), and the entropy."""
     total: Any = 0
     entropy, pixels = 0.0, 0
     with inputs_of(layer) as inputs:

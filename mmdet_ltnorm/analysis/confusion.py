@@ -1,4 +1,4 @@
-"""Which classes are taken for which, from the most to the least frequent one."""
+"""The confusion of classes, from the most to the least frequent one."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ NAMED_CLASSES = 24  # more names than this cannot be read in a column
 
 
 def confusion_matrix(model: nn.Module, loader: Any) -> NDArray[np.int64]:
-    """Return how many samples of class i, the row, are predicted as class j, (K, K)."""
+    """Return the numbers (K, K) of samples of class i, the row, that are predicted as class j."""
     matrix: Any = 0
     for _, logits, labels in labelled_batches(model, loader):
         classes = logits.shape[1]
@@ -29,7 +29,7 @@ def confusion_matrix(model: nn.Module, loader: Any) -> NDArray[np.int64]:
 def most_confused_pair(
     matrix: NDArray[np.int64], groups: Groups, tail: str = "few", head: str = "many"
 ) -> tuple[int, int]:
-    """Return the tail class and the head class that it is most often taken for.
+    """Return the tail class and the head class of the most frequent confusion.
 
     Raises:
         ValueError: a group is empty.

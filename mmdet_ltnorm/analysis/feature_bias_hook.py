@@ -1,4 +1,4 @@
-"""The feature bias while it comes about: an mmengine hook that logs it."""
+"""An mmengine hook that logs the feature bias during training."""
 
 from typing import Any
 
@@ -41,7 +41,7 @@ class FeatureBiasHook(Hook):
         self.interval = checked_integer("interval", interval, at_least=1)
 
     def before_train(self, runner: Runner) -> None:
-        """Start to watch the classifier."""
+        """Register a hook on the classifier."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         norms, last = norm_layers(model), last_norm(model)
         kept = (NormalizedAffine, CBN)
@@ -61,7 +61,7 @@ class FeatureBiasHook(Hook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """Write what was seen since the last time, and begin anew."""
+        """Log the statistics since the last time, and reset them."""
         if not self.every_n_train_iters(runner, self.interval):
             return
         moments, self._moments = self._moments.over_ranks(), self._fresh
@@ -75,13 +75,13 @@ class FeatureBiasHook(Hook):
         runner.visualizer.add_scalars(named, step=runner.iter + 1)
 
     def after_train(self, runner: Runner) -> None:
-        """Leave the model as it was."""
+        """Remove the hook from the classifier."""
         self._handle.remove()
 
 
 @torch.no_grad()
 def norm_report(layer: nn.Module) -> dict[str, Tensor]:
-    """Return what the hook logs of a batch norm layer, scalars."""
+    """Return the scalars that the hook logs for a batch norm layer."""
     report = {
         "gamma_sd": layer.weight.std(-1).mean(),  # of CBN the mean over the components
         "raw_gamma_norm": torch.linalg.vector_norm(stored(layer, "weight")),

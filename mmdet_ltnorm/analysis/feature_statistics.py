@@ -1,4 +1,4 @@
-"""How strong the channels of the classifier's input are (NBN paper, Eq. 5-6, Fig. 6, Table XVI)."""
+"""Strength of the channels of the classifier's input (NBN paper, Eq. 5-6, Fig. 6, Table XVI)."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,7 +28,7 @@ class FeatureStatistics(NamedTuple):
 def feature_statistics(
     model: nn.Module, loader: Any, groups: Groups
 ) -> dict[str, FeatureStatistics]:
-    """Return the statistics of the classifier's input over all samples and over each group's.
+    """Return statistics of the classifier's input over all samples and over each group.
 
     The samples are not kept: sums in float64 are put together, over the batches and, in a
     distributed run, over the ranks. A group without samples has NaN.
@@ -51,7 +51,7 @@ def _statistics(part: Moments) -> FeatureStatistics:
 
 
 def variances(statistics: FeatureStatistics) -> dict[str, float]:
-    r"""Return the spread over the C channels of their mean and spread, with 1/(C-1).
+    r"""Return the variances over the C channels of their means and deviations, with 1/(C-1).
 
     ``var_mu`` and ``var_sigma`` are Eq. 5 and 6 of the NBN paper with a standard deviation as
     :math:`\sigma`; ``var_sigma2`` takes the variance, which the paper's Table XVI calls so, too.
@@ -80,7 +80,7 @@ def features_table(models: Mapping[str, Mapping[str, FeatureStatistics]]) -> Tab
 
 
 def feature_numbers(models: Mapping[str, Mapping[str, FeatureStatistics]]) -> dict[str, Any]:
-    """Return what the picture and the table show, for :func:`pictures.save_numbers`."""
+    """Return the numbers of the picture and the table for :func:`pictures.save_numbers`."""
     numbers: dict[str, dict[str, Any]] = {}
     for label, groups in models.items():
         entries = numbers[label] = {}

@@ -22,7 +22,7 @@ def draw_predictions(
     out: str | Path,
     score_thr: float = 0.5,
 ) -> None:
-    """Draw a row for each image: the ground truth, then what each model finds.
+    """Draw a row for each image: the ground truth, then each model's detections.
 
     Outlines are coloured by the frequency group of the category (frequent, common, rare).
 

@@ -1,4 +1,4 @@
-"""Stretches of time: on a GPU its own, taken without waiting for it, else the clock's."""
+"""Spans of time: by a GPU's own events, without waiting for it, else by the clock."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ Mark = float | torch.cuda.Event
 
 
 class Spans:
-    """Starts and ends of what has one name."""
+    """Starts and ends of spans with one name."""
 
     def __init__(self) -> None:
         self._spans: list[tuple[Mark, Mark]] = []
@@ -91,7 +91,7 @@ def module_spans(modules: Iterable[nn.Module]) -> Iterator[Spans]:
 
 
 def _nodes_between(outputs: Iterable[Tensor], input: Tensor) -> list[Node]:
-    """Return the nodes of the autograd graph that made the outputs of the input and of leaves.
+    """Return the autograd nodes between the input and the outputs.
 
     Hooks on modules would not do: their backward hooks forbid the in-place ReLU after a norm.
     """

@@ -1,4 +1,4 @@
-"""Times of things that are run side by side, so that all see the same machine."""
+"""Times of steps that take turns, so that all see the same machine."""
 
 import ctypes
 import platform
@@ -42,7 +42,7 @@ def _seconds(step: Callable[[], object]) -> float:
 
 
 def _now() -> float:
-    """Return the time when the GPU, if there is one, has done all that it was told."""
+    """Return the time after the GPU, if there is one, has finished its queue."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return perf_counter()
@@ -60,7 +60,7 @@ def spread(values: Sequence[float], form: str = ".2f") -> str:
 
 
 def peak_bytes(step: Callable[[], object]) -> int:
-    """Return the most memory that was allocated at once during the step."""
+    """Return the peak of allocated memory during the step."""
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
@@ -77,7 +77,7 @@ def peak_bytes(step: Callable[[], object]) -> int:
 
 
 def machine() -> str:
-    """Name what the numbers were measured on."""
+    """Return the name of the machine for a table."""
     if torch.cuda.is_available():
         return f"torch {torch.__version__}, {torch.cuda.get_device_name()}"
     return f"torch {torch.__version__}, {_processor()}, {torch.get_num_threads()} threads"

@@ -1,4 +1,4 @@
-"""What a training step of a config costs, part by part; several configs side by side."""
+"""Times of the parts of a config's training step; several configs take turns."""
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -68,7 +68,7 @@ class TrainingStep:
         self._load = self.data.around(lambda: next(self._batches))
 
     def __call__(self) -> StepTimes:
-        """Take the step, and tell what it took."""
+        """Take the step and return its times."""
         batch = self._load()
         loading = self.data.take()
         self._train_step(batch, optim_wrapper=self.optimizer)
@@ -137,7 +137,7 @@ def _cells(
 
 
 def training_config(config: str, options: Mapping[str, Any], work_dir: str) -> Config:
-    """Return a config that trains, and neither validates nor writes."""
+    """Return a config for training without validation and without output files."""
     cfg = read_model_config(config)
     merge_options(cfg, options)
     check_data_files(cfg, "train_dataloader")

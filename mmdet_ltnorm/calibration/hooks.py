@@ -19,7 +19,7 @@ _MODELS = {CLASSIFIER: "classifiers with a ClsHead", DETECTOR: "two-stage detect
 
 
 class PostHocHook(Hook):
-    """Exchanges a part of the one head that turns logits into scores, for the time of a test.
+    """Replaces a part of the head that turns logits into scores during a test.
 
     ``layers`` tells by its layer of logits which kinds of heads a method is for.
     """
@@ -28,11 +28,11 @@ class PostHocHook(Hook):
     layers: tuple[str, ...] = ()
 
     def calibrate(self, runner: Runner, head: nn.Module) -> tuple[str, nn.Module]:
-        """Return the name of a part of the head, and what to put in its place."""
+        """Return the name of a part of the head, and its replacement."""
         raise NotImplementedError
 
     def before_test(self, runner: Runner) -> None:
-        """Exchange the part; the checkpoint is loaded by now."""
+        """Replace the part; the checkpoint is loaded already."""
         self._head, layer = self._one_head(runner.model)
         device = next(self._head.parameters()).device
         check_scores(self._head.loss_cls, layer.out_features, device)
@@ -41,7 +41,7 @@ class PostHocHook(Hook):
         setattr(self._head, self._part, new.to(device))
 
     def after_test(self, runner: Runner) -> None:
-        """Put the part back."""
+        """Restore the part."""
         setattr(self._head, self._part, self._old)
 
     def _one_head(self, model: nn.Module) -> tuple[nn.Module, nn.Module]:

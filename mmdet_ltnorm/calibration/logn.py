@@ -101,7 +101,7 @@ def _no_moments(head: nn.Module) -> Moments:
 
 
 class _Watch(nn.Module):
-    """A loss that only looks at the logits: the real one may count what it sees."""
+    """A loss that only records the logits; the real loss may count samples."""
 
     custom_activation = True
 

@@ -1,4 +1,4 @@
-"""What stands in for a head's loss in a test: heads ask their loss to turn logits into scores."""
+"""Replacements of a head's loss in a test: heads ask their loss to turn logits into scores."""
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +40,7 @@ class LogitNormalized(nn.Module):
 
 
 def scores_of(loss: nn.Module, logits: Tensor) -> Tensor:
-    """Return the scores that a head with this loss makes of logits."""
+    """Return the scores that a head with this loss computes from logits."""
     # mmdet's box heads look for the first, our heads for the second.
     custom = ("custom_cls_channels", "custom_activation")
     if not any(getattr(loss, name, False) for name in custom):

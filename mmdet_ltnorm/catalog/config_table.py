@@ -1,4 +1,4 @@
-"""What the configs say about themselves, for the pages that are made from it."""
+"""The docstrings of the configs, read for the pages that are made from them."""
 
 import ast
 import re
@@ -11,7 +11,7 @@ _MEASURED = re.compile(r"Measured, (.+?): (.+)\.")
 
 
 class Leaf(NamedTuple):
-    """What a config says in its docstring."""
+    """The contents of a config's docstring."""
 
     path: Path
     title: str
@@ -76,7 +76,7 @@ def read_leaf(path: Path) -> Leaf:
 
 
 def leaf_paths(configs: Path) -> list[Path]:
-    """Return the configs that are made to be run, all but those in ``_base_``."""
+    """Return the configs that can be run: all except those in ``_base_``."""
     return sorted(path for path in configs.glob("*/*.py") if path.parent.name != "_base_")
 
 

@@ -16,7 +16,7 @@ _ROW = re.compile(r"(\w+) Tables? ([\w ]+?)(?: \(.*?\))?(?:, (.+))?")
 
 
 class Item(NamedTuple):
-    """A table or figure of a paper, and what its configs cannot say.
+    """A table or figure of a paper, with the facts that its configs do not hold.
 
     ``measures`` is what it shows; ``reading`` what the paper leaves open and what is done here;
     ``runs`` what runs it beside the configs that name it; ``small`` the demo configs that measure

@@ -102,7 +102,7 @@ class PrototypeContrastiveHead(BaseModule):
 
 
 def over_ranks(tensor: Tensor, dim: int) -> Tensor:
-    """Return all ranks' tensors one after the other; the gradient of each goes back to its rank."""
+    """Return all ranks' tensors in one; the gradient of each part goes back to its rank."""
     slots = [torch.zeros_like(tensor) for _ in range(get_world_size())]
     slots[get_rank()] = tensor
     return sum_over_ranks(torch.cat(slots, dim))

@@ -15,7 +15,7 @@ from mmdet_ltnorm.norms import shared_num_components, split_into
 
 
 class TwoPathClassifier(ImageClassifier):
-    """A classifier with CBN layers, which can also be run split by groups of classes.
+    """A classifier with CBN layers that also has a path split by groups of classes.
 
     A subclass's ``loss`` says what training does with the two paths; prediction is the compound
     path, which needs no labels.
@@ -109,7 +109,7 @@ class DualPathClassifier(TwoPathClassifier):
     def loss(
         self, inputs: Sequence[Tensor], data_samples: Sequence[BaseDataElement]
     ) -> dict[str, Tensor]:
-        """Return the two losses, and for the log the compound path's accuracy on strong views.
+        """Return both losses and, for the log, the compound path's accuracy on strong views.
 
         Raises:
             ValueError: not two views of each image.
@@ -139,5 +139,5 @@ class DualPathClassifier(TwoPathClassifier):
 
 
 def similarity_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """Return minus the mean cosine of logits (N, C) and those that they should be like (Eq. 19)."""
+    """Return minus the mean cosine of logits (N, C) and target logits (N, C) (Eq. 19)."""
     return -F.cosine_similarity(logits.float(), target.detach().float(), dim=1).mean()

@@ -1,4 +1,4 @@
-"""RIDE's expert assignment: a gate asks another expert only where it may help."""
+"""RIDE's expert assignment: a gate decides which images need another expert."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +17,7 @@ POSITIVE_WEIGHT = 100.0  # of samples that need another expert, which are few
 
 
 class ExpertGate(nn.Module):
-    """Tell from an expert's features and the logits so far whether to ask the next expert.
+    """Decide from an expert's features and the logits so far whether to run the next expert.
 
     Each expert but the last has a layer from its features, of unit length, to 16 channels; the
     layer from these and the ``top_k`` largest logits to the answer is one for all.
@@ -34,7 +34,7 @@ class ExpertGate(nn.Module):
         self.answer = nn.Linear(top_k + HIDDEN_CHANNELS, 1)
 
     def forward(self, expert: int, features: Tensor, logits: Tensor) -> Tensor:
-        """Return the answer's logit after expert number ``expert``, from 0."""
+        """Return the gate's logit after expert number ``expert``, counted from 0."""
         hidden = F.relu(self.hidden[expert](F.normalize(features)))
         largest = logits.topk(self.top_k, 1).values
         return self.answer(torch.cat([largest, hidden], 1))[:, 0]
@@ -42,7 +42,7 @@ class ExpertGate(nn.Module):
 
 @MODELS.register_module()
 class ExpertAssignmentHead(MultiExpertHead):
-    r"""A multi-expert head that learns its gate alone (RIDE, stage two).
+    r"""A multi-expert head that trains only its gate (RIDE, stage two).
 
     After k experts, whose logits' mean so far is :math:`\bar z_k`, the gate should ask for the next
     where :math:`\arg\max \bar z_k` is wrong and a later mean is right; its loss is binary cross
@@ -66,7 +66,7 @@ class ExpertAssignmentHead(MultiExpertHead):
         self.gate = ExpertGate(num_experts, self.predictor[0].in_features, top_k)
 
     def loss(self, features: Tensor, data_samples: Sequence[BaseDataElement]) -> dict[str, Tensor]:
-        """Return the gate's loss, and for the log the accuracy of all experts together."""
+        """Return the gate's loss and, for the log, the accuracy of all experts together."""
         logits = self.predictor(features)
         labels = torch.cat([sample.gt_label for sample in data_samples])
         counted = torch.arange(1, logits.shape[1] + 1, device=logits.device)

@@ -56,13 +56,13 @@ class ClsHead(BaseModule):
         return self.predictor(features)
 
     def loss(self, features: Tensor, data_samples: Sequence[BaseDataElement]) -> dict[str, Tensor]:
-        """Return the loss, and for the log the batch's accuracy in percent."""
+        """Return the loss and, for the log, the batch's accuracy in percent."""
         return self.loss_from_logits(self(features), data_samples)
 
     def loss_from_logits(
         self, logits: Tensor, data_samples: Sequence[BaseDataElement]
     ) -> dict[str, Tensor]:
-        """Return the same of logits (N, C)."""
+        """Return loss and accuracy of logits (N, C)."""
         labels = torch.cat([sample.gt_label for sample in data_samples])
         accuracy = 100 * (logits.argmax(1) == labels).float().mean()
         return {"loss": self.loss_cls(logits, labels), "accuracy": accuracy}
@@ -85,14 +85,14 @@ class ClsHead(BaseModule):
         return samples
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """Return the probabilities of logits (N, C) under the loss: softmax, or what it says."""
+        """Return the probabilities of logits (N, C): softmax, or the loss's own activation."""
         if getattr(self.loss_cls, "custom_activation", False):  # as in mmdet's box heads
             return self.loss_cls.get_activation(logits)
         return logits.softmax(1)
 
 
 def _with_num_classes(loss: dict[str, Any], num_classes: int) -> dict[str, Any]:
-    """Return a loss's config that says ``num_classes`` wherever a loss in it needs that."""
+    """Return a loss config with ``num_classes`` in every loss of it that needs it."""
     filled = {
         key: _with_num_classes(value, num_classes)
         if isinstance(value, dict) and "type" in value

@@ -19,7 +19,7 @@ from mmdet_ltnorm.data.wrapped import (
 
 @HOOKS.register_module()
 class ClassCountsHook(Hook):
-    """Hand the training set's class counts to every loss and metric with ``set_class_counts``.
+    """Pass the training set's class counts to every loss and metric with ``set_class_counts``.
 
     The counts come from the data, so they cannot disagree with it. A run that only tests builds the
     training set without loading an image.
@@ -33,18 +33,18 @@ class ClassCountsHook(Hook):
         self._counts: list[int] | None = None
 
     def before_train(self, runner: Runner) -> None:
-        """Count, and tell the losses."""
+        """Count the classes and pass the counts to the losses."""
         self._count(runner.train_dataloader.dataset)
         self._tell_model(runner)
         if runner.val_loop is not None:
             check_same_classes(self._names, dataset_classes(runner.val_dataloader.dataset))
 
     def before_val(self, runner: Runner) -> None:
-        """Tell the metrics, and outside of training the losses."""
+        """Pass the counts to the metrics and, outside of training, to the losses."""
         self._before_evaluation(runner, runner.val_loop)
 
     def before_test(self, runner: Runner) -> None:
-        """Tell the metrics, and outside of training the losses."""
+        """Pass the counts to the metrics and, outside of training, to the losses."""
         self._before_evaluation(runner, runner.test_loop)
 
     def _before_evaluation(self, runner: Runner, loop: Any) -> None:
@@ -91,13 +91,13 @@ class LossEpochHook(Hook):
             )
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Tell the losses."""
+        """Pass the epoch to the losses."""
         for module in _having(runner.model, "set_epoch"):
             module.set_epoch(runner.epoch, runner.max_epochs)
 
 
 def _number_samples(dataset: Any) -> None:
-    """Let the ``sample_idx`` of joined data sets go on from one to the next."""
+    """Number the samples of joined data sets consecutively by ``sample_idx``."""
     first, *others = dataset_parts(dataset)
     for part in others:
         part.first_index = getattr(first, "first_index", 0) + len(first)

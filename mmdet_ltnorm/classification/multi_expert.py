@@ -1,4 +1,4 @@
-"""RIDE's networks: experts that share the early stages and own the last two and a classifier."""
+"""RIDE's networks: experts share the early stages; each has two last stages and a classifier."""
 
 import re
 from collections import OrderedDict
@@ -54,7 +54,7 @@ class MultiExpertBackbone(BaseModule):
             _check_magnitudes(expert, own)
 
     def forward(self, images: Tensor) -> tuple[Tensor]:
-        """Return the experts' last outputs, put together along the channels."""
+        """Return the experts' last outputs, concatenated along the channels."""
         shared = self.shared(images)[-1]
         return (torch.cat([expert(shared) for expert in self.experts], 1),)
 
@@ -144,7 +144,7 @@ class MultiExpertHead(ClsHead):
         return self.predictor(features).mean(1)
 
     def loss(self, features: Tensor, data_samples: Sequence[BaseDataElement]) -> dict[str, Tensor]:
-        """Return the loss, and for the log the batch's accuracy in percent."""
+        """Return the loss and, for the log, the batch's accuracy in percent."""
         logits = self.predictor(features)
         labels = torch.cat([sample.gt_label for sample in data_samples])
         accuracy = 100 * (logits.mean(1).argmax(1) == labels).float().mean()

@@ -68,7 +68,7 @@ class ResNetCIFAR(BaseModule):
 
 
 class ZeroPadShortcut(nn.Module):
-    """Option A: (N, C, H, W) to every other pixel between zeros, (N, channels, H/2, W/2)."""
+    """Option A: every other pixel, zero-padded: (N, C, H, W) to (N, channels, H/2, W/2)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

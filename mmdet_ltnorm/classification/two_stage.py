@@ -1,4 +1,4 @@
-"""The second stage of decoupled training: most of a trained classifier is kept, a part learned."""
+"""The second stage of decoupled training, which trains only a part of a trained classifier."""
 
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
@@ -13,7 +13,7 @@ from mmdet_ltnorm.results.checkpoints import check_same_model, class_names, weig
 
 @MODELS.register_module()
 class SecondStageClassifier(ImageClassifier):
-    """A classifier that starts from another's checkpoint and learns only some parameters.
+    """A classifier that starts from a first stage's checkpoint and trains only some parameters.
 
     After Kang et al., "Decoupling Representation and Classifier for Long-Tailed Recognition". The
     defaults are cRT: the features of the first stage, and a predictor that is initialized afresh
@@ -64,7 +64,7 @@ class SecondStageClassifier(ImageClassifier):
             parameter.requires_grad_(name in learned)
 
     def init_weights(self) -> None:
-        """Initialize, then load what is kept of the first stage."""
+        """Initialize, then load the kept weights of the first stage."""
         super().init_weights()
         checkpoint = CheckpointLoader.load_checkpoint(self.first_stage, map_location="cpu")
         weights = weights_of(checkpoint, self.first_stage)

@@ -1,4 +1,4 @@
-"""Whether two models differ on a test set by more than its images explain."""
+"""Tests whether two models differ by more than the choice of test images explains."""
 
 from mmdet_ltnorm.comparison.bootstrap import Difference as Difference
 from mmdet_ltnorm.comparison.bootstrap import paired_bootstrap as paired_bootstrap

@@ -15,7 +15,7 @@ BLOCK = 100  # resamples at a time
 
 
 class Difference(NamedTuple):
-    """Two models' percentages, and the 95 % interval of what the second has over the first."""
+    """Two models' percentages, and the 95 % interval of their difference."""
 
     first: float
     second: float
@@ -28,7 +28,7 @@ class Difference(NamedTuple):
         return self.second - self.first
 
     def words(self) -> str:
-        """Return what the interval says."""
+        """Return the meaning of the interval in words."""
         if math.isnan(self.low):
             return "not measured"
         if self.low <= 0 <= self.high:
@@ -70,7 +70,7 @@ def paired_bootstrap(
 
 
 def _resampled(generator: np.random.Generator, size: int, images: int) -> NDArray[np.int32]:
-    """Return how often each resample draws each image, (size, images)."""
+    """Return the counts (size, images) of each image in each resample."""
     drawn = generator.integers(images, size=(size, images))
     return np.stack([np.bincount(row, minlength=images) for row in drawn]).astype(np.int32)
 

@@ -14,7 +14,7 @@ FIELDS = ("train_samples", "index", "label", "rank")
 
 
 class AccuracyScores:
-    """``GroupAccuracy``'s scores of all samples and of the groups, from what it kept of a sample.
+    """``GroupAccuracy``'s scores of all samples and of the groups, from its results files.
 
     Args:
         label: Class of each sample, (N,).

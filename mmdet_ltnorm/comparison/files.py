@@ -16,7 +16,7 @@ from mmdet_ltnorm.results.tables import markdown_table
 def compare_files(
     first: str | Path, second: str | Path, ann_file: str | None = None, resamples: int = 1000
 ) -> dict[str, Difference]:
-    """Return what the second file's model has over the first's.
+    """Return the differences of the second file's scores from the first's.
 
     Args:
         first, second: files that ``GroupAccuracy`` and ``LTLVISMetric`` write with
@@ -50,7 +50,7 @@ def compare_files(
 
 
 def differences_table(differences: Mapping[str, Difference]) -> str:
-    """Return a Markdown table of both models, the difference, its interval, and what that says."""
+    """Return a Markdown table of both models, the difference, its interval and the verdict."""
     rows = [
         [
             name,

@@ -13,7 +13,7 @@ from mmdet_ltnorm.data.labelled import LongTailedArrays
 
 
 class CIFARLayout(NamedTuple):
-    """Where a set of this format keeps what, below its data root."""
+    """The paths of a set of this format below its data root."""
 
     folder: str
     splits: Mapping[str, tuple[str, ...]]
@@ -44,7 +44,7 @@ class CIFARFormat(LongTailedArrays):
 
     @classmethod
     def missing_file(cls, cfg: Mapping[str, Any]) -> str | None:
-        """Say of such a data set's config which file is missing, and how to get the data."""
+        """Return which file of a data set's config is missing, and how to get the data."""
         root = cfg.get("data_root") or ""
         layout = cls.layout
         for name in (layout.meta, *layout.splits.get(cfg.get("split", "train"), ())):

@@ -1,4 +1,4 @@
-"""CIFAR's file format: Python 2 pickles, read without running anything that is in them."""
+"""CIFAR's file format: Python 2 pickles, read without running code from them."""
 
 import io
 import pickle
@@ -12,7 +12,7 @@ from mmdet_ltnorm.writing import write_bytes
 
 
 def load_cifar_pickle(file: str | Path) -> dict[str, Any]:
-    """Read a file of CIFAR-10/100 or of the same format, whoever it is from.
+    """Read a file of CIFAR-10/100 or of the same format, from any source.
 
     A pickle is a program that may call anything. Here it can only make integers, byte strings,
     lists, dicts and uint8 arrays; what else it asks for is refused. It takes no more memory than

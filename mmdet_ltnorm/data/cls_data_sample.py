@@ -1,4 +1,4 @@
-"""What the classification path knows of an image: its label and its prediction."""
+"""The label and the prediction of an image."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ class ClsDataSample(BaseDataElement):
     pred_score: torch.Tensor
 
     def to(self, *args: Any, **kwargs: Any) -> "ClsDataSample":
-        """Move the tensors; as with a tensor, nothing to move means to return the same object.
+        """Move the tensors; return the same object if there is nothing to move, as a tensor does.
 
         The data preprocessor asks this of each sample of a batch, and mmengine's own way, by deep
         copies, takes half as long as an image of 32x32 pixels in all of its pipeline.
@@ -25,14 +25,14 @@ class ClsDataSample(BaseDataElement):
         return self.replaced(**moved)
 
     def replaced(self, **tensors: torch.Tensor) -> "ClsDataSample":
-        """Return a sample with these tensors, and the others and all else of this one."""
+        """Return a copy of the sample with these tensors replaced."""
         result = type(self)(**dict(self.items()) | tensors)
         for key, value in self.metainfo_items():
             result.set_field(value, key, field_type="metainfo")
         return result
 
     def __getstate__(self) -> dict[str, Any]:
-        """Let the label travel as a number.
+        """Pickle the label as a number.
 
         A worker of a data loader sends every tensor by a file descriptor of its own. Labels as
         tensors would need 512 of them a batch, and 1,024 is a usual limit for a process.

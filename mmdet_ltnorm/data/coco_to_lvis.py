@@ -1,4 +1,4 @@
-"""A COCO-format data set of one's own with the fields of LVIS's format, for scores by frequency."""
+"""COCO-format data sets with the fields of LVIS's format, for scores by frequency."""
 
 import os
 from collections import Counter
@@ -62,7 +62,7 @@ def coco_to_lvis(
 
 
 def written_files(files: Sequence[str | Path], out_dir: str | Path) -> dict[Path, Path]:
-    """Return where each file's new form goes: its name, below its folder's where names repeat.
+    """Return the path of each new file: its name, in a folder if names repeat.
 
     Raises:
         ValueError: a file is given twice, or would be written over.

@@ -1,4 +1,4 @@
-"""Pictures of a data set with their annotations, on one sheet."""
+"""Images of a data set with their annotations, on one sheet."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ class Outlined(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """An RGB image of a sheet, with its objects or the class that it is of."""
+    """An RGB image of a sheet, with its objects or its class."""
 
     image: NDArray[np.uint8]
     objects: Sequence[Outlined] = ()
@@ -39,7 +39,7 @@ class Cell(NamedTuple):
 def draw_sheet(
     cells: Sequence[Cell], legend: Mapping[str, str], file: str | Path, columns: int
 ) -> None:
-    """Write images beside each other, and below them what the colours mean."""
+    """Write images side by side, with a legend of the colours below."""
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 

@@ -23,7 +23,7 @@ class DigitsLT(LongTailedArrays):
     """
 
     def load_arrays(self) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-        """Take the split from scikit-learn's copy."""
+        """Load the split from scikit-learn."""
         try:
             from sklearn.datasets import load_digits
         except ImportError as error:

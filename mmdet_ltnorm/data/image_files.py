@@ -1,4 +1,4 @@
-"""Which files in a folder are images, told by their names."""
+"""The image files of a folder, by their names."""
 
 import os
 import warnings
@@ -15,7 +15,7 @@ _SYSTEM_FOLDERS = ("$recycle.bin", "@eadir", "__macosx", "lost+found", "system v
 
 
 class FolderContent(NamedTuple):
-    """The names in a folder, sorted, without hidden ones and those of operating systems."""
+    """The sorted names in a folder, without hidden and system files."""
 
     images: list[str]
     other_files: list[str]
@@ -23,7 +23,7 @@ class FolderContent(NamedTuple):
 
 
 def folder_content(folder: str | Path) -> FolderContent:
-    """Return what a folder holds; of links, what they lead to counts."""
+    """Return the content of a folder; links count as their targets."""
     content = FolderContent([], [], [])
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -47,7 +47,7 @@ def has_images(folder: str | Path) -> bool:
 
 
 def check_whole(file: str | Path) -> None:
-    """Refuse an image file that was cut short; OpenCV fills what is missing of some with grey.
+    """Refuse a truncated image file; OpenCV fills missing parts of some formats with grey.
 
     Raises:
         OSError: there is no such file.

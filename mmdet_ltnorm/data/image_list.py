@@ -57,7 +57,7 @@ class ImageFiles(LabelledDataset):
 
 
 def _reading_fault(info: Mapping[str, Any]) -> str:
-    """Say why an image cannot be read, if it cannot."""
+    """Return the reason why an image cannot be read, if there is one."""
     try:
         check_whole(info["img_path"])
         LoadImageFromFile()(dict(info))
@@ -87,7 +87,7 @@ class ImageList(ImageFiles):
         super().__init__(ann_file, **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """Read the list; of the images, only that the first is there is checked."""
+        """Read the list; check only that the first image exists."""
         names = self._metainfo.setdefault("classes", tuple(map(str, range(self.num_classes))))
         if len(names) != self.num_classes:
             raise ValueError(f"{len(names)} classes are named, num_classes is {self.num_classes}")
@@ -185,7 +185,7 @@ class ImageFolder(ImageFiles):
 
 
 class KnownImageList(ImageList):
-    """A published list, of which the number of classes and of images are known.
+    """A published list with a known number of classes and images.
 
     Args:
         split: which of the published lists.
@@ -202,7 +202,7 @@ class KnownImageList(ImageList):
 
     @classmethod
     def missing_file(cls, cfg: Mapping[str, Any]) -> str | None:
-        """Say of such a data set's config that its list is missing, and how to get the data."""
+        """Return that the list of a data set's config is missing, and how to get the data."""
         name = cfg.get("ann_file") or cls.list_name.format(split=cfg.get("split", "train"))
         path = Path(cfg.get("data_root") or "", name)
         if path.is_file():

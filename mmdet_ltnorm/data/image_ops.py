@@ -17,7 +17,7 @@ LUMA = np.array([0.114, 0.587, 0.299], np.float32)  # of blue, green, red (ITU-R
 
 
 def _on_levels(op: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
-    """Let an operation on uint8 images take float ones."""
+    """Let an operation on uint8 images take float images."""
 
     @wraps(op)
     def on_any(image: np.ndarray, *args: float) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""A subset written down: which images of a data set were used, so that others use the same."""
+"""Files with the indices of a subset, so that others use the same images."""
 
 import hashlib
 from collections.abc import Mapping

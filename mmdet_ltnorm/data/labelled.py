@@ -23,7 +23,7 @@ class LabelledDataset(BaseDataset):
 
     @classmethod
     def _load_metainfo(cls, metainfo: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Read a file of class names here, for mmengine takes Windows's byte-order mark along."""
+        """Read a file of class names; mmengine would keep a byte-order mark."""
         metainfo = dict(metainfo or {})
         if "classes" in metainfo:
             metainfo["classes"] = _class_names(metainfo["classes"])
@@ -32,7 +32,7 @@ class LabelledDataset(BaseDataset):
     first_index = 0  # ClassCountsHook's: of this set's first image in a set of several
 
     def get_data_info(self, idx: int) -> dict:
-        """Return what is known of an image; `sample_idx` differs from those of joined sets, too."""
+        """Return the data of an image; `sample_idx` is unique in joined data sets, too."""
         info = super().get_data_info(idx)
         info["sample_idx"] += self.first_index
         return info
@@ -48,12 +48,12 @@ class LabelledDataset(BaseDataset):
         return np.bincount(self.get_labels(), minlength=len(self._metainfo["classes"])).tolist()
 
     def get_cat_ids(self, idx: int) -> list[int]:
-        """The label of one image, in the form that mmengine's ClassBalancedDataset asks for."""
+        """The label of one image in the form for mmengine's ClassBalancedDataset."""
         return [BaseDataset.get_data_info(self, idx)["gt_label"]]
 
 
 def _class_names(classes: Any) -> Any:
-    """Return the names of classes, of which no two are the same; from a file, one on each line."""
+    """Return the class names, all different; in a file each has a line."""
     source = "metainfo's classes"
     if isinstance(classes, str):
         if not os.path.isfile(classes):
@@ -73,7 +73,7 @@ def _class_names(classes: Any) -> Any:
 
 
 class LongTailedArrays(LabelledDataset):
-    """Images held in one array, the training split thinned out to a long tail.
+    """Images in one array, with a long-tailed training split.
 
     A subclass says in `load_arrays` where images and labels come from.
 
@@ -133,7 +133,7 @@ class LongTailedArrays(LabelledDataset):
         return [{"array_index": i, "gt_label": int(label)} for i, label in enumerate(labels)]
 
     def get_data_info(self, idx: int) -> dict:
-        """Return one image, its own copy, with its label."""
+        """Return a copy of one image, with its label."""
         info = super().get_data_info(idx)
         image = self.images[info.pop("array_index")]
         info["img"] = image.copy()

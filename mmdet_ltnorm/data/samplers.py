@@ -22,7 +22,7 @@ from mmdet_ltnorm.data.wrapped import labels_of
 
 
 class WeightedClassSampler(DefaultSampler):
-    """Draw each image anew: its class by `class_weights`, then one of the class, all equal."""
+    """Draws each image's class by `class_weights`, and then an image of the class at random."""
 
     def __init__(self, dataset: Any, seed: int | None = None, round_up: bool = True) -> None:
         labels = labels_of(dataset)
@@ -35,7 +35,7 @@ class WeightedClassSampler(DefaultSampler):
         )
 
     def class_weights(self, counts: np.ndarray) -> np.ndarray:
-        """Return the shares of classes with so many images, up to a common factor."""
+        """Return the shares of classes with these numbers of images, up to a common factor."""
         raise NotImplementedError
 
     def __iter__(self) -> Iterator[int]:

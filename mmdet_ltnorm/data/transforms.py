@@ -21,7 +21,7 @@ from mmdet_ltnorm.data.cls_data_sample import ClsDataSample
 
 @TRANSFORMS.register_module(force=True)
 class LoadImageFromFile(mmcv.transforms.LoadImageFromFile):
-    """mmcv's, in its place in all configs, detectors' too: its errors name no image, these do.
+    """mmcv's transform, replaced in all configs so that errors name the image.
 
     Raises:
         ValueError: the image is missing, empty, damaged or none.
@@ -175,7 +175,7 @@ class MultiView(BaseTransform):
         self.views = [Compose(view) for view in views]
 
     def transform(self, results: dict) -> dict | None:
-        """Replace `img` by the views of it; None if a view's transform gives the image up."""
+        """Replace `img` by its views; return None if a view's transform returns None."""
         made = [view({**results, "img": results["img"].copy()}) for view in self.views]
         if any(view is None for view in made):
             return None
@@ -185,14 +185,14 @@ class MultiView(BaseTransform):
 
 @TRANSFORMS.register_module()
 class PackClsInputs(BaseTransform):
-    """End a pipeline: `inputs`, a tensor (C, H, W) or the views' list of them, and `data_samples`.
+    """Ends a pipeline: packs `inputs`, a tensor (C, H, W) or a list of views, and `data_samples`.
 
     The tensor has the image's type. The `ClsDataSample` has `gt_label`, and as meta information
     `sample_idx` and `img_path`, as far as the image has them.
     """
 
     def transform(self, results: dict) -> dict:
-        """Return the two."""
+        """Return `inputs` and `data_samples`."""
         image = results["img"]
         inputs = (
             [_to_tensor(view) for view in image] if isinstance(image, list) else _to_tensor(image)

@@ -1,4 +1,4 @@
-"""Data sets and what wraps them, joined, repeated or resampled: parts, classes, labels."""
+"""Parts, classes and labels of joined, repeated and resampled data sets."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
@@ -20,7 +20,7 @@ def dataset_parts(dataset: Any) -> Iterator[Any]:
 
 
 def dataset_configs(cfg: Any) -> Iterator[Mapping[str, Any]]:
-    """Yield the configs of what :func:`dataset_parts` will yield; none of no config."""
+    """Yield the configs of the parts that :func:`dataset_parts` yields; none for no config."""
     if isinstance(cfg, list | tuple):
         for part in cfg:
             yield from dataset_configs(part)
@@ -30,7 +30,7 @@ def dataset_configs(cfg: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def dataset_classes(dataset: Any) -> tuple[str, ...]:
-    """Return the names of a data set's classes, of wrapped and joined ones too, if it has names.
+    """Return the class names of a data set, wrapped or not, if it has names.
 
     Raises:
         ValueError: joined data sets name other classes, or in another order.
@@ -51,7 +51,7 @@ def dataset_classes(dataset: Any) -> tuple[str, ...]:
 
 
 def check_same_classes(training: Sequence[str], other: Sequence[str]) -> None:
-    """Compare the names of a training set's classes with those of the set that it is scored on.
+    """Check that a training set and its test set have the same classes.
 
     Lists only number their classes, which can be compared with nothing.
 
@@ -98,7 +98,7 @@ def _own_counts(dataset: Any) -> list[int]:
 
 
 def labels_of(dataset: Any) -> NDArray[np.int64]:
-    """Return the labels of all images of a data set, or of wrappers around such ones.
+    """Return the labels of all images of a data set, wrapped or not.
 
     Raises:
         TypeError: it is another kind of data set.

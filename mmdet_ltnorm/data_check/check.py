@@ -1,4 +1,4 @@
-"""Everything that can be told of a config's data, in words, numbers and pictures."""
+"""The check of a config's data, in words, numbers and pictures."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -24,14 +24,14 @@ MOST_ROWS = 40  # of classes that are printed
 
 @dataclass
 class DataCheck:
-    """The splits of a config's data, the groups of their classes, and what was found."""
+    """The splits of a config's data, the groups of their classes, and the findings."""
 
     splits: list[Split]
     groups: Groups
     findings: Findings
 
     def text(self) -> str:
-        """Return all of it in words; of many classes, the most and the least frequent ones."""
+        """Return the check in words; of many classes, the most and the least frequent ones."""
         parts = ["\n".join(split.line() for split in self.splits)]
         if self.splits:
             parts.append(AsciiTable(self._rows()).table)

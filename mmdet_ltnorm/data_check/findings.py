@@ -1,4 +1,4 @@
-"""What is found: problems, which a run would die of or score wrongly by, and notes."""
+"""Findings: problems, which would stop a run or falsify its scores, and notes."""
 
 import logging
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ SHOWN = 10  # of each kind
 
 @dataclass
 class Findings:
-    """Problems and notes by what they are about, each with the images or files where it is so."""
+    """Problems and notes by subject, each with its images or files."""
 
     problems: dict[str, list[str]] = field(default_factory=dict)
     notes: dict[str, list[str]] = field(default_factory=dict)
@@ -29,7 +29,7 @@ class Findings:
 
     @contextmanager
     def collecting(self, title: str) -> Iterator[None]:
-        """Take what the block raises for a problem, and what it logs as a warning for a note."""
+        """Turn errors of the block into problems, and its warnings into notes."""
         logger = MMLogger.get_current_instance()
         handlers, logger.handlers = logger.handlers, [_Noting(self, title)]
         try:
@@ -41,7 +41,7 @@ class Findings:
             logger.handlers = handlers
 
     def text(self) -> str:
-        """Return all of it in lines, long lists cut short."""
+        """Return the findings in lines, with long lists shortened."""
         lines = []
         for word, found in ("PROBLEM", self.problems), ("note", self.notes):
             for what, places in found.items():

@@ -1,4 +1,4 @@
-"""Every image of a data set read: damaged ones, other sizes than annotated, the same one twice."""
+"""A check of every image: damaged images, sizes unlike the annotations, duplicates."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from mmdet_ltnorm.data_check.splits import Split
 
 
 class Seen(NamedTuple):
-    """What is to know of an image that was read."""
+    """The facts about an image that was read."""
 
     name: str
     label: int | None
@@ -27,7 +27,7 @@ class Seen(NamedTuple):
 
 
 def check_images(splits: Sequence[Split], findings: Findings) -> None:
-    """Read every image once, and tell what is wrong with them."""
+    """Read every image once, and note the faults."""
     known: dict[bytes, tuple[str, Seen]] = {}
     console = Console(stderr=True)
     with ThreadPoolExecutor() as pool:  # what reads images lets other threads work

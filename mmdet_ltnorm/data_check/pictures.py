@@ -1,4 +1,4 @@
-"""Pictures of a data set: how many images each class has, and what some of them look like."""
+"""Pictures of a data set: the number of images of each class, and samples."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path

@@ -31,7 +31,7 @@ class Split:
     empty: int = 0  # images without an object
 
     def line(self) -> str:
-        """Return in a line what it is and how large."""
+        """Return name and size of the split in a line."""
         places = {
             getattr(part, "ann_file", "")
             or os.path.normpath(getattr(part, "data_root", None) or "")
@@ -51,14 +51,14 @@ class Split:
         return not hasattr(next(dataset_parts(self.dataset)), "get_labels")
 
     def infos(self) -> Iterator[tuple[Any, int]]:
-        """Yield the data set and the index of each image once, whatever repeats it."""
+        """Yield the data set and the index of each image once, even if it is repeated."""
         for part in dataset_parts(self.dataset):
             for index in range(len(part)):
                 yield part, index
 
 
 def read_splits(cfg: Mapping[str, Any], findings: Findings) -> list[Split]:
-    """Build and count the data sets of a config; those of two loaders that are the same, once."""
+    """Build and count the data sets of a config; build equal ones of two loaders once."""
     configs: dict[str, Any] = {}
     for loader in LOADERS:
         dataset = (cfg.get(loader) or {}).get("dataset")
@@ -79,7 +79,7 @@ def read_splits(cfg: Mapping[str, Any], findings: Findings) -> list[Split]:
 
 
 def _built(dataset: Mapping[str, Any]) -> Any:
-    """Build a data set that loads images and does nothing to them, and leaves none out."""
+    """Build a data set that loads all images without transforms."""
     dataset = deepcopy(dataset)
     for part in dataset_configs(dataset):
         steps = part.get("pipeline") or []

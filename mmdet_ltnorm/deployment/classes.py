@@ -1,4 +1,4 @@
-"""What is known about a trained model's classes: names and frequency groups."""
+"""Names and frequency groups of a trained model's classes."""
 
 import logging
 import os
@@ -41,7 +41,7 @@ def class_names(cfg: Any, model: nn.Module, meta: Mapping[str, Any]) -> list[str
 
 
 def _check_order(cfg: Any, names: list[str]) -> None:
-    """Refuse names that are not those of the test set's annotations, if these are there."""
+    """Refuse names that differ from the test set's annotations, if these exist."""
     for source in sources_of(cfg.test_dataloader.dataset):
         labelled = labelled_in_file(source) if os.path.isfile(source.file) else None
         if labelled and not same_names(names, labelled):
@@ -54,7 +54,7 @@ def _check_order(cfg: Any, names: list[str]) -> None:
 
 
 def known_groups(cfg: Any) -> Groups:
-    """Return the classes of each frequency group; none where the data set is not there to tell."""
+    """Return the classes of each frequency group, none if the data set is missing."""
     try:
         return counts_and_groups(cfg, _test_set(cfg))[1]
     except FileNotFoundError:

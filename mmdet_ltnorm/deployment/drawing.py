@@ -60,7 +60,7 @@ def draw_detections(
     from mmdet.visualization import DetLocalVisualizer
 
     class Visualizer(DetLocalVisualizer):
-        """mmdet's, with the fonts that the names need; its own is one for all."""
+        """mmdet's visualizer, with the fonts that the names need."""
 
         def draw_texts(self, texts: Any, *args: Any, **options: Any) -> Any:
             fonts = [matplotlib.rcParams["font.family"]] * (

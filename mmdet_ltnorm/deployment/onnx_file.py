@@ -41,7 +41,7 @@ class RawImageClassifier(nn.Module):
         self.model = model
 
     def forward(self, images: Tensor) -> Tensor:
-        """Preprocess, run, return the probabilities."""
+        """Preprocess images and return their probabilities."""
         host = self.model.data_preprocessor
         if host._channel_conversion:
             images = images[:, [2, 1, 0]]
@@ -85,7 +85,7 @@ def export_onnx(config: str | Path, checkpoint: str | Path, out: str | Path) -> 
 
 
 def input_contract(cfg: Any, model: nn.Module) -> dict[str, str]:
-    """Return what an image has to go through before the graph, as texts for a file's metadata.
+    """Return the preprocessing of an image before the graph, as texts for a file's metadata.
 
     ``preprocessing`` is a JSON list of the test pipeline's steps after the image is read, in mmcv's
     and mmdet's names. ``input_size`` is the height and the width that they end with, [0, 0] if they
@@ -157,7 +157,7 @@ def _write(graph: nn.Module, properties: Mapping[str, str], file: Path) -> None:
 
 
 def _error(model: Any, file: Path, shape: Sequence[int]) -> float:
-    """Compare with what the model itself, neither folded nor wrapped, predicts of a batch."""
+    """Return the largest difference from the predictions of the original model for a batch."""
     import onnxruntime
 
     images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)

@@ -23,7 +23,7 @@ VISUALIZER = dict(
 
 
 def export_plain(config: str | Path, checkpoint: str | Path, out: str | Path) -> Path:
-    """Write a detector's folded checkpoint, and its plain config beside it, whose path is returned.
+    """Write a detector's folded checkpoint and its plain config; return the config's path.
 
     Both work in MMDetection without this package, with outputs equal to rounding. The config has
     the test pipeline, which prepares an image as in training; of joined test sets, the first one's.
@@ -57,7 +57,7 @@ def export_plain(config: str | Path, checkpoint: str | Path, out: str | Path) ->
 
 
 def _refuse_other_files(out: Path, plain_file: Path) -> None:
-    """Refuse to write over a checkpoint or a config that no export wrote."""
+    """Refuse to write over a checkpoint or config of another origin than an export."""
     exported = plain_file.is_file() and read_text(plain_file).startswith(HEADER)
     for file in (plain_file, out):
         if not exported and (file.exists() or file.is_symlink()):

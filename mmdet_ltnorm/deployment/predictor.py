@@ -61,7 +61,7 @@ class Predictor:
 
     @torch.no_grad()
     def __call__(self, image: Any) -> Any:
-        """Return an image's sample, or of a list of images the list of theirs.
+        """Return the sample of an image, or a list of samples for a list of images.
 
         A classifier's has ``pred_score``, a detector's ``pred_instances``.
 
@@ -80,7 +80,7 @@ class Predictor:
         return sample
 
     def _loaded(self, image: str | Path | NDArray[Any]) -> dict[str, Any]:
-        """Read an image as the test pipeline does: blue first, turned as its EXIF entry says."""
+        """Read an image as the test pipeline does: blue first, turned by its EXIF entry."""
         if isinstance(image, np.ndarray):
             if image.ndim != 3 or image.shape[2] != 3 or not image.size:
                 raise ValueError(
@@ -95,7 +95,7 @@ class Predictor:
         return loaded
 
     def record(self, sample: BaseDataElement, score_thr: float = 0.3) -> list[dict[str, Any]]:
-        """Return what was predicted as JSON has it, the best first.
+        """Return the predictions for JSON, the best first.
 
         Each entry has the class's name, its label, score, and group if that is known: the five best
         classes, or the detections from a score on with ``bbox`` (x1, y1, x2, y2) in pixels, and
@@ -125,7 +125,7 @@ class Predictor:
         out: str | Path,
         score_thr: float = 0.3,
     ) -> None:
-        """Draw the predictions, where the classes' groups are known in their colours.
+        """Draw the predictions, in the colours of the classes' groups if these are known.
 
         Frequent or many-shot classes are blue, common or medium ones orange, the rest green.
         """
@@ -142,7 +142,7 @@ class Predictor:
 
 
 def load(config: str | Path, checkpoint: str | Path) -> Predictor:
-    """Return a trained classifier or detector, to be called on images.
+    """Return a trained classifier or detector that can be called on images.
 
     Raises:
         FileNotFoundError, ValueError: see :class:`Predictor`.
@@ -202,7 +202,7 @@ def predict_files(
 
 
 def image_files(paths: Sequence[str | Path]) -> list[Path]:
-    """Return the absolute paths of files, and in the place of a folder those of its images.
+    """Return the absolute paths of files, and of the images in folders.
 
     A file that is named twice is there once.
 
@@ -231,7 +231,7 @@ def image_files(paths: Sequence[str | Path]) -> list[Path]:
 
 
 def picture_names(files: Sequence[Path]) -> list[str]:
-    """Return a name for each image's picture: all differ, on file systems that ignore case, too."""
+    """Return a name for each image's picture; names differ in more than case."""
     stems = [file.stem.casefold() for file in files]
     taken = {stem for stem, number in Counter(stems).items() if number == 1}
     names = []
@@ -276,7 +276,7 @@ def _checked_folder(out: Path, pictures: Mapping[str, Path]) -> set[str]:
 
 
 def _earlier(file: Path) -> dict[str, str]:
-    """Return the image of each picture that an earlier call made, by the file that it wrote."""
+    """Return the image of each picture of an earlier call, from its ``predictions.json``."""
     if not file.exists() and not file.is_symlink():
         return {}
     try:

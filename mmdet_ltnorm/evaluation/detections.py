@@ -1,4 +1,4 @@
-"""Detections of one image, small enough that a validation set of them fits in memory."""
+"""Detections of one image in a compact form; a validation set fits in memory."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,7 +30,7 @@ class ImageDetections:
     rle: list[bytes] | None
 
     def among(self, rows: NDArray[np.bool_]) -> "ImageDetections":
-        """Return the image with only those counted that ``rows``, of shape (N,), selects."""
+        """Return the image with only the detections counted that ``rows`` (N,) selects."""
         kept = rows[self.counted]
         rle = self.rle and [rle for rle, keep in zip(self.rle, kept, strict=True) if keep]
         return replace(self, counted=self.counted[kept], box=self.box[kept], rle=rle)
@@ -44,7 +44,7 @@ def image_detections(
     limit: int | None,
     with_masks: bool,
 ) -> ImageDetections:
-    """Keep what scoring needs of mmdet's ``pred_instances``: the ``limit`` best of all classes.
+    """Return the ``limit`` best detections of mmdet's ``pred_instances`` for scoring.
 
     Boxes and masks are kept for the labels in ``annotated`` alone. LVIS is a federated data set: a
     detection of a class that nobody looked for in this image takes a place among the ``limit``
@@ -65,7 +65,7 @@ def image_detections(
 
 
 def best_first(score: NDArray[np.float64], limit: int | None) -> NDArray[np.int64]:
-    """Return the places of the ``limit`` best scores of an image; of equal ones the first wins."""
+    """Return the indices of the ``limit`` best scores of an image, the first of equal ones."""
     return np.argsort(-score, kind="stable")[:limit]  # as lvis-api's sort
 
 

@@ -1,4 +1,4 @@
-"""How many experts a network with expert assignment runs for an image."""
+"""The number of experts that a network with expert assignment runs for an image."""
 
 from collections.abc import Sequence
 from typing import Any

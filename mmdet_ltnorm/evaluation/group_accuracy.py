@@ -68,7 +68,7 @@ class GroupAccuracy(BaseMetric):
         self._results_file = results_file
 
     def set_class_counts(self, counts: Sequence[int]) -> None:
-        """Take the training set's counts, unless the constructor was given others."""
+        """Set the training set's counts, unless the constructor got counts."""
         if not self._counts_are_fixed:
             self._counts = checked_counts(counts)
 

@@ -95,7 +95,7 @@ class LTLVISMetric(BaseMetric):
         self._dataset_meta = dataset_meta
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
-        """Keep of each image what can count, with masks as run lengths."""
+        """Keep the detections of each image that can count, with masks as run lengths."""
         self.results += map(self._detections, data_samples)
 
     def _detections(self, sample: dict[str, Any]) -> ImageDetections:

@@ -1,4 +1,4 @@
-"""What LVIS scoring needs of an annotation file, without holding its polygons."""
+"""The parts of an annotation file that LVIS scoring needs, without polygons in memory."""
 
 import json
 from collections import defaultdict
@@ -65,7 +65,7 @@ class LVISAnnotations:
         self._is_plain = not self._mask_fault and _is_plain(found, present)
 
     def check_masks(self) -> None:
-        """Refuse a file of which masks cannot be scored."""
+        """Refuse a file whose masks cannot be scored."""
         if self._mask_fault:
             raise ValueError(self._mask_fault)
 
@@ -75,7 +75,7 @@ class LVISAnnotations:
         return np.bincount(labels, minlength=len(self.categories))
 
     def json_bytes(self, image_ids: Collection[int]) -> bytes:
-        """Return the file restricted to these images, in the form every engine reads alike."""
+        """Return the file restricted to these images, in a form that all engines read alike."""
         if self._is_plain and len(image_ids) == len(self.size):
             raw = get(self.ann_file, backend_args=self._backend_args)
             if raw.startswith(b"{") and not (b"NaN" in raw or b"Infinity" in raw):
@@ -131,7 +131,7 @@ def _absent(image: dict[str, Any]) -> set[int]:
 
 
 def _is_plain(found: Annotations, present: Mapping[int, set[int]]) -> bool:
-    """Tell a file that every engine reads as it is, and reads alike."""
+    """Tell whether all engines read a file unchanged and alike."""
     known = {category["id"] for category in found.categories}
     return (
         found.is_literal
@@ -168,7 +168,7 @@ def _is_plain_image(image: dict[str, Any], present: set[int], known: set[int]) -
 
 
 def _plain(content: dict[str, Any], image_ids: set[int], with_masks: bool) -> dict[str, Any]:
-    """Keep what is scored of these images, and rewrite what engines refuse or read differently.
+    """Keep the scored content of these images, rewritten where engines would differ.
 
     Scores stay: lvis-api leaves out objects without area, knows no crowds, takes the id 0 for "no
     match", and takes two annotations of one id for one.

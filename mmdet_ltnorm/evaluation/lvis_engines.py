@@ -205,7 +205,7 @@ _ENGINES = {
 
 
 def load_engine(name: str) -> Engine:
-    """Return ``vernier_tables`` or ``lvis_api_tables``; its package is known to be there then."""
+    """Return ``vernier_tables`` or ``lvis_api_tables``, after a check of its package."""
     if name not in _ENGINES:
         raise ValueError(f"engine must be one of {list(_ENGINES)}, got {name!r}")
     import_package, tables = _ENGINES[name]

@@ -1,4 +1,4 @@
-"""Which detections match an object: LVIS's matches of each class, as arrays."""
+"""LVIS's matches of detections and objects of each class, as arrays."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -71,7 +71,7 @@ def read_lvis_results(
 
 
 class _Columns:
-    """The fields of all entries, taken one by one so that no list of dictionaries is in memory."""
+    """The fields of all entries, read one by one; no list of dictionaries is in memory."""
 
     def __init__(self) -> None:
         self.image_id, self.category_id = array("q"), array("q")
@@ -81,7 +81,7 @@ class _Columns:
         self.boxes = 0
 
     def take(self, entry: dict[str, Any]) -> dict[str, Any] | None:
-        """Keep an entry's fields; return a mask, which is an object inside of one."""
+        """Store an entry's fields; return a mask, which is an object inside the entry."""
         if "counts" in entry:
             return entry
         self.image_id.append(entry["image_id"])
@@ -101,7 +101,7 @@ class _Columns:
         return None
 
     def kinds(self) -> dict[str, bool]:
-        """Tell whether every entry has what is scored."""
+        """Tell for boxes and for masks whether every entry has them."""
         entries = len(self.score)
         return {"bbox": self.boxes == entries, "segm": len(self.rle) == entries}
 
@@ -145,7 +145,7 @@ class _Columns:
 def _labels(
     file: str, category: NDArray[np.int64], category_ids: NDArray[np.int64]
 ) -> NDArray[np.int32]:
-    """Return the places of the categories among ``category_ids``, which need not be sorted."""
+    """Return the indices of the categories in ``category_ids``, in any order."""
     by_id = np.argsort(category_ids)
     place = np.searchsorted(category_ids, category, sorter=by_id)
     label = by_id[np.minimum(place, len(by_id) - 1)]

@@ -1,4 +1,4 @@
-"""Annotation files of detectors: what is in them, and whether images and classes fit them."""
+"""Annotation files of detectors: contents, and checks of images and classes against them."""
 
 from mmdet_ltnorm.data.annotations.class_names import check_names as check_names
 from mmdet_ltnorm.data.annotations.class_names import same_names as same_names

@@ -1,4 +1,4 @@
-"""Annotation files in COCO's and LVIS's format: read, and refused with the entry that is wrong."""
+"""Annotation files in COCO's and LVIS's format, read and checked; errors name the entry."""
 
 import logging
 import math
@@ -20,7 +20,7 @@ CONVERTER = "`python tools/coco_to_lvis.py FILE --out FOLDER`"
 
 @dataclass
 class Annotations:
-    """What an annotation file holds, with an ``Outline`` in the place of each segmentation.
+    """The content of an annotation file, with an ``Outline`` instead of each segmentation.
 
     Whole numbers that were written as 64.0 are integers, and annotations of images that are not in
     the file are left out with a warning, as every reader of the format does; ``is_literal`` tells
@@ -61,7 +61,7 @@ class Annotations:
         return {image["id"]: (image["height"], image["width"]) for image in self.images}
 
     def mask_fault(self) -> str:
-        """Say which object has a segmentation that no mask can be made of, crowds included."""
+        """Return a message about an object whose segmentation makes no mask, crowds included."""
         for note in self.annotations:
             if note["area"] > 0:  # others are left out by all readers
                 shape = note.get("segmentation") or outline(None)
@@ -122,7 +122,7 @@ class Annotations:
                 )
 
     def unused_categories(self, notes: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return the categories that none of the annotations has."""
+        """Return the categories without annotations."""
         used = {note["category_id"] for note in notes}
         return [category for category in self.categories if category["id"] not in used]
 
@@ -177,7 +177,7 @@ class Annotations:
             )
 
     def _fault(self, note: dict[str, Any], categories: set[Any]) -> str:
-        """Say what is wrong with an annotation but for its outline; make its ids integers."""
+        """Return the fault of an annotation, except its outline; make its ids integers."""
         for key in ("id", "image_id", "category_id", "bbox", "area"):
             if note.get(key) is None:
                 remedy = f": {CONVERTER} adds it" if key in ("id", "area") else ""
@@ -203,7 +203,7 @@ class Annotations:
         return ""
 
     def _whole(self, value: Any) -> Any:
-        """Return 64.0 as 64, and what is no such number as it is."""
+        """Return 64.0 as 64, and any other value unchanged."""
         if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
             self.is_literal = False
             return int(value)
@@ -211,7 +211,7 @@ class Annotations:
 
 
 def read_annotations(file: str, backend_args: dict[str, Any] | None = None) -> Annotations:
-    """Read and check an annotation file; of the polygons, those of one object are kept at a time.
+    """Read and check an annotation file; the polygons of one object at a time are in memory.
 
     Raises:
         FileNotFoundError, ValueError: it is not there, or not in COCO's format; both name it.
@@ -221,7 +221,7 @@ def read_annotations(file: str, backend_args: dict[str, Any] | None = None) -> A
 
 
 def format_parts(content: Any, file: str) -> Iterator[list[dict[str, Any]]]:
-    """Yield the images, annotations and categories of a file's content; it may lack the second."""
+    """Yield the images, annotations and categories of a file; annotations may be missing."""
     found = list(content) if isinstance(content, dict) else type(content).__name__
     for part in "images", "annotations", "categories":
         entries = content.get(part) if isinstance(content, dict) else None
@@ -238,7 +238,7 @@ def format_parts(content: Any, file: str) -> Iterator[list[dict[str, Any]]]:
 
 
 def unused_words(names: list[str]) -> str:
-    """Say that categories have no annotation, and what to do."""
+    """Return a message about categories without annotations, with the remedy."""
     return (
         f"no annotation has the categories {some(map(repr, names), 10)}. A model has a "
         "class for each, which it never learns; Roboflow's exports begin with such a category. "
@@ -259,7 +259,7 @@ def _reaches_beyond(note: dict[str, Any], size: dict[Any, tuple[int, int]]) -> b
 
 
 def _is_trained(note: dict[str, Any], size: dict[Any, tuple[int, int]]) -> bool:
-    """Tell what MMDetection's CocoDataset trains."""
+    """Tell whether MMDetection's CocoDataset trains on an annotation."""
     (x, y, w, h), (height, width) = note["bbox"], size[note["image_id"]]
     inside = min(x + w, width) > max(x, 0) and min(y + h, height) > max(y, 0)
     return inside and note["area"] > 0 and w >= 1 and h >= 1 and not note.get("ignore")

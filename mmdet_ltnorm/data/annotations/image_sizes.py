@@ -1,4 +1,4 @@
-"""Images against the sizes that their annotations are for."""
+"""Checks that images have the sizes that their annotations are for."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,7 +11,7 @@ PROBED = 16  # images of each data set that are looked at before a run
 
 
 def size_fault(image: Any, loaded: Iterable[int], annotated: Iterable[int]) -> str:
-    """Say that an image is loaded in another (height, width) than was annotated, if it is."""
+    """Return a message if an image is loaded in another (height, width) than annotated."""
     height, width = loaded
     expected_height, expected_width = annotated
     if (height, width) == (expected_height, expected_width):

@@ -1,4 +1,4 @@
-"""What is to know of a segmentation without keeping its points."""
+"""The facts about a segmentation that are kept instead of its points."""
 
 import math
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ class Outline(NamedTuple):
     size: tuple[int, int] | None = None
 
     def fault_in(self, height: int, width: int) -> str:
-        """Say what is wrong with it in an image of this size."""
+        """Return the outline's fault in an image of this size, if there is one."""
         if self.fault:
             return self.fault
         if self.size is not None and self.size != (height, width):
@@ -37,7 +37,7 @@ class Outline(NamedTuple):
 
 
 def outline(segmentation: Any) -> Outline:
-    """Look at a ``segmentation`` of COCO's format."""
+    """Return the outline of a ``segmentation`` in COCO's format."""
     if isinstance(segmentation, dict):
         return _of_run_lengths(segmentation)
     if not segmentation or not isinstance(segmentation, list):

@@ -15,7 +15,7 @@ from mmdet_ltnorm.reading import read_json
 
 
 class Source(NamedTuple):
-    """A file of COCO's or LVIS's format that a data set reads, and what it makes of it."""
+    """A file in COCO's or LVIS's format, with the way in which a data set reads it."""
 
     file: str
     kind: type
@@ -26,7 +26,7 @@ class Source(NamedTuple):
 
 
 def check_sources(datasets: Mapping[str, Any], training: str = "train_dataloader") -> list[str]:
-    """Check the annotation files of data sets of COCO's format, and that their classes are theirs.
+    """Check the annotation files of data sets in COCO's format, and the sets' classes.
 
     Args:
         datasets: data sets or their configs, by the loader that the messages name; of the one that
@@ -56,7 +56,7 @@ def check_sources(datasets: Mapping[str, Any], training: str = "train_dataloader
 
 
 def sources_of(dataset: Any) -> Iterator[Source]:
-    """Yield what the data sets of COCO's format read, looking into wrapped ones."""
+    """Yield the sources of data sets in COCO's format, wrapped ones included."""
     if isinstance(dataset, Mapping):
         for cfg in dataset_configs(dataset):
             yield from _of_config(cfg)
@@ -99,7 +99,7 @@ def _of_config(cfg: Mapping[str, Any]) -> Iterator[Source]:
 
 
 def labelled_in_file(source: Source) -> list[str] | None:
-    """Return the names of a file's categories by label, None if that cannot be told.
+    """Return the names of a file's categories by label, None if they are unknown.
 
     Nothing else is read of it, and nothing else can be wrong with it.
     """
@@ -119,7 +119,7 @@ def _class_names(source: Source, training: bool) -> list[str]:
 
 
 def _labelled(source: Source, categories: Sequence[Mapping[str, Any]]) -> list[str] | None:
-    """Return the names of the categories by label, None where only the data set would know."""
+    """Return the names of the categories by label, None if only the data set knows them."""
     from mmdet.datasets import CocoDataset, LVISV05Dataset, LVISV1Dataset
 
     if source.category_ids is not None:
@@ -154,7 +154,7 @@ def _field(source: Source) -> str:
 def _checked_once(
     file: str, stamp: Any, options: tuple, with_masks: bool, training: bool, field: str
 ) -> list[dict[str, Any]]:
-    """Check a file once, whoever asks; ``stamp`` is another when the file has changed."""
+    """Check a file once; ``stamp`` differs after the file has changed."""
     found = read_annotations(file, dict(options) or None)
     if stamp:
         with open(file, "rb") as opened:

@@ -1,4 +1,4 @@
-"""Folders of generated data: there when they are complete, and made by one process at a time."""
+"""Folders of generated data, which appear when complete and have one writer at a time."""
 
 import fcntl
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextmanager
 def made_folder(folder: Path) -> Iterator[Path]:
-    """Give an empty folder to fill, which takes its place as ``folder`` when the block ends.
+    """Yield an empty folder to fill, which becomes ``folder`` when the block ends.
 
     If the block fails, it is deleted; what a killed process left of it is deleted by the next one.
 
@@ -34,7 +34,7 @@ def made_folder(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Hold a lock that ends with the process, however that ends."""
+    """Hold a lock that ends with the process."""
     busy = f"another process is making {folder} now: wait until it is done, or name another place"
     file = folder.with_name(f".{folder.name}.lock")
     with file.open("w") as lock:

@@ -1,4 +1,4 @@
-"""How many images of mini-LVIS show each category, and which ones."""
+"""The number of images for each category of mini-LVIS, and the categories of each image."""
 
 import math
 from bisect import bisect_right

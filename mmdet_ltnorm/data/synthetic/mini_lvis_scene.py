@@ -1,4 +1,4 @@
-"""What the pictures of mini-LVIS show: textured shapes over one another."""
+"""The scenes of mini-LVIS: textured shapes that overlap."""
 
 import numpy as np
 
