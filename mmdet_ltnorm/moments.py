@@ -1,4 +1,4 @@
-"""Mean and spread of channels over a data set, put together exactly from its parts."""
+"""Exact mean and deviation of channels over a data set, merged from its parts."""
 
 from typing import NamedTuple
 
@@ -19,13 +19,13 @@ class Moments(NamedTuple):
 
     @classmethod
     def empty(cls, groups: int, channels: int, device: torch.device | str = "cpu") -> "Moments":
-        """Return those of no samples."""
+        """Return the moments of no samples."""
         zeros = torch.zeros(groups, channels, dtype=torch.float64, device=device)
         return cls(zeros[:, :1].clone(), zeros, zeros.clone())
 
     @classmethod
     def of(cls, rows: Tensor, group: Tensor | None = None, groups: int = 1) -> "Moments":
-        """Return those of rows (N, C), whose groups (N,) are in 0..G-1; by default it is one."""
+        """Return the moments of rows (N, C) by groups (N,) in 0..G-1; by default one group."""
         parts = []
         for index in range(groups):
             # Rows that are picked wait for a GPU, which a training step must not.
@@ -35,15 +35,15 @@ class Moments(NamedTuple):
         return cls(*map(torch.stack, zip(*parts, strict=True)))
 
     def __add__(self, other: "Moments") -> "Moments":
-        """Return those of both parts' samples."""
+        """Return the moments of the samples of both parts."""
         return _joined(*map(torch.stack, zip(self, other, strict=True)))
 
     def over_groups(self) -> "Moments":
-        """Return those of all samples, as one group."""
+        """Return the moments of all samples as one group."""
         return Moments(*(tensor[None] for tensor in _joined(*self)))
 
     def over_ranks(self) -> "Moments":
-        """Return those of all ranks' samples; all ranks have to call this."""
+        """Return the moments of all ranks' samples; every rank must call this."""
         return _joined(*(torch.stack(all_gather(tensor)) for tensor in self))
 
     @property

@@ -11,7 +11,7 @@ from mmdet_ltnorm.arguments import checked_flag, checked_integer, checked_number
 
 
 class _Predictor(nn.Linear):
-    """A linear layer that is told its numbers of features, and not something else."""
+    """A linear layer that checks its numbers of features."""
 
     def __init__(
         self, in_features: int, out_features: int, bias: bool, device: Any, dtype: Any
@@ -87,7 +87,7 @@ class RectifiedLinear(_Predictor):
 
     @staticmethod
     def folded_cfg(cfg: dict[str, Any]) -> dict[str, Any]:
-        """Return the config of what :meth:`folded` returns."""
+        """Return the config of the layer that :meth:`folded` returns."""
         return dict(type="Linear")
 
     def extra_repr(self) -> str:
@@ -128,7 +128,7 @@ class TauNormLinear(_Predictor):
 
     @staticmethod
     def folded_cfg(cfg: dict[str, Any]) -> dict[str, Any]:
-        """Return the config of what :meth:`folded` returns."""
+        """Return the config of the layer that :meth:`folded` returns."""
         return dict(type="Linear")
 
     def extra_repr(self) -> str:

@@ -1,4 +1,4 @@
-"""Processes that train: one at a time in a folder, and none that outlives the one it serves."""
+"""Processes that train: one at a time in a folder, and no child outlives its parent."""
 
 import atexit
 import ctypes
@@ -70,7 +70,7 @@ def claim_folder(folder: str | Path) -> None:
 def start_child(
     command: Sequence[str], log: IO[str], environment: Mapping[str, str] = os.environ
 ) -> subprocess.Popen:
-    """Start a tool of ours that ends when this process does, even if this process is killed."""
+    """Start one of our tools, which ends when this process ends, even if it is killed."""
     return subprocess.Popen(
         command,
         env={**environment, _PARENT: str(os.getpid())},
@@ -92,12 +92,12 @@ def end_children(processes: Sequence[subprocess.Popen]) -> None:
 
 
 def exit_on_sigterm() -> None:
-    """Make SIGTERM raise SystemExit, so that what a ``finally`` cleans up is cleaned up."""
+    """Make SIGTERM raise SystemExit, so that ``finally`` blocks run."""
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
 
 
 def end_with_parent() -> None:
-    """Let this process end within a second of the one that started it.
+    """End this process within a second after the process that started it.
 
     That is a process that called :func:`start_child`, or torchrun's; a run that somebody started by
     hand goes on without its shell.
@@ -110,7 +110,7 @@ def end_with_parent() -> None:
 
 
 def end_forks_too() -> None:
-    """Let what is forked from this process, as workers of data loaders, be killed when it ends.
+    """Kill forks of this process, such as workers of data loaders, when it ends.
 
     Such a worker sees by itself that its process is gone, but may wait for ever to hand over a last
     batch, for its sister holds the other end of the pipe open. On Linux alone.

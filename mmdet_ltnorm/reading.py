@@ -1,4 +1,4 @@
-"""Text and JSON that others wrote: read whatever program saved it, or refused with its place."""
+"""Text and JSON of other programs, read in any encoding or refused with the place."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -63,7 +63,7 @@ def read_json(
     object_hook: Callable[[dict], Any] | None = None,
     backend_args: Mapping[str, Any] | None = None,
 ) -> Any:
-    """Return what a JSON file holds, read as :func:`read_text` does.
+    """Return the content of a JSON file, read as :func:`read_text` does.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -82,7 +82,7 @@ def read_json(
 
 
 def read_config(file: str | Path) -> Config:
-    """Return what a config holds; it is code, which is run.
+    """Return the content of a config; a config is code, which is run.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -99,7 +99,7 @@ def read_config(file: str | Path) -> Config:
 
 
 def read_model_config(file: str | Path) -> Config:
-    """Return a config as :func:`read_config` does, which has to have a model.
+    """Return a config as :func:`read_config` does, and require a model in it.
 
     Raises:
         FileNotFoundError, ValueError: see there; or it has no model.

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all: until the new one is whole, the older one stays."""
+"""Atomic writes: the old file stays until the new file is complete."""
 
 import json
 import math
@@ -12,7 +12,7 @@ from typing import Any
 
 
 def check_outputs(outputs: Iterable[str | Path], inputs: Iterable[str | Path] = ()) -> None:
-    """Refuse to write two things to one file, or one over what is read.
+    """Refuse two outputs to one file, and an output over an input.
 
     Links lead to one file, and so do names that differ in the case of letters, where the file
     system does not tell them apart: such names are refused everywhere.
@@ -31,7 +31,7 @@ def check_outputs(outputs: Iterable[str | Path], inputs: Iterable[str | Path] = 
 
 
 def _places(file: str | Path) -> list[Any]:
-    """Return what two names of one file have in common: the path without links, or the inode."""
+    """Return keys that all names of one file share: the path without links, and the inode."""
     path = os.path.realpath(file)
     found = [path.casefold()]
     if os.path.isfile(path):
@@ -41,7 +41,7 @@ def _places(file: str | Path) -> list[Any]:
 
 @contextmanager
 def replacing(file: str | Path) -> Iterator[Path]:
-    """Give a path to write to, beside ``file``; when the block ends, it takes the file's place.
+    """Yield a path to write to, beside ``file``; when the block ends, it replaces ``file``.
 
     If the block fails, as on a full disk, or the process is killed, what stood there stays as it
     was. Folders that are missing are made. What is no regular file, as ``/dev/stdout``, is written

@@ -40,7 +40,7 @@ _HISTORY_STATISTICS = ("min", "max", "current", "mean")
 
 
 class _History(HistoryBuffer):
-    """Stands in for HistoryBuffer, which takes the statistics of all buffers from a file."""
+    """A stand-in for HistoryBuffer, which would set the statistics of all buffers from a file."""
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__class__ = HistoryBuffer  # type: ignore[assignment]
@@ -102,7 +102,7 @@ _lock = threading.RLock()  # torch's list of safe globals is one for all threads
 
 @contextmanager
 def _only_ours_allowed() -> Iterator[None]:
-    """Put our allow-list in the place of torch's list of safe globals.
+    """Replace torch's list of safe globals by our allow-list.
 
     Another thread that loads by ``torch.load`` itself meanwhile may find its own entries missing,
     and is refused; it never finds more allowed.
@@ -121,7 +121,7 @@ def _only_ours_allowed() -> Iterator[None]:
 
 
 def is_whole(file: str | Path) -> bool:
-    """Tell whether a file is a checkpoint of which nothing is cut off or damaged.
+    """Tell whether a file is a complete checkpoint without damage.
 
     Every record is read and compared with its checksum, at about 1 GB a second.
     """
@@ -136,7 +136,7 @@ def _is_zip(file: str | Path | BinaryIO) -> bool:
 
 
 def _damage(file: str | Path | BinaryIO) -> str | None:
-    """Return what is wrong with a zip file in words, None if nothing is."""
+    """Return the fault of a zip file in words, None if it has none."""
     try:
         with zipfile.ZipFile(file) as archive:
             records = archive.infolist()
@@ -155,7 +155,7 @@ def _damage(file: str | Path | BinaryIO) -> str | None:
 
 
 def _read(file: str | Path | BinaryIO, map_location: Any = None, **_: Any) -> Any:
-    """Load a file in the place of ``torch.load``, which mmengine calls.
+    """Load a file; mmengine calls this instead of ``torch.load``.
 
     Raises:
         CheckpointError: the file is no checkpoint, is damaged, or asks for more than an allow-list
@@ -186,7 +186,7 @@ def _load(file: str | Path | BinaryIO, map_location: Any) -> Any:
 
 
 def _is_the_files(error: Exception, file: str | Path | BinaryIO, map_location: Any) -> bool:
-    """Tell errors that come from a file's content from those of its disk, and of a device."""
+    """Tell whether an error comes from a file's content, not from its disk or a device."""
     if isinstance(error, OSError):
         return error.errno == errno.EINVAL  # a seek to before the file's start
     if map_location in (None, "cpu") or isinstance(error, pickle.UnpicklingError):
@@ -199,7 +199,7 @@ def _is_the_files(error: Exception, file: str | Path | BinaryIO, map_location: A
 
 
 def _refusal(name: str, error: Exception, is_zip: bool) -> str:
-    """Say what a file is instead of a checkpoint, and what to do."""
+    """Return what a file is instead of a checkpoint, and the remedy."""
     text = str(error)
     needed = re.search(r"(?:GLOBAL |<class '|global ')([\w.]+)", text)
     if isinstance(error, pickle.UnpicklingError) and needed:
@@ -232,7 +232,7 @@ def _refusal(name: str, error: Exception, is_zip: bool) -> str:
 def _load_url(
     url: str, model_dir: str | None = None, map_location: Any = None, progress: bool = True
 ) -> Any:
-    """Load a download in the place of torch.hub's function, which loads it with all code in it."""
+    """Load a download safely, instead of torch.hub's function, which runs its code."""
     folder = Path(model_dir or Path(torch.hub.get_dir(), "checkpoints"))
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / Path(urlparse(url).path).name
@@ -242,7 +242,7 @@ def _load_url(
 
 
 class _Torch(ModuleType):
-    """The module torch as mmengine's loaders see it: ``load`` is ours."""
+    """The module torch for mmengine's loaders, with our ``load``."""
 
     load = staticmethod(_read)
 
@@ -271,7 +271,7 @@ def _in_words(load: Callable) -> Callable:
 
 
 def _load_from_torchvision(filename: str, map_location: Any = None) -> Any:
-    """Take the address from mmengine's own table; mmengine imports torchvision for it first."""
+    """Load from the address in mmengine's table, without an import of torchvision."""
     addresses = mmengine.load(Path(mmengine.__file__).parent / "hub" / "torchvision_0.12.json")
     name = filename.split("://", 1)[1]
     if name not in addresses:

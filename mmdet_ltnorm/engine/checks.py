@@ -1,4 +1,4 @@
-"""What is checked before a run starts: each function raises with what to change."""
+"""Checks before a run starts; each function raises an error with the remedy."""
 
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -24,7 +24,7 @@ unpacked (or linked, with `ln -s WHERE_IT_IS data/lvis_v1`) as
 
 
 def check_data_files(cfg: Mapping[str, Any], *loaders: str) -> None:
-    """Look for the annotation files and image folders that data loaders of a config name.
+    """Check that the annotation files and image folders of a config's loaders exist.
 
     Raises:
         FileNotFoundError: naming the file, and how to get the data if it is a published set.
@@ -73,7 +73,7 @@ def check_sync_bn(cfg: Mapping[str, Any]) -> None:
 
 
 def check_norm_types(cfg: Mapping[str, Any]) -> None:
-    """Look up the type of every ``norm_cfg`` of a config's model.
+    """Check that the type of every ``norm_cfg`` of a config's model is registered.
 
     Raises:
         ValueError: a type that no one has registered; the message names the norms there are.
@@ -104,7 +104,7 @@ def _norm_types(cfg: Any) -> Iterator[Any]:
 
 
 def asks_for(cfg: Any, types: Collection[str]) -> bool:
-    """Tell whether a config names one of some types, at any depth."""
+    """Tell whether a config contains one of the types, at any depth."""
     return any(name in types for name in _types(cfg))
 
 
@@ -114,7 +114,7 @@ def asks_for_magnitudes(cfg: Any) -> bool:
 
 
 def _kinds(cfg: Any) -> Iterator[type]:
-    """Yield the classes that a model config names, of those in the root registry."""
+    """Yield the classes of the root registry that a model config names."""
     found = (MODELS.module_dict.get(name, name) for name in _types(cfg))
     yield from (kind for kind in found if isinstance(kind, type))
 
@@ -198,7 +198,7 @@ def magnitudes(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
 
 
 def check_class_config(cfg: Mapping[str, Any], *loaders: str) -> None:
-    """Check annotation files, the classes of data sets, and that the model's config has as many.
+    """Check annotation files, the classes of data sets, and the model's number of classes.
 
     Before the model is built, which dies of numbers that differ without saying where.
 
@@ -211,7 +211,7 @@ def check_class_config(cfg: Mapping[str, Any], *loaders: str) -> None:
 
 
 def check_configured_classes(cfg: Mapping[str, Any], number: int, having: str) -> None:
-    """Compare the numbers of classes that a model's config says with that of the data.
+    """Check the numbers of classes in a model's config against the data.
 
     Raises:
         ValueError: with both, and the config keys to change.
@@ -226,7 +226,7 @@ def check_configured_classes(cfg: Mapping[str, Any], number: int, having: str) -
 
 
 def _configured_classes(cfg: Any, key: str = "") -> Iterator[tuple[str, int]]:
-    """Yield each place of a model's config that says a number of classes, apart from the RPN's."""
+    """Yield each number of classes in a model's config, except the RPN's."""
     if isinstance(cfg, Mapping):
         if isinstance(cfg.get("num_classes"), int) and not cfg.get("class_agnostic"):
             yield key, cfg["num_classes"]

@@ -1,4 +1,4 @@
-"""Training through ``torch.compile``: what of a model is compiled, and with which compiler."""
+"""Training with ``torch.compile``: the compiled part of a model, and the compiler."""
 
 import os
 import shutil
@@ -41,7 +41,7 @@ class CompileHook(Hook):
         self._model = model
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        """Let graphs write over the last step's outputs."""
+        """Allow graphs to write over the outputs of the last step."""
         torch.compiler.cudagraph_mark_step_begin()
 
     def after_train(self, runner: Runner) -> None:
@@ -52,7 +52,7 @@ class CompileHook(Hook):
 
 
 def check_compiler() -> None:
-    """Check that there is what ``torch.compile`` makes code with.
+    """Check that there is a compiler for ``torch.compile``.
 
     Raises:
         ValueError: Triton is missing, on a GPU, or a compiler of C++.

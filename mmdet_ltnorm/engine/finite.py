@@ -1,4 +1,4 @@
-"""Stopping a run whose loss or weights are no numbers any more, before it saves them."""
+"""A hook that stops a run with a loss or weights that are not finite, before it saves them."""
 
 import logging
 import math
@@ -22,7 +22,7 @@ _SKIPPED_STEPS = 50  # in a row, by mixed precision's loss scaling
 
 @HOOKS.register_module()
 class FiniteHook(Hook):
-    """Stop when the loss is not finite, and before weights that are not are saved or scored.
+    """Stop when the loss is not finite, and before weights that are not finite are saved.
 
     It names the first batch norm, NBN or CBN layer that got such numbers. A CBN layer whose batch
     had some while the loss was finite is warned of when weights are looked at.
@@ -41,7 +41,7 @@ class FiniteHook(Hook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """Look at the loss, and at the weights if they are about to be saved."""
+        """Check the loss, and the weights if they are about to be saved."""
         history = runner.message_hub.log_scalars
         losses = {key: history[f"train/{key}"].current() for key in outputs or {}}
         if math.isfinite(losses.get("loss", 0)):
@@ -52,11 +52,11 @@ class FiniteHook(Hook):
             self._check_weights(runner, runner.iter + 1)
 
     def after_train_epoch(self, runner: Runner, metrics: Any = None) -> None:
-        """Look at the weights."""
+        """Check the weights."""
         self._check_weights(runner, runner.iter)
 
     def before_val(self, runner: Runner) -> None:
-        """Look at the weights of a run that trains."""
+        """Check the weights of a run that trains."""
         if runner.message_hub.get_info("max_iters") is not None:
             self._check_weights(runner, runner.iter)
 
@@ -108,7 +108,7 @@ def not_finite(model: nn.Module) -> Iterator[str]:
 
 
 def norms_not_finite(model: nn.Module) -> list[str]:
-    """Return the names of norm layers that got numbers which are not finite, in their order.
+    """Return the names of norm layers that got values that are not finite, in order.
 
     Those of batch norm stay in its statistics; CBN leaves them out, and remembers that there were.
     """

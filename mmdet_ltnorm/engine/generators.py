@@ -1,4 +1,4 @@
-"""Random numbers that a resumed run draws as the undisturbed run would have."""
+"""Random numbers that are the same in a resumed run as in an undisturbed one."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ _STEP, _EPOCH, _BATCH = range(3)  # what numbers are drawn for
 
 @HOOKS.register_module()
 class RandomnessHook(Hook):
-    """Let the random numbers of a step depend on the seed and on which step it is, on nothing else.
+    """Make the random numbers of a step depend only on the seed and the step's number.
 
     mmengine's generators go on from what they drew before, which a resumed run has not drawn; the
     ones of workers that are started anew for each epoch even begin each with the same numbers.
@@ -30,24 +30,24 @@ class RandomnessHook(Hook):
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Join the loading of batches."""
+        """Seed the loading of batches."""
         dataset = runner.train_dataloader.dataset
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
         # torch calls this, where there is one, for the samples of a batch.
         dataset.__getitems__ = SeededBatches(dataset, [runner.seed, get_rank()], self._epoch)
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Tell the workers the epoch."""
+        """Pass the epoch to the workers."""
         self._epoch.fill_(runner.epoch)
         _seed(_EPOCH, runner.seed, runner.epoch)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        """Seed what the model draws."""
+        """Seed the generators of the model."""
         _seed(_STEP, runner.seed, runner.iter)
 
 
 class SeededBatches:
-    """Load the samples of each batch of an epoch with generators that are seeded by its number.
+    """Load the samples of each batch with generators that are seeded by the batch's number.
 
     Args:
         dataset: indexed for each sample, unless it loads batches itself.
@@ -87,7 +87,7 @@ def _seed(*numbers: int) -> None:
 
 @contextmanager
 def _kept_generators() -> Iterator[None]:
-    """Give the host's generators back as they were."""
+    """Restore the host's generators at the end of the block."""
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     try:
         yield

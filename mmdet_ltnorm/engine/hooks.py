@@ -22,7 +22,7 @@ from mmdet_ltnorm.engine.checks import (
 
 @HOOKS.register_module()
 class CheckClassesHook(Hook):
-    """Refuse data that does not fit: its annotations, the heads' classes, and the images' sizes.
+    """Refuse data whose annotations, classes or image sizes do not fit.
 
     Validation data is checked before training, not after the first epochs. An image that is loaded
     in another size than was annotated ends the run; some are looked at before the start.
@@ -62,7 +62,7 @@ class CheckClassesHook(Hook):
 
 
 class ClassCountsLineHook(Hook):
-    """Log once before training how many images there are of each class, where the data tell."""
+    """Log the number of images of each class once before training, if it is known."""
 
     def before_train(self, runner: Runner) -> None:
         """Count and log."""
@@ -89,7 +89,7 @@ class CheckNormsHook(Hook):
 
 @HOOKS.register_module()
 class BroadcastBuffersHook(Hook):
-    """Let all ranks validate with the running statistics of rank 0, which are those that are saved.
+    """Make all ranks validate with the running statistics of rank 0, which are saved.
 
     mmengine leaves each rank its own. The scores are then of no single model, and change with a
     resume, which gives all ranks those of rank 0. In a run of one process nothing changes.
@@ -118,7 +118,7 @@ class MagnitudeHook(Hook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """Record the values after a step that is logged; the device is asked in no other."""
+        """Record the values after a logged step; other steps do not wait for the device."""
         if not self._curves or not any(_logs(hook, runner, batch_idx) for hook in runner.hooks):
             return
         values = torch.stack([g.detach().reshape(()) for g in self._curves.values()]).tolist()

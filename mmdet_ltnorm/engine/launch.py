@@ -1,4 +1,4 @@
-"""What training and testing call: command line to config, config to runner."""
+"""Training and testing: from a command line to a config, from a config to a runner."""
 
 import argparse
 import os
@@ -65,7 +65,7 @@ RUN_HOOKS = {
 
 
 def config_for_training(args: argparse.Namespace) -> Config:
-    """Turn the arguments of a training into a config, and check what it will need.
+    """Turn the arguments of a training into a config, and check files and options.
 
     Raises:
         FileNotFoundError: annotations, images or the checkpoint to resume from are missing.
@@ -99,7 +99,7 @@ def config_for_training(args: argparse.Namespace) -> Config:
 
 
 def config_for_testing(args: argparse.Namespace) -> Config:
-    """Turn the arguments of a test into a config, and check what it will need.
+    """Turn the arguments of a test into a config, and check files and options.
 
     Raises:
         FileNotFoundError: annotations, images or the checkpoint are missing.
@@ -193,7 +193,7 @@ def _add_run_hooks(cfg: Config) -> None:
 
 
 def _take_seed(cfg: Config, checkpoint: str) -> None:
-    """Give a config without a seed the checkpoint's; mmengine leaves samplers and workers out."""
+    """Set a missing seed to the checkpoint's; mmengine would not seed samplers and workers."""
     if cfg.get("randomness", {}).get("seed") is None:
         saved = CheckpointLoader.load_checkpoint(checkpoint, map_location="cpu")
         seed = (saved.get("meta") or {}).get("seed")
@@ -201,7 +201,7 @@ def _take_seed(cfg: Config, checkpoint: str) -> None:
 
 
 def _rank(cfg: Config) -> int:
-    """Return this process's rank before there is a process group."""
+    """Return the rank of this process before the process group exists."""
     ranks = {"pytorch": "RANK", "slurm": "SLURM_PROCID", "mpi": "OMPI_COMM_WORLD_RANK"}
     return int(os.environ.get(ranks.get(cfg.launcher, ""), 0))
 
@@ -243,7 +243,7 @@ def _check_kind(cfg: Config, option: str, remedy: str, *, detectors: bool = True
 
 
 def _check_not_adjusted(cfg: Config, method: str) -> None:
-    """Refuse to correct for the class frequencies what was trained to need no correction."""
+    """Refuse to correct scores for class frequencies that training has corrected for."""
     parts = {"loss": (cfg.get("model"), ADJUSTING)}
     parts["data loader"] = (cfg.get("train_dataloader"), RESAMPLING)
     for part, (value, types) in parts.items():
@@ -276,7 +276,7 @@ def _metrics(cfg: Config, mode: str) -> list[Mapping[str, Any]]:
 
 
 def _find_best(cfg: Config) -> None:
-    """Tell ``save_best`` that LVIS's scores are better when they are greater: mmengine asks it."""
+    """Set the rule of ``save_best`` for LVIS's scores: greater is better."""
     hook = cfg.get("default_hooks", {}).get("checkpoint") or {}
     wanted = hook.get("save_best")
     keys = [wanted] if isinstance(wanted, str) else list(wanted or ())
@@ -287,7 +287,7 @@ def _find_best(cfg: Config) -> None:
 
 
 def _check_written(cfg: Config, config: str, mode: str) -> None:
-    """Refuse metrics that write to one file, and what would be written over a file that is read."""
+    """Refuse two outputs to one file, and an output over an input."""
     metrics = _metrics(cfg, mode)
     loaders = (cfg.get(f"{name}_dataloader") or {} for name in ("train", "val", "test"))
     parts = [part for loader in loaders for part in dataset_configs(loader.get("dataset"))]

@@ -1,4 +1,4 @@
-"""What is checked when a run loads a checkpoint: its model, its classes, and its training state."""
+"""Checks of a loaded checkpoint: its model, its classes and its training state."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -37,7 +37,7 @@ class CheckCheckpointHook(Hook):
         self.may_differ = may_differ
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Check what was loaded before it goes into the model."""
+        """Check the checkpoint before its weights are put into the model."""
         name = str(runner._load_from or runner.work_dir)
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         # The one that is built by now; reading the runner's properties would build the others.
@@ -54,7 +54,7 @@ class CheckCheckpointHook(Hook):
             _keep_own_best(checkpoint["message_hub"]["runtime_info"], runner)
 
     def before_train(self, runner: Runner) -> None:
-        """Check the classes of a classifier that a second stage has taken from its first."""
+        """Check the classes of a classifier that a second stage has loaded from its first."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         there = getattr(model, "classes_of_first_stage", None)
         if there and CLASSES not in self.may_differ:
@@ -62,7 +62,7 @@ class CheckCheckpointHook(Hook):
 
 
 def _check_training_state(checkpoint: Mapping[str, Any], name: str, runner: Runner) -> None:
-    """Check that a run can go on from a checkpoint as if it had not stopped."""
+    """Check that a run can continue from a checkpoint as if it had not stopped."""
     needed = ["meta", "message_hub", "optimizer"]
     if runner.param_schedulers:
         needed.append("param_schedulers")
@@ -97,7 +97,7 @@ def _check_optimizer(saved: Mapping[str, Any], optimizer: Optimizer, name: str) 
 
 
 def _keep_own_best(info: dict[str, Any], runner: Runner) -> None:
-    """Complete the name of the best checkpoint so far, which mmengine deletes for a better one.
+    """Complete the path of the best checkpoint, which mmengine deletes for a better one.
 
     The name is kept only if the file is where this run would have written it.
     """

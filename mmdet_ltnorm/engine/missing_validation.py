@@ -1,4 +1,4 @@
-"""The validation that a run was killed before."""
+"""The validation that a killed run has not done."""
 
 import logging
 import re
@@ -14,7 +14,7 @@ from mmdet_ltnorm.results.logs import read_validations
 
 @HOOKS.register_module()
 class MissingValidationHook(Hook):
-    """Validate a resumed checkpoint first if its run was killed before it had.
+    """Validate a resumed checkpoint first if its run was killed before its validation.
 
     mmengine saves a checkpoint before it validates, and a resumed run goes on with the next epoch.
     Where there is none left, the run says so.
@@ -27,13 +27,13 @@ class MissingValidationHook(Hook):
         self._saved_at: str | None = None
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Keep when the process started that saved the checkpoint."""
+        """Store the start time of the process that saved the checkpoint."""
         name = str((checkpoint.get("meta") or {}).get("experiment_name", ""))
         started = re.search(r"\d{8}_\d{6}$", name)
         self._saved_at = started[0] if started else ""
 
     def before_train(self, runner: Runner) -> None:
-        """Validate what was not, and tell if there is nothing to train."""
+        """Do the missing validation, and tell if there is nothing to train."""
         loop = runner.train_loop
         if self._saved_at is None or not loop.iter:  # not resumed
             return
@@ -55,7 +55,7 @@ class MissingValidationHook(Hook):
             )
 
     def _was_validated(self, runner: Runner, step: int) -> bool:
-        """Let rank 0 look into the logs of the process that saved the checkpoint and later ones."""
+        """Tell whether logs have the validation; rank 0 reads those since the saving process."""
         records = read_validations(runner.work_dir, since=self._saved_at)
         found = [any(record.get("step") == step for record in records)]
         broadcast_object_list(found)

@@ -28,7 +28,7 @@ class BFloat16OptimWrapper(OptimWrapper):
 
 @contextmanager
 def _operators_in_float32() -> Iterator[None]:
-    """Let mmcv's operators, compiled for the CPU in float32 alone, work inside the block."""
+    """Run mmcv's operators in float32 inside the block; on a CPU they have no other type."""
     from mmcv.ops.nms import NMSop
     from mmcv.ops.roi_align import RoIAlign
 
@@ -41,7 +41,7 @@ def _operators_in_float32() -> Iterator[None]:
 
 
 def _in_float32(operator: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Let an operator see bfloat16 tensors as float32, and return bfloat16 where it had it."""
+    """Convert an operator's bfloat16 arguments to float32, and its results back."""
 
     @functools.wraps(operator)
     def cast(*args: Any) -> Tensor:

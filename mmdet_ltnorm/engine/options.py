@@ -1,4 +1,4 @@
-"""Options of the command line that would change nothing: mmengine takes them without a word."""
+"""Checks of command-line options that nothing would read; mmengine accepts them silently."""
 
 import argparse
 import difflib
@@ -37,7 +37,7 @@ PARTS = {
 
 
 def read_options(words: Sequence[str]) -> dict[str, Any]:
-    """Return what the words of ``--cfg-options`` say, each KEY=VALUE, as mmengine reads them.
+    """Return the values of ``--cfg-options``, each KEY=VALUE, as mmengine reads them.
 
     Raises:
         ValueError: a word is of another form.
@@ -51,7 +51,7 @@ def read_options(words: Sequence[str]) -> dict[str, Any]:
 
 
 def merge_options(cfg: Config, options: Mapping[str, Any]) -> None:
-    """Put ``--cfg-options`` into a config, unless nothing would read one.
+    """Merge ``--cfg-options`` into a config; refuse options that nothing would read.
 
     A new entry of ``model.train_cfg`` and the like, which only their readers know, is warned of.
 
@@ -93,7 +93,7 @@ def _check(cfg: Config, key: str, value: Any) -> None:
 
 
 def _new_entry(cfg: Config, key: str) -> tuple[str, str]:
-    """Return the last place on the way that exists and the first name below that does not."""
+    """Return the last existing entry of an option's path, and the first missing name."""
     node: Any = cfg
     names = key.split(".")
     for depth, name in enumerate(names):
@@ -107,7 +107,7 @@ def _new_entry(cfg: Config, key: str) -> tuple[str, str]:
 
 
 def _similar(cfg: Config, key: str) -> list[str]:
-    """Return entries that end as the option does, first those read by name, else alike ones."""
+    """Return entries with the option's last name, else entries with similar names."""
     known = [place for place in _places(cfg.to_dict()) if place.partition(".")[0] in READ]
     last = key.rpartition(".")[2]
     same = [place for place in known if place.rpartition(".")[2] == last and place != key]

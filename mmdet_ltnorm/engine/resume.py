@@ -1,4 +1,4 @@
-"""Which checkpoint to resume from after a run was killed."""
+"""The checkpoint from which a killed run resumes."""
 
 import logging
 import re
@@ -11,7 +11,7 @@ from mmdet_ltnorm.engine.checkpoint import is_whole
 
 
 def latest_complete_checkpoint(work_dir: str | Path) -> str | None:
-    """Return the last whole training checkpoint of a run, None if it has none yet.
+    """Return the last complete training checkpoint of a run, None if there is none.
 
     It is the one that the run itself names in ``last_checkpoint``, else the newest by number: times
     of files lie once a folder was copied. A file that a kill has cut short, or that was damaged
@@ -26,7 +26,7 @@ def latest_complete_checkpoint(work_dir: str | Path) -> str | None:
 
 
 def _newest_first(work_dir: Path) -> Iterator[Path]:
-    """Yield the checkpoint that the run names, the ones before it, and then later ones.
+    """Yield the checkpoint that the run names, then earlier ones, then later ones.
 
     A later one than the run names was left by an earlier run, unless a kill came between saving it
     and naming it.
@@ -53,6 +53,6 @@ def _named(work_dir: Path) -> Path | None:
 
 
 def _number(path: Path) -> tuple[bool, int] | None:
-    """Return what orders checkpoints: ends of epochs go before iterations, then the number."""
+    """Return the sort key of a checkpoint: epochs before iterations, then the number."""
     match = re.fullmatch(r"(epoch|iter)_(\d+)\.pth", path.name)
     return match and (match[1] == "epoch", int(match[2]))

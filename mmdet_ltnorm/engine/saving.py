@@ -1,4 +1,4 @@
-"""Checkpoints and whatever else mmengine writes, whole or not at all.
+"""Atomic writes of checkpoints and of all other files of mmengine.
 
 Importing this module puts a storage backend in the place of mmengine's for local files, through
 which it saves every checkpoint, the best ones too, and dumps results.
@@ -12,10 +12,10 @@ from mmdet_ltnorm.writing import write_bytes
 
 
 class WholeFiles(LocalBackend):
-    """Local files that a kill or a full disk leaves as they were until the new one is whole."""
+    """Local files that keep their old content until the new content is complete."""
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
-        """Write bytes beside the file, to the disk, and then put them in its place."""
+        """Write bytes to a file beside this one, sync it to the disk, and rename it."""
         write_bytes(filepath, obj)
 
     def put_text(self, obj: str, filepath: str | Path, encoding: str = "utf-8") -> None:

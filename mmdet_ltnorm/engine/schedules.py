@@ -1,4 +1,4 @@
-"""Resumed runs whose config has another schedule than the checkpoint's run had."""
+"""Resumed runs with another schedule than the checkpoint's run."""
 
 import logging
 import warnings
@@ -22,7 +22,7 @@ _OPTIONS = ("lr", "momentum", "betas", "weight_decay", "dampening", "nesterov", 
 
 @HOOKS.register_module()
 class ResumeHook(Hook):
-    """Let a resumed run follow its config: schedules, options of the optimizer, iterations.
+    """Make a resumed run follow its config: schedules, options of the optimizer, iterations.
 
     mmengine takes all three from the checkpoint, whatever the config says: after a cosine that has
     ended, more epochs would go on at its last learning rate. With another schedule than the
@@ -37,7 +37,7 @@ class ResumeHook(Hook):
     priority = "HIGHEST"
 
     def before_run(self, runner: Runner) -> None:
-        """Keep what the config has built before a checkpoint replaces it."""
+        """Keep the schedulers and options of the config before a checkpoint replaces them."""
         self._saved: list[Mapping[str, Any]] | None = None
         if isinstance(runner.optim_wrapper, OptimWrapper):  # in a test it is not built
             self._options = [dict(group, params=None) for group in _groups(runner.optim_wrapper)]
@@ -48,7 +48,7 @@ class ResumeHook(Hook):
         self._saved = _flat(checkpoint.get("param_schedulers"))
 
     def before_train(self, runner: Runner) -> None:
-        """Put iterations, options and schedulers where they belong, if the run has resumed."""
+        """Set iterations, options and schedulers of a resumed run."""
         loop = runner.train_loop
         if self._saved is None or not loop.iter:
             return
@@ -72,7 +72,7 @@ class ResumeHook(Hook):
             self._replay(schedulers, scheduled, runner)
 
     def _take_options(self, optimizer: OptimWrapper, scheduled: set[str]) -> None:
-        """Give the optimizer the config's options."""
+        """Set the optimizer's options to the config's."""
         changes = set()
         for group, options in zip(_groups(optimizer), self._options, strict=True):
             for name in set(_OPTIONS) & options.keys() - scheduled:
@@ -83,14 +83,14 @@ class ResumeHook(Hook):
             print_log(f"as the config says: {', '.join(sorted(changes))}", logger="current")
 
     def _is_followed(self, schedulers: list[_ParamScheduler], loop: Any) -> bool:
-        """Tell whether the checkpoint's schedulers are the config's, and as far as the run is."""
+        """Tell whether the checkpoint's schedulers equal the config's at the run's position."""
         if [_definition(state) for state in self._saved] != list(map(_definition, self._fresh)):
             return False
         steps = [loop.epoch if scheduler.by_epoch else loop.iter for scheduler in schedulers]
         return [scheduler._global_step for scheduler in schedulers] == steps
 
     def _replay(self, schedulers: list[_ParamScheduler], scheduled: set[str], runner: Any) -> None:
-        """Follow the config's schedulers from their start to where the run is."""
+        """Step the config's schedulers from their start to the run's position."""
         for scheduler in schedulers:
             if getattr(scheduler, "need_val_args", False):
                 raise ValueError(

@@ -1,4 +1,4 @@
-"""A hook that starts CBN's components apart in a detector, from groups of classes."""
+"""A hook that starts CBN's components in a detector from groups of classes."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from mmdet_ltnorm.norms import shared_num_components, split_by
 
 @HOOKS.register_module()
 class SplitSeedingHook(Hook):
-    """Split the first iterations' batches by class frequency, so that CBN's components start apart.
+    """Split the first iterations' batches by class frequency, so that components start apart.
 
     An image belongs to the group of the class that most of its instances have. Experimental: CBN's
     paper splits classified images, and says nothing of detection. Batches with an image without

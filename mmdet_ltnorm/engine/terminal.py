@@ -1,4 +1,4 @@
-"""What a run shows while it goes on: its log without what can be looked up, and how far it is."""
+"""The output of a run in a terminal: a short log, and the progress."""
 
 import logging
 import sys
@@ -24,7 +24,7 @@ _WIDTH = 24
 
 
 def quiet_runner(cfg: Any, **methods: Callable) -> type[Runner]:
-    """Return the class of a config's runner, whose terminal shows no pages of what its file has."""
+    """Return the class of a config's runner, with a short log in the terminal."""
     kind = RUNNERS.get(cfg.get("runner_type", "Runner"))
 
     def build_logger(runner: Runner, *args: Any, **kwargs: Any) -> logging.Logger:
@@ -38,7 +38,7 @@ def quiet_runner(cfg: Any, **methods: Callable) -> type[Runner]:
 
 
 class ProgressHook(Hook):
-    """Tell how far a run is and how long it will take.
+    """Show the progress of a run, and the time that remains.
 
     In a terminal that is its last line; elsewhere it is a line of the log, but only where nothing
     else has been logged for a minute.
@@ -47,7 +47,7 @@ class ProgressHook(Hook):
     priority = "LOWEST"  # after what logs a line of its own
 
     def before_run(self, runner: Runner) -> None:
-        """Find the terminal, and watch its lines."""
+        """Find the terminal, and watch the lines that are logged to it."""
         self._stages: list[_Stage] = []
         self._in_terminal = is_main_process() and sys.stdout.isatty()
         self._drawn, self._said = False, time.monotonic()
@@ -55,15 +55,15 @@ class ProgressHook(Hook):
             handler.addFilter(self._noticed)
 
     def before_train(self, runner: Runner) -> None:
-        """Begin."""
+        """Begin the stage."""
         self._stages.append(_Stage("training", runner.max_iters - runner.iter))
 
     def before_val_epoch(self, runner: Runner) -> None:
-        """Begin."""
+        """Begin the stage."""
         self._stages.append(_Stage("validation", len(runner.val_dataloader)))
 
     def before_test_epoch(self, runner: Runner) -> None:
-        """Begin."""
+        """Begin the stage."""
         self._stages.append(_Stage("test", len(runner.test_dataloader)))
 
     def _after_iter(
@@ -85,17 +85,17 @@ class ProgressHook(Hook):
             runner.logger.info(stage.line(now))
 
     def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
-        """End; the time that it took is not training's."""
+        """End the stage; its time does not count as training."""
         took = time.monotonic() - self._end().started
         for stage in self._stages:
             stage.started += took
 
     def after_test_epoch(self, runner: Runner, metrics: Any = None) -> None:
-        """End."""
+        """End the stage."""
         self._end()
 
     def after_train(self, runner: Runner) -> None:
-        """End."""
+        """End the stage."""
         self._end()
 
     def _end(self) -> "_Stage":
@@ -114,7 +114,7 @@ class ProgressHook(Hook):
 
 
 class _Stage:
-    """A number of steps, how many are done, and since when."""
+    """The number of steps of a stage, the steps done, and the start time."""
 
     def __init__(self, name: str, steps: int) -> None:
         self.name, self.steps, self.done = name, steps, 0

@@ -1,4 +1,4 @@
-"""Variance regularization of batch norm's affine vectors, what the NBN paper's Table IV tries."""
+"""Variance regularization of batch norm's affine vectors (NBN paper, Table IV)."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -37,14 +37,14 @@ class VarianceRegularizationHook(Hook):
         self.positions = positions
 
     def before_train(self, runner: Runner) -> None:
-        """Find the norms and join the forward pass."""
+        """Find the norms and register a hook on the model."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         names = norm_positions(model.backbone, self.positions)
         self._norms = [model.backbone.get_submodule(name) for name in names]
         self._joined = model.register_forward_hook(self._add_penalty, with_kwargs=True)
 
     def after_train(self, runner: Runner) -> None:
-        """Leave the forward pass."""
+        """Remove the hook."""
         self._joined.remove()
 
     def _add_penalty(self, model: nn.Module, args: tuple, kwargs: dict, output: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What losses have in common: mmdet's calling convention, class counts, and deferral."""
+"""Common parts of losses: mmdet's calling convention, class counts, and deferral."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -37,7 +37,7 @@ class SampleLoss(nn.Module):
         raise NotImplementedError
 
     def num_labels(self, logits: Tensor) -> int:
-        """Return how many labels there are, a background's included."""
+        """Return the number of labels, the background's included."""
         return logits.shape[1]
 
     def forward(
@@ -85,7 +85,7 @@ class ClassCounts(nn.Module):
         self._counts_are_known = False  # the device is asked once, not in each training step
 
     def set_class_counts(self, counts: Sequence[int]) -> None:
-        """Take the number of training samples of each class."""
+        """Set the number of training samples of each class."""
         checked = checked_counts(counts)
         if len(checked) != len(self.class_counts):
             raise ValueError(
@@ -96,7 +96,7 @@ class ClassCounts(nn.Module):
         self._counts_are_known = True
 
     def known_class_counts(self) -> Tensor:
-        """Return the counts, or say who should have set them."""
+        """Return the counts; if they are missing, the error names the hook that sets them."""
         if not self._counts_are_known:
             self._counts_are_known = bool(self.class_counts.any())
         if not self._counts_are_known:
@@ -126,12 +126,12 @@ class Deferral(nn.Module):
         self._is_deferred: bool | None = None if self.defer_until else False
 
     def set_epoch(self, epoch: int, max_epochs: int) -> None:
-        """Take the number of the epoch, from 0; the length of the run changes nothing."""
+        """Set the number of the epoch, counted from 0; the length of the run is not used."""
         # Not the epoch itself: torch.compile makes a graph for each value that a model has.
         self._is_deferred = epoch < self.defer_until
 
     def is_deferred(self) -> bool:
-        """Tell whether re-weighting has not begun, or say who should have told the epoch."""
+        """Tell whether re-weighting has not begun; if the epoch is unknown, raise an error."""
         if self._is_deferred is None:
             raise RuntimeError(
                 f"{type(self).__name__} re-weights from epoch {self.defer_until} and was not told "

@@ -1,4 +1,4 @@
-"""Equalization loss: an object is no evidence against the rare classes."""
+"""Equalization loss: objects are no negative examples for rare classes."""
 
 from typing import Any
 
@@ -60,7 +60,7 @@ class EqualizationLoss(SigmoidBoxLoss):
         self.rare = torch.from_numpy(counts / images < self.threshold)
 
     def weights(self, targets: Tensor) -> Tensor:
-        """Return the weights by what is rare."""
+        """Return the weights for the rare classes."""
         if self.rare is None:
             self.init_weights()
         self.rare = self.rare.to(targets)

@@ -49,7 +49,7 @@ class EqualizationLossV2(SigmoidBoxLoss):
         self.register_buffer("negative", torch.zeros(num_classes))
 
     def weights(self, targets: Tensor) -> Tensor:
-        """Return the weights by the gradients of the steps before."""
+        """Return the weights from the gradients of earlier steps."""
         positive, negative = eqlv2_weights(self.positive, self.negative)
         weights = torch.where(targets[:, :-1] > 0, positive, negative)
         return F.pad(weights, (0, 1), value=1.0).to(targets)
@@ -72,7 +72,7 @@ class EqualizationLossV2(SigmoidBoxLoss):
         self.negative += of_class[1]
 
     def get_cls_channels(self, num_classes: int) -> int:
-        """Return the number of logits for so many classes: one each, and the background's."""
+        """Return the number of logits: one for each class, and one for the background."""
         return super().get_cls_channels(num_classes) + 1
 
     def get_activation(self, cls_score: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ def ldam_loss(
     max_margin: float = 0.5,
     scale: float = 30.0,
 ) -> Tensor:
-    r"""Return the cross entropy of each sample with a margin taken off its own class's cosine.
+    r"""Return the cross entropy of each sample, with a margin subtracted from its class's cosine.
 
     .. math:: -\log\frac{e^{s(\cos\theta_y - m_y)}}
         {e^{s(\cos\theta_y - m_y)} + \sum_{j \ne y} e^{s\cos\theta_j}}, \quad
@@ -96,5 +96,5 @@ class LDAMLoss(ClassCounts, SampleLoss):
         return ldam_loss(cosines, labels, counts, self.max_margin, self.scale)
 
     def get_activation(self, cls_score: Tensor) -> Tensor:
-        """Return the probabilities that belong to the cosines."""
+        """Return the probabilities of the classes from their cosines."""
         return torch.softmax(self.scale / self.input_scale * cls_score, 1, torch.float32)

@@ -66,7 +66,7 @@ class ClassBalancedLoss(Deferral, ClassCounts):
         return self.loss.get_activation(cls_score)
 
     def class_weights(self, logits: Tensor) -> Tensor:
-        """Return the present weight of each column of the logits."""
+        """Return the current weight of each column of the logits."""
         counts = self.known_class_counts()
         background = background_columns(logits, counts)
         dtype = torch.promote_types(logits.dtype, torch.float32)

@@ -1,4 +1,4 @@
-"""RIDE's loss: each expert's own loss, less what the experts agree on."""
+"""RIDE's loss: the sum of the experts' losses, with a reward for their diversity."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from mmdet_ltnorm.losses.base import ClassCounts, Deferral
 
 
 def expert_divergence(logits: Tensor, temperature: Tensor) -> Tensor:
-    r"""Return for each sample how far the experts' predictions are from that of their mean.
+    r"""Return each sample's divergence of the experts' predictions from their mean's.
 
     .. math:: \sum_{e=1}^{K} \mathrm{KL}\bigl(p(\bar z) \,\|\, p(z_e)\bigr), \quad
         p(z) = \mathrm{softmax}(z / T), \quad \bar z = \frac1K \sum_e z_e

@@ -90,7 +90,7 @@ class LTSeesawLoss(SeesawLoss):
         self.cum_samples += seen
 
     def get_accuracy(self, cls_score: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """Return the share of right answers in percent, about objectness and about classes."""
+        """Return the accuracy of objectness and of classes, in percent."""
         positive = labels < self.num_classes
         classes, objectness = cls_score.split([self.num_classes, 2], dim=1)
         right = (classes.argmax(1) == labels).sum(0, keepdim=True)  # the background equals no class
@@ -117,7 +117,7 @@ def seesaw_losses(
 
 
 class _SeesawLosses(torch.autograd.Function):
-    """By hand, because that takes half the passes over the logits that autograd takes.
+    """The Seesaw losses with a hand-written gradient, in half of autograd's passes.
 
     One exponential makes the softmax and the loss, and what is saved is the gradient.
     """

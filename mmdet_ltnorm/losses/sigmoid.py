@@ -1,4 +1,4 @@
-"""What the equalization losses share: a sigmoid for each class of a box head."""
+"""The base of the equalization losses: a sigmoid for each class of a box head."""
 
 import math
 from typing import Any
@@ -31,7 +31,7 @@ class SigmoidBoxLoss(SampleLoss):
         self.num_classes = checked_integer("num_classes", num_classes, at_least=1)
 
     def num_labels(self, logits: Tensor) -> int:
-        """Return how many labels there are, the background's included, which may have no logit."""
+        """Return the number of labels, the background's included, which may have no logit."""
         return self.num_classes + 1
 
     def targets(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -51,7 +51,7 @@ class SigmoidBoxLoss(SampleLoss):
         ).sum(1)
 
     def get_cls_channels(self, num_classes: int) -> int:
-        """Return the number of logits for so many classes: one each."""
+        """Return the number of logits: one for each class."""
         if num_classes != self.num_classes:
             raise ValueError(
                 f"the box head has num_classes={num_classes} and its {type(self).__name__} "

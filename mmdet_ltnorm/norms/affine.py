@@ -188,7 +188,7 @@ class NormalizedAffine(nn.Module):
 
 
 def check_start(name: str, value: float | str, least: str) -> None:
-    """Check where a magnitude shall start.
+    """Check the initial value of a magnitude.
 
     Args:
         name: of the argument that says it.

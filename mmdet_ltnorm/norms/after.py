@@ -1,4 +1,4 @@
-"""Batch norm with something after it: the norms that the NBN paper compares with."""
+"""Batch norm followed by another normalization: norms that the NBN paper compares with."""
 
 from collections.abc import Sequence
 from typing import Any

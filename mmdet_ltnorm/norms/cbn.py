@@ -172,7 +172,7 @@ class CBN(MixtureOfBatchNorms):
         )
 
     def _watch(self) -> None:
-        """Look at the statistics once in many batches: the host waits for the device then."""
+        """Check the statistics once in many batches, because the host waits for the device then."""
         self._batches_until_check -= 1
         if self._batches_until_check:
             return
@@ -202,7 +202,7 @@ class CBN(MixtureOfBatchNorms):
 
     @torch.no_grad()
     def diagnostics(self, responsibilities: Tensor | None = None) -> dict[str, Tensor]:
-        r"""Return what the components tell apart, for logging.
+        r"""Return diagnostics of the components, for logging.
 
         ``prior`` (M,) is :math:`\tau`; ``distance`` the mean distance of two components in standard
         deviations per channel; ``dead`` the share of components with a prior below 0.01 / M.

@@ -16,7 +16,7 @@ PERTURBATION = 0.1
 
 
 class MixtureOfBatchNorms(_BatchNorm):
-    """What a batch norm layer stores, for M components.
+    """The parameters and statistics of a batch norm layer, for M components.
 
     Parameters ``weight`` and ``bias`` (M, C); buffers ``running_mean`` and ``running_var`` (M, C),
     ``prior`` (M,) and ``num_batches_tracked``. ``not_finite`` is no part of the state.
@@ -117,7 +117,7 @@ def _batch_mean_and_variance(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def _around_batch_norm(
     state: dict[str, Any], prefix: str, components: int, eps: float
 ) -> dict[str, Any]:
-    r"""Return a batch norm layer's state as that of components with the same function.
+    r"""Return the state of components with the same function as a batch norm layer's state.
 
     :math:`\mu_j = \mu + \delta_j \sqrt v` and :math:`\beta_j = \beta + \gamma \circ \delta_j
     \sqrt{v / (v + \epsilon)}`, so that all components are the same affine map in evaluation.

@@ -1,4 +1,4 @@
-"""What the components of a CBN layer tell apart."""
+"""Diagnostics of the components of a CBN layer."""
 
 import math
 
@@ -12,19 +12,19 @@ DEAD_PRIOR = 0.01
 
 
 def component_distances(mean: Tensor, var: Tensor) -> Tensor:
-    """Return how far means (M, C) lie apart in standard deviations per channel, (M, M)."""
+    """Return the distances (M, M) of means (M, C), in standard deviations per channel."""
     mean, var = mean.double(), var.double()
     pooled = (var[:, None] + var).div(2).clamp_min(torch.finfo(torch.float32).tiny)
     return ((mean[:, None] - mean).square() / pooled).mean(-1).sqrt()
 
 
 def are_dead(prior: Tensor) -> Tensor:
-    """Return which components have next to no pixels, (M,)."""
+    """Return which components have almost no pixels, (M,)."""
     return prior < DEAD_PRIOR / len(prior)
 
 
 def have_collapsed(mean: Tensor, var: Tensor, prior: Tensor) -> bool:
-    """Tell whether the components that are not dead are all the same."""
+    """Tell whether all components that are not dead are equal."""
     alive = ~are_dead(prior)
     return bool(component_distances(mean[alive], var[alive]).max() < COLLAPSED_DISTANCE)
 
@@ -32,7 +32,7 @@ def have_collapsed(mean: Tensor, var: Tensor, prior: Tensor) -> bool:
 def mixture_report(
     mean: Tensor, var: Tensor, prior: Tensor, responsibilities: Tensor
 ) -> dict[str, Tensor]:
-    """Return what :meth:`~mmdet_ltnorm.norms.CBN.diagnostics` does; responsibilities: (P, M)."""
+    """Return the report of :meth:`~mmdet_ltnorm.norms.CBN.diagnostics`; responsibilities (P, M)."""
     components = len(prior)
     pairs = component_distances(mean, var)[torch.triu_indices(components, components, 1).unbind()]
     unit = math.log(max(components, 2))

@@ -111,7 +111,7 @@ class MixtureNorm(torch.autograd.Function):
 
 
 def normalized(x: Tensor, weight: Tensor, bias: Tensor, stored: Components, rule: Rule) -> Tensor:
-    """Return what :class:`MixtureNorm` does in evaluation, in operations that trace and compile."""
+    """Return :class:`MixtureNorm`'s output in evaluation, by operations that trace and compile."""
     last = x.dim() - 1  # the ONNX exporter mistakes -1
     rows = widened(x).movedim(1, last)
     centre = stored.centre().to(rows.dtype)

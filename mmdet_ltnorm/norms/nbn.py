@@ -112,7 +112,7 @@ class NBN(NormalizedAffine, nn.BatchNorm2d):
         return moves and input.numel() // self.num_features >= 2
 
     def _statistics(self, input: Tensor) -> Statistics:
-        """Return which statistics normalize, as batch norm chooses them."""
+        """Return the statistics that normalize, chosen as in batch norm."""
         moves, momentum = self._learns_from(input), self.momentum
         mean, var = self.running_mean, self.running_var
         if self.training and not self.track_running_stats:
@@ -123,7 +123,7 @@ class NBN(NormalizedAffine, nn.BatchNorm2d):
 
     @staticmethod
     def folded_cfg(cfg: dict[str, Any]) -> dict[str, Any]:
-        """Return the config of what :meth:`folded` returns."""
+        """Return the config of the layer that :meth:`folded` returns."""
         kept = ("eps", "momentum", "requires_grad", "track_running_stats")
         return dict(type="BN", **{name: cfg[name] for name in kept if name in cfg})
 

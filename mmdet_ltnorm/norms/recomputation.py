@@ -1,4 +1,4 @@
-"""What a layer must remember to repeat a training pass for gradient checkpointing."""
+"""The memory of a layer that repeats a training pass for gradient checkpointing."""
 
 from collections import deque
 from typing import NamedTuple
@@ -18,7 +18,7 @@ def recomputing() -> bool:
 
 
 class TrainingPass(NamedTuple):
-    """The components before the pass, its split, and what tells it from others."""
+    """The components before a pass, its split, and the shape and centre that identify it."""
 
     shape: torch.Size
     centre: Tensor
@@ -33,11 +33,11 @@ class TrainingPasses:
         self._passes: deque[TrainingPass] = deque(maxlen=PASSES)
 
     def add(self, training_pass: TrainingPass) -> None:
-        """Remember a pass."""
+        """Store a pass."""
         self._passes.append(training_pass)
 
     def take(self, shape: torch.Size, centre: Tensor) -> tuple[Components, Tensor | None]:
-        """Return components and split of the pass with this input, and forget it.
+        """Return components and split of the pass with this input, and drop it.
 
         Of passes with equal inputs it is the latest, as backward goes through them.
 

@@ -1,4 +1,4 @@
-"""Split normalization: which component each sample belongs to, told to the layers by a context.
+"""Split normalization: a context tells the layers each sample's component.
 
 The layers see the group of each sample; which classes form one is
 :mod:`mmdet_ltnorm.class_groups`'s to know.

@@ -8,7 +8,7 @@ from torch import distributed as dist
 
 
 def sum_over_ranks(tensor: Tensor) -> Tensor:
-    """Return the sum of every rank's tensor, or the tensor itself where there is one rank.
+    """Return the sum of all ranks' tensors, or the tensor itself if there is one rank.
 
     Each rank's result depends on all ranks' tensors, so the gradient is summed over ranks as well.
     All ranks have to call this equally often; works on any backend that reduces, gloo included.

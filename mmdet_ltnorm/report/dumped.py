@@ -1,4 +1,4 @@
-"""Configs that runs have dumped, read without running them: they may be anybody's."""
+"""Configs that runs have dumped, read without running them, because they may be untrusted."""
 
 import ast
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -122,7 +122,7 @@ def _entries(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _is_known(name: Any) -> bool:
-    """Tell whether a type is one that is registered, by the names that mmengine finds it by."""
+    """Tell whether a type is registered, by any name that mmengine accepts."""
     if not isinstance(name, str):
         return False
     prefix, _, last = name.rpartition(".")

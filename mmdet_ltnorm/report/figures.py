@@ -28,7 +28,7 @@ ANALYSES = {
 
 
 class Figure(NamedTuple):
-    """A titled part of the page: pictures and what they say, or the reason why there are none.
+    """A titled part of the page: pictures and their text, or the reason why there are none.
 
     ``pictures`` are data addresses with widths in columns of a paper.
     """
@@ -59,7 +59,7 @@ def curves(runs: Runs, metrics: Sequence[str]) -> Iterator[Figure]:
 
 
 def analyses(runs: Runs) -> Iterator[Figure]:
-    """Yield every analysis of one run of each config, that of the smallest seed."""
+    """Yield every analysis of each config's run with the smallest seed."""
     models, reasons = {}, []
     for name, run in firsts(runs).items():
         try:

@@ -1,4 +1,4 @@
-"""The page itself: everything it shows, put into its template."""
+"""The page: its contents, put into its template."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -26,7 +26,7 @@ from mmdet_ltnorm.writing import write_text
 
 
 def write_html(folders: Sequence[str | Path], out: str | Path) -> list[str]:
-    """Write a page about the runs in and below the folders; return what it had to leave out.
+    """Write a page about the runs in and below the folders; return the omissions.
 
     The page needs no other file and runs no script, and nothing of the runs is run but registered
     types. Runs on different data get a part each and are not compared.
@@ -58,7 +58,7 @@ def write_html(folders: Sequence[str | Path], out: str | Path) -> list[str]:
 
 
 def _part(runs: Mapping[str, Mapping[int, LoggedRun]]) -> dict[str, Any]:
-    """Return what the page shows of runs on the same data."""
+    """Return the part of the page about runs on the same data."""
     results = scores(runs)
     metrics = _metrics(results)
     chosen = list(firsts(runs).values())
@@ -110,12 +110,12 @@ def _gaps(results: Results, metrics: Sequence[str]) -> Iterator[tuple[str, int, 
 
 
 def _cell(estimate: Estimate, form: str) -> str:
-    """Return a mean with its spread, alone where one run has none."""
+    """Return a mean with its spread; without one for a single run."""
     return estimate.text(form).removesuffix(" ± n/a")
 
 
 def _environments(runs: Mapping[str, LoggedRun]) -> list[tuple[list[str], dict[str, Any]]]:
-    """Return the environments of the runs, each once with the names it is of."""
+    """Return the environments of the runs, each once with the names of its runs."""
     found: list[tuple[list[str], dict[str, Any]]] = []
     for name, run in runs.items():
         environment = run.environment()

@@ -1,4 +1,4 @@
-"""The runs that a report is about, and what differs between their configs."""
+"""The runs of a report, and the differences of their configs."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -133,7 +133,7 @@ def _runs_below(folder: Path) -> Iterator[LoggedRun]:
 
 
 def _config_name(config: Path, dumped: Sequence[Path]) -> str:
-    """Return the name of the dump with the config's content, else that of the newest one."""
+    """Return the name of the dump with the config's content, else of the newest dump."""
     for path in dumped:
         if path.read_bytes() == config.read_bytes():
             return path.stem
@@ -156,7 +156,7 @@ def firsts(runs: Mapping[str, Mapping[int, LoggedRun]]) -> dict[str, LoggedRun]:
 
 
 def scores(runs: Mapping[str, Mapping[int, LoggedRun]]) -> Results:
-    """Return the scores of each run's last epoch, none of a run that was stopped before its end."""
+    """Return the scores of each run's last epoch; none for a run that was stopped earlier."""
     return {
         name: {
             seed: in_percent(last_scores(run.work_dir, run.last_step))
@@ -167,7 +167,7 @@ def scores(runs: Mapping[str, Mapping[int, LoggedRun]]) -> Results:
 
 
 def facts(runs: Sequence[LoggedRun]) -> dict[str, str]:
-    """Return in a few words what all runs have in common."""
+    """Return the common facts of all runs in a few words."""
     found = {}
     for name, key in FACTS.items():
         values = {_entry(run.entries, key) for run in runs}

@@ -1,4 +1,4 @@
-"""What runs leave behind and what all who read it need: models, logs, groups, tables, pictures."""
+"""The results of runs, and tools to read them: models, logs, groups, tables, pictures."""
 
 from mmdet_ltnorm.results.logs import Progress as Progress
 from mmdet_ltnorm.results.logs import read_scalars as read_scalars

@@ -1,4 +1,4 @@
-"""What a checkpoint holds: what of it is used, and whether it is of a model and its classes."""
+"""The content of checkpoints: weights and class names, and checks against a model."""
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -39,11 +39,11 @@ NORMS = {
 
 
 class CheckpointError(ValueError):
-    """A file is no checkpoint, or is of another model or run; the message says what to do."""
+    """A file is no checkpoint, or belongs to another model or run; the message has the remedy."""
 
 
 def keep_plain(checkpoint: Any, name: str) -> None:
-    """Drop from a loaded checkpoint what mmengine would run as Python, or delete by its path.
+    """Drop entries of a loaded checkpoint that mmengine would run or delete by path.
 
     Of ``meta`` and the message hub stay the entries that mmengine needs to go on: counters,
     scores, names of classes and logged numbers. Texts of configs go, and of a best checkpoint's
@@ -98,7 +98,7 @@ def _plain_entries(info: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def weights_of(checkpoint: Mapping[str, Any], name: str) -> Mapping[str, Tensor]:
-    """Return the weights by name, without the prefix that a wrapped model's have.
+    """Return the weights by name, without the prefix of a wrapped model.
 
     Raises:
         CheckpointError: there are none; the message names what is there.
@@ -118,7 +118,7 @@ def check_same_model(
     name: str,
     may_differ: Collection[str] | None = None,
 ) -> None:
-    """Check that weights have the names and shapes of a model's, and so its kinds of norms.
+    """Check that weights have a model's names and shapes, and so its kinds of norms.
 
     Args:
         own: the state of the model.
@@ -175,7 +175,7 @@ def check_same_model(
 
 
 def check_finite(weights: Mapping[str, Tensor], name: str) -> None:
-    """Check that weights are numbers: with NaN a model predicts nothing, or nonsense.
+    """Check that weights are finite.
 
     Raises:
         CheckpointError: naming the weights that are not.

@@ -1,4 +1,4 @@
-"""Which data a config trains and scores on: told from the config, no data are read."""
+"""The data sets of a config, told from the config without reading data."""
 
 import os
 import reprlib
@@ -15,7 +15,7 @@ READING = {
 
 
 def data_of(cfg: Mapping[str, Any], *loaders: str) -> dict[str, list[dict[str, Any]]]:
-    """Return what tells the data sets of some loaders apart from others.
+    """Return the options that identify the data sets of some loaders.
 
     Data sets that only repeat or resample another are that one; joined ones are all of them. Paths
     are resolved, so that two ways to one folder are the same.
@@ -28,14 +28,14 @@ def data_of(cfg: Mapping[str, Any], *loaders: str) -> dict[str, list[dict[str, A
 
 
 def data_title(cfg: Mapping[str, Any]) -> str:
-    """Return in a few words what a config trains on."""
+    """Return the training data of a config in a few words."""
     loader = cfg.get("train_dataloader") or cfg.get("val_dataloader") or {}
     names = [_title(each) for each in dataset_configs(loader.get("dataset"))]
     return " with ".join(names) or "data that the config does not name"
 
 
 def check_same_data(cfgs: Mapping[str, Mapping[str, Any]], *loaders: str) -> None:
-    """Compare the data of configs, which have names.
+    """Check that named configs have the same data.
 
     Raises:
         ValueError: two have different data; the message shows where they differ.
@@ -53,7 +53,7 @@ def check_same_data(cfgs: Mapping[str, Mapping[str, Any]], *loaders: str) -> Non
 
 
 def _contrasted(*sides: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield each side's data sets with the options that the other side's do not have."""
+    """Yield each side's data sets with the options that differ from the other side's."""
     for own, other in (sides, sides[::-1]):
         words = []
         for index, data in enumerate(own):

@@ -1,4 +1,4 @@
-"""The groups of classes that pictures and tables tell apart."""
+"""The groups of classes in pictures and tables."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

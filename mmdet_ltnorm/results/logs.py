@@ -1,4 +1,4 @@
-"""What mmengine's local visualization backend wrote about a run."""
+"""The logs of mmengine's local visualization backend."""
 
 import json
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def read_scalars(work_dir: str | Path, since: str = "") -> list[dict[str, Any]]:
-    """Return the logged records of a run, of all its resumptions, in the order of writing.
+    """Return the logged records of a run and its resumptions, in the order of writing.
 
     Training records have ``iter`` and ``loss``; validation records have metric names and ``step``.
     A line that a kill has cut short is left out.
@@ -37,7 +37,7 @@ def read_validations(work_dir: str | Path, since: str = "") -> list[dict[str, An
 
 @dataclass
 class Progress:
-    """How far a run is; ``line`` says it in words."""
+    """The progress of a run; ``line`` has it in words."""
 
     iteration: int = 0
     loss: float = float("nan")

@@ -1,4 +1,4 @@
-"""How every picture looks, and the file of numbers beside it."""
+"""The style of all pictures, and the files of numbers beside them."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -38,7 +38,7 @@ STYLE = {
 
 @contextmanager
 def picture(path: str | Path, height: float, width: float = COLUMN) -> Iterator[Any]:
-    """Give an empty matplotlib figure, sizes in inches, and write it when the block ends."""
+    """Yield an empty matplotlib figure, sizes in inches, and write it when the block ends."""
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -84,7 +84,7 @@ def annotate_cells(axes: Any, values: np.ndarray, form: str = ".2f") -> None:
 
 
 def save_numbers(numbers: Mapping[str, Mapping[str, Any]], stem: str | Path) -> None:
-    """Write what a picture shows: arrays to STEM.npz as ``label/name``, the rest to STEM.json."""
+    """Write a picture's numbers: arrays to STEM.npz as ``label/name``, the rest to STEM.json."""
     arrays, rest = {}, {}
     for label, entries in numbers.items():
         for name, value in entries.items():

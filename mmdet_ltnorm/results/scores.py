@@ -14,7 +14,7 @@ Results = dict[str, dict[int, dict[str, float]]]
 
 
 def last_step(cfg: Mapping[str, Any]) -> int | None:
-    """Return the last epoch of a config's run, or the last iteration if it counts those."""
+    """Return the last epoch of a config's run, or the last iteration if it counts iterations."""
     loop = cfg.get("train_cfg") or {}
     return loop.get("max_epochs", loop.get("max_iters"))
 
@@ -37,7 +37,7 @@ def last_scores(work_dir: str | Path, step: int | None = None) -> dict[str, floa
 
 
 def in_percent(scores: Mapping[str, float]) -> dict[str, float]:
-    """Give detectors' scores, which are logged as parts of one, in percent as classifiers' are."""
+    """Return scores in percent; detectors log them as fractions."""
     parts = ("lvis/", "coco/")
     return {k: 100 * v if k.startswith(parts) else v for k, v in scores.items()}
 

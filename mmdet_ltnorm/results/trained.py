@@ -85,7 +85,7 @@ class Trained:
 def load_model(
     config: str | Path | Config, checkpoint: str | Path
 ) -> tuple[Config, nn.Module, dict[str, Any]]:
-    """Return a config, its model in evaluation with a checkpoint's weights, and the latter's meta.
+    """Return a config, its model in evaluation with a checkpoint's weights, and the meta.
 
     Raises:
         FileNotFoundError: naming the file.
@@ -103,7 +103,7 @@ def load_model(
 
 
 def is_detector(model: nn.Module | type) -> bool:
-    """Tell whether a model, or the class of one, is one of mmdet's detectors."""
+    """Tell whether a model, or its class, is one of mmdet's detectors."""
     kind = type(model) if isinstance(model, nn.Module) else model
     # By its name: importing it needs mmcv's compiled ops, which classifiers do without.
     return any(base.__name__ == "BaseDetector" for base in getattr(kind, "__mro__", ()))

@@ -1,4 +1,4 @@
-"""``LTNormBackbone``: any backbone, with its norms or with others in their place."""
+"""``LTNormBackbone``: any backbone, with its own or with replaced norms."""
 
 import logging
 from collections.abc import Sequence
@@ -55,7 +55,7 @@ def LTNormBackbone(  # noqa: N802, it stands as a type in configs
 
 
 def _log(kind: str, model: nn.Module, names: Sequence[str]) -> None:
-    """Tell which norms were replaced, and which of them cannot learn but follow a magnitude."""
+    """Log the replaced norms, and warn of frozen ones that follow a magnitude."""
     message = f"LTNormBackbone: {kind} replaces {len(names)} norms of {type(model).__name__}"
     print_log(f"{message}: {', '.join(names)}", logger="current")
     frozen = [name for name in names if _is_frozen(model.get_submodule(name))]

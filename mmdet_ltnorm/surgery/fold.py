@@ -52,6 +52,6 @@ def plain_config(cfg: Any) -> Any:
 
 
 def _fold_of(cfg: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any]] | None:
-    """Return what gives the config of a foldable layer's plain one, which its class knows."""
+    """Return the function of a foldable layer's class that gives the plain layer's config."""
     kind = cfg.get("type")
     return getattr(MODELS.module_dict.get(kind, kind), "folded_cfg", None)

@@ -19,7 +19,7 @@ def replace_norms(
     positions: str | Sequence[str] = "residual",
     share: str = "all",
 ) -> list[str]:
-    """Replace batch norm layers of a network in place and return the names of those replaced.
+    """Replace batch norm layers of a network in place and return their names.
 
     Weights, statistics, device, dtype, mode and ``requires_grad`` of a layer are kept as far as the
     new layer has them (group norm has no statistics, instance norm by default no weights), and so
@@ -78,7 +78,7 @@ def _keep_common_state(old: _BatchNorm, new: nn.Module) -> None:
 
 
 def _is_fresh(norm: _BatchNorm) -> bool:
-    """Tell whether a layer is as batch norm starts, or has γ = 0 from ``zero_init_residual``."""
+    """Tell whether a layer has batch norm's initial values, or γ = 0 of ``zero_init_residual``."""
     built = nn.BatchNorm2d(
         norm.num_features, affine=norm.affine, track_running_stats=norm.track_running_stats
     ).state_dict()
@@ -90,7 +90,7 @@ def _is_fresh(norm: _BatchNorm) -> bool:
 
 
 def _freeze_like(layers: Sequence[nn.Module], hosts: Sequence[_BatchNorm]) -> None:
-    """Freeze what the hosts have frozen; what they lack, as a magnitude, if they all are frozen."""
+    """Freeze the parameters that the hosts have frozen, and a magnitude if all are frozen."""
     frozen = not any(parameter.requires_grad for host in hosts for parameter in host.parameters())
     for layer, host in zip(layers, hosts, strict=True):
         theirs = dict(host.named_parameters())
@@ -102,7 +102,7 @@ def _freeze_like(layers: Sequence[nn.Module], hosts: Sequence[_BatchNorm]) -> No
 
 
 def _install(model: nn.Module, layers: dict[int, nn.Module]) -> None:
-    """Put each new layer wherever the old one stands, a module used twice included."""
+    """Put each new layer in every place of the old one, which may be used twice."""
     for parent in list(model.modules()):
         for child_name, child in parent._modules.items():
             if id(child) in layers:

@@ -1,4 +1,4 @@
-"""Which of the placed norms share one magnitude."""
+"""Groups of placed norms that share one magnitude."""
 
 import re
 from collections.abc import Sequence

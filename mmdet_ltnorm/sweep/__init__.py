@@ -1,4 +1,4 @@
-"""Paired trainings: every config with every seed, and what the differences say."""
+"""Paired trainings: every config with every seed, and the differences."""
 
 from mmdet_ltnorm.results.scores import Estimate as Estimate
 from mmdet_ltnorm.results.scores import Results as Results

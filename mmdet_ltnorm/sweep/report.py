@@ -28,7 +28,7 @@ def default_metrics(results: Results) -> list[str]:
 
 
 def against_first(results: Results) -> list[tuple[str, str]]:
-    """Return the pairs that are compared unless others are given."""
+    """Return the default pairs: every other config against the first."""
     first, *others = results
     return [(name, first) for name in others]
 

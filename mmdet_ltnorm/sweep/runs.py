@@ -1,4 +1,4 @@
-"""Training every config with every seed, one process each, and going on where it stopped."""
+"""Trainings of every config with every seed, a process each, which continue after a stop."""
 
 import argparse
 import copy
@@ -26,7 +26,7 @@ from mmdet_ltnorm.writing import write_json
 
 @dataclass(frozen=True)
 class Run:
-    """One training: a config, a seed, where it is kept, and the options it is started with."""
+    """One training: a config, a seed, a work directory, and options."""
 
     config: Path
     seed: int
@@ -38,7 +38,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        """What tables and pictures call the config."""
+        """The config's name in tables and pictures."""
         return self.config.stem
 
     def result(self) -> dict[str, float] | None:
@@ -57,7 +57,7 @@ class Run:
         return scores and {name: math.nan if v is None else v for name, v in scores.items()}
 
     def note(self, scores: Mapping[str, float] | None = None) -> None:
-        """Write down what the work directory holds, and the scores once there are any."""
+        """Write the run's config, fingerprint and scores to the work directory."""
         content: dict[str, Any] = {"config": str(self.config), "fingerprint": self.fingerprint}
         if scores:
             content["scores"] = {k: None if math.isnan(v) else v for k, v in scores.items()}
@@ -109,7 +109,7 @@ def _with_options(content: Mapping[str, Any], options: Sequence[str]) -> Config:
 
 
 def train_runs(runs: Sequence[Run], command: Sequence[str], jobs: int = 1) -> Results:
-    """Train what has not ended yet, ``jobs`` at a time, and return the scores of all that has.
+    """Train the unfinished runs, ``jobs`` at a time, and return the scores of all finished runs.
 
     A run that fails is reported and left out; the others go on.
 
@@ -166,7 +166,7 @@ def _start(run: Run, command: Sequence[str], jobs: int) -> subprocess.Popen:
 
 
 def _finish(run: Run, returncode: int) -> str:
-    """Note the scores of an ended run, and say in words how it ended."""
+    """Store the scores of an ended run, and return in words how it ended."""
     if returncode:
         how = f"signal {-returncode}" if returncode < 0 else f"exit code {returncode}"
         return f"failed with {how}, see {run.work_dir / 'train.log'}"
