@@ -1,7 +1,7 @@
 """The command line: a file for each command, parsed before heavy packages are imported.
 
-A command's file has its help as docstring, ``add_arguments(parser)``, which says what it takes, and
-``run(args)``, which imports what it needs and returns the exit status, if there is one to tell.
+The file of a command has its help as docstring. ``add_arguments(parser)`` adds its arguments.
+``run(args)`` imports what the command needs, runs it, and returns an exit status or None.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ def checked_choice(name: str, value: Any, choices: Collection[Any]) -> Any:
     """Return one of the choices.
 
     Raises:
-        ValueError: it is none of them.
+        ValueError: the value is not one of the choices.
     """
     if not any(type(value) is type(choice) and value == choice for choice in choices):
         raise ValueError(f"{name} must be one of {tuple(choices)}, got {_shown(value)}")

@@ -63,8 +63,8 @@ def checked_counts(counts: Sequence[int]) -> NDArray[np.int64]:
 def image_counts(ann_file: str | Path) -> tuple[NDArray[np.int64], int]:
     """Return each category's number of images in a file of LVIS's format, and the total.
 
-    The categories' are their ``image_count``, in the order of the file, which is that of mmdet's
-    labels. All images are those with an annotation, of which none is kept while the file is read.
+    The numbers of the categories are their ``image_count``, in the order of the file and of mmdet's
+    labels. The total counts the images with annotations; annotations are not kept in memory.
 
     Raises:
         FileNotFoundError, ValueError: there is no such file, or its categories have no counts.

@@ -99,8 +99,8 @@ def exit_on_sigterm() -> None:
 def end_with_parent() -> None:
     """End this process within a second after the process that started it.
 
-    That is a process that called :func:`start_child`, or torchrun's; a run that somebody started by
-    hand goes on without its shell.
+    That is a process that called :func:`start_child`, or torchrun's; a run that was started by hand
+    continues without its shell.
     """
     # Its number is given, for it may have ended while this process was still importing. Ranks have
     # it from tools/dist_train.sh, or from the first lines of the tool.

@@ -44,8 +44,8 @@ def replacing(file: str | Path) -> Iterator[Path]:
     """Yield a path to write to, beside ``file``; when the block ends, it replaces ``file``.
 
     If the block fails, as on a full disk, or the process is killed, what stood there stays as it
-    was. Folders that are missing are made. What is no regular file, as ``/dev/stdout``, is written
-    to directly.
+    was. Folders that are missing are made. Files that are not regular,
+    such as ``/dev/stdout``, are written directly.
 
     Raises:
         OSError: the file cannot be written; its name is in the error.

@@ -23,7 +23,8 @@ POWER = 2  # p of the attention maps
 class Attention(NamedTuple):
     """Maps (B, 3, H, W) of B images, predicted classes (B,), and the channels of each map.
 
-    The maps are those of all channels, of those only for the rare and only for the frequent class.
+    The maps are of all channels, of the channels of the rare class only, and of the frequent class
+    only.
     """
 
     maps: NDArray[np.float32]

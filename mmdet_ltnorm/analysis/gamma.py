@@ -40,7 +40,7 @@ def last_norm(model: nn.Module) -> str:
 def effective_affine(model: nn.Module) -> dict[str, NDArray[np.float32]]:
     r"""Return effective :math:`\gamma` and :math:`\beta` of all layers as (2, M, C) by name.
 
-    M is 1 but for CBN. NBN's are :math:`g\tilde\gamma/\|\tilde\gamma\|` and
+    M is 1 except for CBN. NBN's are :math:`g\tilde\gamma/\|\tilde\gamma\|` and
     :math:`g\tilde\beta/\|\tilde\beta\|` (NBN paper, Eq. 2).
     """
     return {

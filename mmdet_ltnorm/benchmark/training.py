@@ -93,8 +93,8 @@ def benchmark_table(
     """Measure training steps of the configs in turns, and return a table.
 
     Medians with quartiles, in milliseconds; ratios of steps to the first config's are paired by
-    rounds. A step's memory is what it allocates beyond what stays. The norm layers' share is
-    measured in rounds of its own.
+    rounds. The memory of a step is its peak above the memory that stays allocated. The norm layers'
+    share is measured in rounds of its own.
 
     Raises:
         FileNotFoundError: a config or its training data is missing.

@@ -52,7 +52,7 @@ def check_scores(loss: nn.Module, columns: int, device: torch.device) -> None:
     """Check that scores are probabilities of classes that exclude each other.
 
     Raises:
-        ValueError: logits of so many columns give scores that do not sum to 1.
+        ValueError: scores of logits with this number of columns do not sum to 1.
     """
     logits = torch.tensor([[1.0], [2.0]]) * torch.linspace(-3, 3, columns)
     total = scores_of(loss, logits.to(device)).sum(1)

@@ -67,7 +67,7 @@ class PrototypeContrastiveHead(BaseModule):
     """Projections of features, and of the classifier's weights as the prototypes of the classes.
 
     Each has an MLP of its own (Linear, batch norm, ReLU, Linear); that of the prototypes sees all C
-    classes as one batch. The prototypes' gradient goes on into the classifier.
+    classes as one batch. The gradient of the prototypes reaches the classifier.
 
     In a distributed run the loss is that of all ranks' samples, with gradient to each: N ranks
     equal one big batch, except for the statistics of batch norms. So it is in the authors' code,

@@ -42,9 +42,10 @@ def paired_bootstrap(
     r"""Return the differences of two models' scores with their 95 % percentile intervals.
 
     Each resample draws as many test images as there are, with replacement, and scores both models
-    on the same draw, so that what is hard for both cancels. The interval leaves out 2.5 % of the
-    resampled differences on each side (Efron and Tibshirani, "An Introduction to the Bootstrap",
-    Section 13.3). It knows the chance in the choice of test images, not that in training.
+    on the same draw, so that images that are hard for both models cancel. The interval leaves out
+    2.5 % of the resampled differences on each side (Efron and Tibshirani, "An Introduction to the
+    Bootstrap", Section 13.3). It knows the chance in the choice of test images, not that in
+    training.
 
     Raises:
         ValueError: fewer than 100 resamples, too few for the interval's ends.

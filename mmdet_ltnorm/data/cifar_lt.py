@@ -33,7 +33,7 @@ class CIFARFormat(LongTailedArrays):
 
     Raises:
         FileNotFoundError: a file is missing; says which, and how to get it.
-        ValueError: a file is not what it should be.
+        ValueError: a file has other content than expected.
     """
 
     layout: CIFARLayout

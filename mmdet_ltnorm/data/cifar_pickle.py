@@ -15,8 +15,8 @@ def load_cifar_pickle(file: str | Path) -> dict[str, Any]:
     """Read a file of CIFAR-10/100 or of the same format, from any source.
 
     A pickle is a program that may call anything. Here it can only make integers, byte strings,
-    lists, dicts and uint8 arrays; what else it asks for is refused. It takes no more memory than
-    the file is long, whatever sizes are written in it.
+    lists, dicts and uint8 arrays; what else it asks for is refused. It takes at most as much memory
+    as the file is long, even if the file declares larger sizes.
 
     Raises:
         ValueError: the file asks for something else, which is named, or is no pickle of a dict.

@@ -21,8 +21,8 @@ class ImageFiles(LabelledDataset):
     """A labelled data set whose images are files.
 
     Args:
-        leave_out_unreadable: read every image when the data set is built, and go on without those
-            that are damaged, with a warning that names them. Otherwise the first one ends the run.
+        leave_out_unreadable: read every image when the data set is built, and leave out damaged
+            ones, with a warning that names them. Otherwise the first one ends the run.
 
     Raises:
         ValueError: no image is left.

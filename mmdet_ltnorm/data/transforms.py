@@ -146,7 +146,8 @@ class ColorJitter(BaseTransform):
 class Cutout(BaseTransform):
     """Blacken a square of `size` pixels about a random pixel (DeVries and Taylor, 2017).
 
-    What of it lies outside the image is lost; mmdet's CutOut puts a corner at the random pixel.
+    The part of the square outside of the image is lost; mmdet's CutOut puts a corner at the random
+    pixel.
     """
 
     def __init__(self, size: int = 16) -> None:

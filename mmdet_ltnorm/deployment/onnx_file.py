@@ -90,8 +90,8 @@ def input_contract(cfg: Any, model: nn.Module) -> dict[str, str]:
     ``preprocessing`` is a JSON list of the test pipeline's steps after the image is read, in mmcv's
     and mmdet's names. ``input_size`` is the height and the width that they end with, [0, 0] if they
     leave that to the image: then the images should be as large as those of training. ``dtype``,
-    ``layout``, ``channel_order`` and ``range`` are the input's. ``normalization`` says what the
-    graph itself does to it.
+    ``layout``, ``channel_order`` and ``range`` are the input's. ``normalization`` describes the
+    normalization inside the graph.
     """
     steps = next(dataset_configs(cfg.test_dataloader.dataset))["pipeline"]
     steps = [s for s in steps if "LoadImage" not in s["type"] and s["type"] != "PackClsInputs"]

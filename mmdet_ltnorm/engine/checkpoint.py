@@ -5,8 +5,8 @@ mmengine 0.10.7 calls ``torch.load`` with its default, which runs any code in th
 (``torch.hub`` asks for ``weights_only=False``). Importing this module puts every loader of mmengine
 (local files, http, torchvision, open-mmlab, object stores) under ``weights_only=True`` with an
 allow-list of what mmengine's checkpoints hold: tensors, NumPy numbers and log histories. Records
-are compared with their checksums first, and of what a file holds beside
-weights only what :func:`~mmdet_ltnorm.results.checkpoints.keep_plain` keeps goes on to mmengine.
+are compared with their checksums first. Beside weights, mmengine gets only the entries that
+:func:`~mmdet_ltnorm.results.checkpoints.keep_plain` keeps.
 """
 
 import codecs

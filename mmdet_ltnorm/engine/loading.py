@@ -23,7 +23,7 @@ from mmdet_ltnorm.results.checkpoints import (
 class CheckCheckpointHook(Hook):
     """Refuse a checkpoint of another model or of other classes, and one that cannot be resumed.
 
-    mmengine loads what fits and goes on, with the rest in a line of its log.
+    mmengine loads the weights that fit, and lists the others in a line of its log.
 
     Args:
         may_differ: modules that training starts afresh, or converts, where ``load_from`` has them

@@ -17,7 +17,7 @@ class MissingValidationHook(Hook):
     """Validate a resumed checkpoint first if its run was killed before its validation.
 
     mmengine saves a checkpoint before it validates, and a resumed run goes on with the next epoch.
-    Where there is none left, the run says so.
+    If no epoch is left, the run says so.
     """
 
     priority = "LOWEST"

@@ -57,7 +57,7 @@ def merge_options(cfg: Config, options: Mapping[str, Any]) -> None:
 
     Raises:
         ValueError: nothing reads an option, or it does not fit into the config; the message names
-            it and what was perhaps meant.
+            it and a similar entry.
     """
     for key, value in options.items():
         _check(cfg, key, value)

@@ -42,7 +42,7 @@ class GroupAccuracy(BaseMetric):
         class_counts: Training samples of each class, which make the groups; by default those of
             the training set, which ``ClassCountsHook`` hands over.
         per_class_file: Where to write a table of the classes, as ``.json`` or ``.csv``.
-        results_file: Where to write what is kept of each sample, as ``.json``.
+        results_file: The file for the results of each sample, as ``.json``.
 
     Raises:
         ValueError: the counts are unknown or those of another number of classes, or scores are not

@@ -22,8 +22,8 @@ def balanced_softmax_loss(
     "Long-tail learning via logit adjustment", the logit-adjusted loss.
 
     A background column, the last of ``len(class_counts) + 1``, has no count: its factor is 1, and
-    the classes' are :math:`n_j^\tau` over their mean. So equal counts give plain cross entropy, and
-    whatever the counts, classes with equal logits face the background as in cross entropy.
+    the classes' are :math:`n_j^\tau` over their mean. So equal counts give plain cross entropy.
+    With any counts, classes with equal logits compete with the background as in cross entropy.
     """
     background = background_columns(logits, class_counts)
     log_factor = tau * class_counts.clamp(min=1).to(logits).log()

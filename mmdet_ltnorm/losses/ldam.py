@@ -64,7 +64,7 @@ class LDAMLoss(ClassCounts, SampleLoss):
     ``get_activation`` are mmdet's way to say that probabilities are not the softmax of the logits.
 
     Args:
-        input_scale: what the cosines come multiplied by, the ``tempearture`` of the predictor.
+        input_scale: the factor of the cosines in the input, the ``tempearture`` of the predictor.
 
     Raises:
         ValueError: the logits of the first batch are not cosines.

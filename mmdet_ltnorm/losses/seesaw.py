@@ -119,7 +119,7 @@ def seesaw_losses(
 class _SeesawLosses(torch.autograd.Function):
     """The Seesaw losses with a hand-written gradient, in half of autograd's passes.
 
-    One exponential makes the softmax and the loss, and what is saved is the gradient.
+    One exponential serves the softmax and the loss; the gradient is computed at once and saved.
     """
 
     @staticmethod

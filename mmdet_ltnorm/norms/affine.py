@@ -1,6 +1,6 @@
 """Weight and bias normalized to one magnitude g, whichever statistics the norm layer uses.
 
-Layers share g; functions say where it starts, and what a checkpoint makes of it.
+Layers share g; functions set its start, and its value after a checkpoint is loaded.
 """
 
 import math

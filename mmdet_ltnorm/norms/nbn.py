@@ -26,7 +26,7 @@ class NBN(NormalizedAffine, nn.BatchNorm2d):
     The raw vectors :math:`\tilde\gamma, \tilde\beta` are the parameters stored under ``weight`` and
     ``bias``, so plain batch norm checkpoints load. *Reading* ``layer.weight`` or ``layer.bias``
     gives the effective :math:`\gamma` and :math:`\beta`: conv-BN fusion, exporters and plots are
-    right without knowing NBN, and writing into what was read (``init.zeros_(layer.weight)``)
+    right without knowing NBN. Writing into the vector that was read (``init.zeros_(layer.weight)``)
     changes nothing. ``magnitude`` is g, a scalar parameter, which layers share through
     :func:`~mmdet_ltnorm.norms.share_magnitude`.
 
@@ -48,7 +48,7 @@ class NBN(NormalizedAffine, nn.BatchNorm2d):
         initial_bias_magnitude: the bias's own start, with ``separate_magnitudes`` only; it may be
             0. By default the (mean) length of the raw biases, about :math:`0.1\sqrt C`, so that
             :math:`\beta = \tilde\beta`; with ``official`` 1.
-        pretrained: what becomes of g when a plain batch norm checkpoint is loaded. ``'preserve'``:
+        pretrained: the value of g after a plain batch norm checkpoint is loaded. ``'preserve'``:
             the mean norm of the sharing layers' weights, with one constant for each layer and
             vector (buffers ``weight_gain``, ``bias_gain``) that keeps the network's function;
             ``'mean'``: the same g without constants; ``'one'``: g = 1, as in the authors' code.

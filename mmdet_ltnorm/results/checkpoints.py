@@ -101,7 +101,7 @@ def weights_of(checkpoint: Mapping[str, Any], name: str) -> Mapping[str, Tensor]
     """Return the weights by name, without the prefix of a wrapped model.
 
     Raises:
-        CheckpointError: there are none; the message names what is there.
+        CheckpointError: there are none; the message names the entries that exist.
     """
     weights = checkpoint.get("state_dict", checkpoint)
     if not weights or not all(isinstance(value, Tensor) for value in weights.values()):

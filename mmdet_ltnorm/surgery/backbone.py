@@ -23,9 +23,9 @@ def LTNormBackbone(  # noqa: N802, it stands as a type in configs
     """Build a backbone, replace the norms at some positions, and return the backbone itself.
 
     A function, not a wrapper module: the object keeps its type, its ``init_cfg`` and all its
-    state-dict keys, so pretrained weights, ``norm_eval`` and ``frozen_stages`` work as before. What
-    is drawn for the new norms leaves the random numbers that follow as they are without them: with
-    one seed, all else starts as in the network with batch norm::
+    state-dict keys, so pretrained weights, ``norm_eval`` and ``frozen_stages`` work as before.
+    Random numbers for the new norms do not change the later ones: with one seed, all else starts as
+    in the network with batch norm::
 
         backbone=dict(type='LTNormBackbone', backbone=dict(type='ResNet', depth=50, ...),
                       norm_cfg=dict(type='NBN'))

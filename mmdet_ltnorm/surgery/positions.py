@@ -16,9 +16,9 @@ def norm_positions(model: nn.Module, positions: str | Sequence[str] = "residual"
     Args:
         positions: ``'residual'``, the paper's choice: the last norm of every block of the last
             stage and the norm of its down-sampling branch (NBN paper, Fig. 3); ``'last_stage'``:
-            all norms of the last stage (Table VI, type A); ``'complement'``: those of the last
-            stage that ``'residual'`` leaves out (type B); ``'all'`` (type C); or glob patterns over
-            module names, such as ``['layer4.*.bn3']``.
+            all norms of the last stage (Table VI, type A); ``'complement'``: the other norms of the
+            last stage (type B); ``'all'`` (type C); or glob patterns over module names, such as
+            ``['layer4.*.bn3']``.
 
     Raises:
         ValueError: an unknown name, a backbone whose stages or blocks cannot be told, or a pattern

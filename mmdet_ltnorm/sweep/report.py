@@ -18,7 +18,7 @@ from mmdet_ltnorm.writing import replacing, write_json, write_text
 def default_metrics(results: Results) -> list[str]:
     """Return the scores that a table shows: by groups of classes, of classifiers or of detectors.
 
-    Of plain COCO sets it is AP, and of others whatever was scored; accuracy before the first score.
+    For plain COCO sets this is AP, for others all scores; accuracy before the first score.
     """
     found = dict.fromkeys(m for runs in results.values() for run in runs.values() for m in run)
     for metrics in ACCURACIES + LVIS_APS, ["coco/bbox_mAP", "coco/segm_mAP"]:

@@ -33,8 +33,8 @@ def size_fault(image: Any, loaded: Iterable[int], annotated: Iterable[int]) -> s
 class ImageSizes:
     """The annotated size of every image of a data set, wrapped or not.
 
-    Some images are loaded at once, as the data set's own pipeline does, because what is wrong with
-    one is mostly wrong with many.
+    Some images are loaded at once, as the data set's own pipeline does, because a fault of one
+    image is mostly a fault of many.
 
     Raises:
         ValueError: one of those images has another size, or cannot be decoded.

@@ -21,7 +21,7 @@ def read_repaired(file: str | Path) -> dict[str, Any]:
     points are dropped, as are annotations of images that are not in the file.
 
     Raises:
-        FileNotFoundError, ValueError: what is wrong has no or more than one meaning.
+        FileNotFoundError, ValueError: a fault has no meaning, or more than one.
     """
     content = read_json(file)
     images, annotations, categories = format_parts(content, str(file))

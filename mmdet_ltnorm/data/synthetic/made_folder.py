@@ -12,7 +12,7 @@ from pathlib import Path
 def made_folder(folder: Path) -> Iterator[Path]:
     """Yield an empty folder to fill, which becomes ``folder`` when the block ends.
 
-    If the block fails, it is deleted; what a killed process left of it is deleted by the next one.
+    If the block fails, it is deleted; the next process deletes what a killed process left.
 
     Raises:
         ValueError: another process is making the same folder, or one is in the place by now.

@@ -53,7 +53,7 @@ def make_mini_lvis(
     A category is a shape with a texture and a range of hues. The numbers of its training images
     follow the power law p(n) ~ 1/n, which is about what LVIS v1 has (337 rare, 461 common and 405
     frequent categories in 1-10, 11-100 and 101-1977 images); validation images are shared evenly.
-    Polygons outline what is visible of an object. The same arguments give the same bytes, and
+    Polygons outline the visible part of an object. The same arguments give the same bytes, and
     `out_dir` gets its name only when the set is complete.
 
     Args:

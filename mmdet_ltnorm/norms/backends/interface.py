@@ -4,8 +4,7 @@ CBN takes two kinds of work, passes over the pixels of a feature map (B, C, ...)
 its M components, whose statistics and coefficients are matrices (M, C);
 :mod:`~mmdet_ltnorm.norms.mixture` has the formulas. Pixels and means are taken as offsets from a
 centre (C,), a point among the pixels, but where they are called means: differences of large numbers
-would leave rounding errors alone. What is called wide is float32, or the pixels' type if it is
-wider.
+would leave rounding errors alone. "Wide" means float32, or the pixels' type if it is wider.
 """
 
 from typing import NamedTuple, Protocol

@@ -1,6 +1,7 @@
 """NBN's effective vectors as Triton kernels, for a GPU: one launch forward and one backward.
 
-Torch's operations need ten and some forty, each of which takes longer than these vectors do.
+Torch's operations need ten launches forward and about forty backward, and each launch takes longer
+than the arithmetic.
 """
 
 from typing import Any
