@@ -3,8 +3,8 @@
 
 --write configs/README.md puts the index between the file's two marker comments, --check
 configs/README.md exits with 1 if what stands there is not what would be written. docs/papers.md has
-what each table shows and leaves open; a file that ends in .yml is an index of the models, as
-`mim search` reads it.
+a row for each table and figure of the papers. A file that ends in .yml is an index of the models,
+as `mim search` reads it.
 """
 
 import argparse
@@ -44,7 +44,7 @@ def main() -> None:
         if file.suffix == ".yml":
             new = model_index(CONFIGS)
         elif PAPERS_BEGIN in old:
-            new = with_table(old, papers_table(), PAPERS_BEGIN, PAPERS_END)
+            new = with_table(old, papers_table(CONFIGS), PAPERS_BEGIN, PAPERS_END)
         else:
             new = with_table(old, configs_index(CONFIGS), INDEX_BEGIN, INDEX_END)
     except (OSError, ValueError) as error:

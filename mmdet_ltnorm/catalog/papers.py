@@ -1,7 +1,7 @@
 """The pages about every table and figure of both papers, made from what the configs say."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -297,13 +297,22 @@ CBN_ITEMS = (
 PAPERS = {"NBN": NBN_ITEMS, "CBN": CBN_ITEMS}
 
 
-def papers_table() -> str:
-    """Return a Markdown table for each paper: what its tables and figures show and leave open."""
+def papers_table(configs: Path) -> str:
+    """Return a Markdown table for each paper with a row for each of its tables and figures.
+
+    Raises:
+        ValueError: see :func:`configs_index`.
+    """
+    leaves = _leaves(configs)
+    by_item = _rows_of_items(leaves.values())
     parts = []
     for paper, items in PAPERS.items():
-        lines = [f"## {paper}", "", "| | what it shows | what is open, and the reading |"]
-        lines.append("|---|---|---|")
-        lines += [f"| {item.name} | {item.measures} | {item.reading or '–'} |" for item in items]
+        lines = [f"## {paper}", "", "| | what it shows | run by: the paper's number "]
+        lines[-1] += "| measured here, on small data | what is open, and the reading |"
+        lines.append("|---|---|---|---|---|")
+        for item in items:
+            small = [leaves[stem] for stem in item.small]
+            lines.append(f"| {' | '.join(_cells(item, by_item[paper, item.name], small))} |")
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
 
@@ -315,7 +324,28 @@ def configs_index(configs: Path) -> str:
         ValueError: a config names a table that there is none, or see
             :func:`~mmdet_ltnorm.catalog.config_table.read_leaf`.
     """
-    leaves = [read_leaf(path) for path in leaf_paths(configs)]
+    leaves = _leaves(configs)
+    by_item = _rows_of_items(leaves.values())
+    links, sections = [], []
+    for paper, items in PAPERS.items():
+        run = [item for item in items if by_item[paper, item.name] or item.runs]
+        anchors = [f"[{i.name}](#{f'{paper} {i.name}'.lower().replace(' ', '-')})" for i in run]
+        links.append(f"**{paper}:** {' · '.join(anchors)}")
+        for item in run:
+            small = [leaves[stem] for stem in item.small]
+            lines = _section(f"{paper} {item.name}", item, by_item[paper, item.name], small)
+            sections.append("\n".join(lines))
+    links.append("[Configs without a row in the papers](#no-row-in-the-papers)")
+    others = [leaf for leaf in leaves.values() if not leaf.rows]
+    return "\n\n".join([*links, *sections, "\n".join(_others(others))])
+
+
+def _leaves(configs: Path) -> dict[str, Leaf]:
+    return {path.stem: read_leaf(path) for path in leaf_paths(configs)}
+
+
+def _rows_of_items(leaves: Iterable[Leaf]) -> dict[tuple[str, str], list[tuple[Leaf, str, str]]]:
+    """Return leaf, label and numbers of each row, by paper and name of its table."""
     by_item: dict[tuple[str, str], list[tuple[Leaf, str, str]]] = {
         (paper, item.name): [] for paper, items in PAPERS.items() for item in items
     }
@@ -324,19 +354,7 @@ def configs_index(configs: Path) -> str:
             if (paper, table) not in by_item:
                 raise ValueError(f"{leaf.path} names {paper}'s {table}, which no list here has")
             by_item[paper, table].append((leaf, label, numbers))
-    stems = {leaf.path.stem: leaf for leaf in leaves}
-    links, sections = [], []
-    for paper, items in PAPERS.items():
-        run = [item for item in items if by_item[paper, item.name] or item.runs]
-        anchors = [f"[{i.name}](#{f'{paper} {i.name}'.lower().replace(' ', '-')})" for i in run]
-        links.append(f"**{paper}:** {' · '.join(anchors)}")
-        for item in run:
-            small = [stems[stem] for stem in item.small]
-            lines = _section(f"{paper} {item.name}", item, by_item[paper, item.name], small)
-            sections.append("\n".join(lines))
-    links.append("[Configs without a row in the papers](#no-row-in-the-papers)")
-    others = [leaf for leaf in leaves if not leaf.rows]
-    return "\n\n".join([*links, *sections, "\n".join(_others(others))])
+    return by_item
 
 
 def _named_rows(leaf: Leaf) -> Iterator[tuple[str, str, str, str]]:
@@ -350,6 +368,22 @@ def _named_rows(leaf: Leaf) -> Iterator[tuple[str, str, str, str]]:
             yield paper, f"Table {table}", (label or "").strip('"'), numbers
 
 
+def _cells(
+    item: Item, rows: Sequence[tuple[Leaf, str, str]], small: Sequence[Leaf]
+) -> Iterator[str]:
+    yield item.name
+    yield item.measures
+    runs = [
+        f"{_link(leaf, '../configs/')} {label}{': ' if label else ''}{numbers}"
+        for leaf, label, numbers in rows
+    ]
+    yield "<br>".join([*runs, *_commands(item)]) or "–"
+    measured = dict.fromkeys([*(leaf for leaf, _, _ in rows), *small])
+    scores = [f"{_link(leaf, '../configs/')} {leaf.measured}" for leaf in measured if leaf.measured]
+    yield "<br>".join(scores) or "–"
+    yield item.reading or "–"
+
+
 def _section(
     title: str, item: Item, rows: Sequence[tuple[Leaf, str, str]], small: Sequence[Leaf]
 ) -> Iterator[str]:
@@ -360,8 +394,7 @@ def _section(
     for leaf, label, numbers in rows:
         cells = _link(leaf), label or "–", numbers, leaf.measured or "–", _command(leaf)
         yield f"| {' | '.join(cells)} |"
-    commands = [f"`{run}`" if run.startswith("python") else run for run in item.runs]
-    if commands:
+    if commands := _commands(item):
         yield f"\n{'Also by' if rows else 'By'} {'; '.join(commands)}"
     if small:
         yield f"\nOn small data: {', '.join(map(_link, small))}"
@@ -379,5 +412,10 @@ def _command(leaf: Leaf) -> str:
     return f"`{leaf.command}`" + (f"<br>imbalance N: `{leaf.option}`" if leaf.option else "")
 
 
-def _link(leaf: Leaf) -> str:
-    return f"[{leaf.path.stem}]({leaf.path.parent.name}/{leaf.path.name})"
+def _commands(item: Item) -> list[str]:
+    return [f"`{run}`" if run.startswith("python") else run for run in item.runs]
+
+
+def _link(leaf: Leaf, configs: str = "") -> str:
+    """Return a Markdown link to a leaf from a page; ``configs`` is the way to that folder."""
+    return f"[{leaf.path.stem}]({configs}{leaf.path.parent.name}/{leaf.path.name})"
