@@ -126,17 +126,6 @@ def test_fusion_with_a_convolution_fails(components):
         fuse_conv_bn(model)(torch.randn(1, 3, 5, 5))
 
 
-def test_compiles_with_one_graph_break_in_training_and_none_in_evaluation():
-    layer, x = trained(), two_clouds()
-    twin = copy.deepcopy(layer)
-    compiled = torch.compile(layer, backend="aot_eager")
-    torch.testing.assert_close(compiled(x), twin(x))
-    assert all(torch.equal(*pair) for pair in zip(statistics(layer), statistics(twin), strict=True))
-    layer.eval(), twin.eval()
-    whole = torch.compile(layer, backend="aot_eager", fullgraph=True)
-    torch.testing.assert_close(whole(x), twin(x), rtol=1e-5, atol=1e-5)
-
-
 def test_onnx_export_agrees_with_onnxruntime(tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnx")

@@ -13,9 +13,10 @@ from mmdet_ltnorm.norms.backends import feature_map
 from mmdet_ltnorm.norms.backends.chooser import mixture_backend
 from mmdet_ltnorm.norms.backends.interface import Backend, BatchMoments, Components, Rule
 from mmdet_ltnorm.norms.backends.precision import computing_dtype
-from mmdet_ltnorm.norms.components import MixtureOfBatchNorms
+from mmdet_ltnorm.norms.components import MixtureOfBatchNorms, learn
 from mmdet_ltnorm.norms.diagnostics import have_collapsed, mixture_report
 from mmdet_ltnorm.norms.mixture import MixtureNorm, normalized
+from mmdet_ltnorm.norms.operators import cbn_forward, cbn_learn
 from mmdet_ltnorm.norms.recomputation import TrainingPass, TrainingPasses, recomputing
 from mmdet_ltnorm.norms.split import active_groups
 
@@ -106,26 +107,39 @@ class CBN(MixtureOfBatchNorms):
         """Start the components afresh and forget what was learned about them."""
         super().reset_running_stats()
         self._passes = TrainingPasses()
-        self._responsibilities: Tensor | None = None
         self._batches_until_check = BATCHES_BETWEEN_CHECKS
         self._told_of_collapse = False
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalize (B, C, ...)."""
-        if not self.training and (torch.compiler.is_compiling() or torch.jit.is_tracing()):
+        if not self.training and (torch.jit.is_tracing() or torch.compiler.is_exporting()):
             return normalized(input, self.weight, self.bias, self.stored(), self._rule())
         self._check_input_dim(input)
+        if torch.compiler.is_compiling() or type(input) not in (Tensor, nn.Parameter):
+            return self._by_operators(input)
         if self.training:
             return self._normalize_batch(input)
         return self._by_stored(input)[0]
 
-    @torch.compiler.disable
+    def _by_operators(self, x: Tensor) -> Tensor:
+        """Do the layer's work in two calls that compilers keep whole; it warns of nothing then."""
+        x, training = feature_map.dense(x), self.training
+        groups = active_groups(len(x), self.num_components) if training else None
+        fresh = training and self.may_be_fresh()
+        running, split = self.running(), groups is not None
+        inputs = x, self.weight, self.bias, *running, groups, self._fresh_mean
+        y, *left = cbn_forward(*inputs, *self._rule(split), fresh)
+        if training:
+            state = *running, self.num_batches_tracked, self.not_finite, self._sample
+            with torch.no_grad():
+                cbn_learn(*state, x, *left, *self._learning(), split, fresh)
+        return y
+
     def _normalize_batch(self, x: Tensor) -> Tensor:
         again = recomputing()
         if not again:
             self.place(x)
-        x = feature_map.dense(x)
-        centre = feature_map.centre(x)
+        centre, x = feature_map.centre(x), feature_map.dense(x)
         if again:
             stored, groups = self._passes.take(x.shape, centre)
         else:
@@ -138,9 +152,12 @@ class CBN(MixtureOfBatchNorms):
             x, self.weight, self.bias, stored, centre, groups, rule, backend
         )
         if not again:
-            self._move(BatchMoments(*moments), split, backend)
-            if not split:
-                self._responsibilities = feature_map.some_pixels(responsibilities)
+            with torch.no_grad():
+                state = self.running(), self.num_batches_tracked, self.not_finite
+                batch = BatchMoments(*moments)
+                learn(*state, batch, *self._learning(), split, backend.components)
+                if not split:
+                    self._sample = feature_map.some_pixels(responsibilities)
             self._watch()
         return y
 
@@ -154,13 +171,9 @@ class CBN(MixtureOfBatchNorms):
     def _backend(self, x: Tensor, stored: Components) -> Backend:
         return mixture_backend(x, self.weight, self.bias, *stored)
 
-    @torch.no_grad()
-    def _move(self, batch: BatchMoments, split: bool, backend: Backend) -> None:
-        """Move the stored statistics towards a batch's."""
-        rate = 1 - self.momentum if self.literal else self.momentum
-        unbiased, running = not self.literal, self.running()
-        backend.components.move(running, batch, self.not_finite, rate, unbiased, split)
-        self.num_batches_tracked.add_(batch.enough)
+    def _learning(self) -> tuple[float, bool]:
+        """Return the weight of a batch in the stored statistics, and whether var is unbiased."""
+        return 1 - self.momentum if self.literal else self.momentum, not self.literal
 
     def _rule(self, split: bool = False) -> Rule:
         return Rule(
@@ -177,6 +190,8 @@ class CBN(MixtureOfBatchNorms):
         if self._batches_until_check:
             return
         self._batches_until_check = BATCHES_BETWEEN_CHECKS
+        if self.not_finite.is_cuda and torch.cuda.is_current_stream_capturing():
+            return
         if self.not_finite:
             self.not_finite.zero_()
             warnings.warn(
@@ -217,14 +232,15 @@ class CBN(MixtureOfBatchNorms):
         Raises:
             ValueError: there was no such batch yet.
         """
-        if responsibilities is None:
-            responsibilities = self._responsibilities
-        if responsibilities is None:
+        if responsibilities is not None:
+            rows = responsibilities.movedim(1, -1).reshape(-1, self.num_components)
+        else:
+            rows = self._sample[(self._sample[:, 0] != -1).cumprod(0).bool()]
+        if not len(rows):
             raise ValueError(
                 "diagnostics() reports on the last training batch, and there was none yet: train "
                 "first, or give responsibilities(input)"
             )
-        rows = responsibilities.movedim(1, -1).reshape(-1, self.num_components)
         return mixture_report(self.running_mean, self.running_var, self.prior, rows)
 
     def extra_repr(self) -> str:

@@ -6,20 +6,27 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmdet_ltnorm.norms.backends.interface import Components
+from mmdet_ltnorm.norms.backends.interface import (
+    BatchMoments,
+    ComponentArithmetic,
+    Components,
+)
 from mmdet_ltnorm.norms.backends.precision import widened
 from mmdet_ltnorm.norms.synchronize import sum_over_ranks
 
 # Offsets of fresh components in standard deviations. Equal ones stay equal for ever, and any
 # asymmetry grows: training ends the same from 0.01 to 1, and from k-means.
 PERTURBATION = 0.1
+# Pixels whose responsibilities are kept for reports.
+SAMPLED = 4096
 
 
 class MixtureOfBatchNorms(_BatchNorm):
     """The parameters and statistics of a batch norm layer, for M components.
 
     Parameters ``weight`` and ``bias`` (M, C); buffers ``running_mean`` and ``running_var`` (M, C),
-    ``prior`` (M,) and ``num_batches_tracked``. ``not_finite`` is no part of the state.
+    ``prior`` (M,) and ``num_batches_tracked``. ``not_finite`` is no part of the state, nor are the
+    responsibilities of some pixels of the last batch, rows that end before one of -1, if any.
     """
 
     def __init__(
@@ -45,17 +52,21 @@ class MixtureOfBatchNorms(_BatchNorm):
         # 1 from the first batch on whose moments were not finite; read where the host waits anyway.
         met = torch.tensor(0, device=device)
         self.register_buffer("not_finite", met, persistent=False)
+        self._sample = torch.empty(SAMPLED, num_components, **factory)
+        self._fresh_mean = torch.empty(shape, **factory)
         self.reset_parameters()
 
     def reset_running_stats(self) -> None:
         """Start afresh, as after a batch with mean 0 and variance 1."""
         if not self.track_running_stats:  # the base class's constructor
             return
-        self.running_mean.copy_(perturbation(self.num_components, self.num_features))
+        self._fresh_mean.copy_(perturbation(self.num_components, self.num_features))
+        self.running_mean.copy_(self._fresh_mean)
         self.running_var.fill_(1)
         self.prior.fill_(1 / self.num_components)
         self.num_batches_tracked.zero_()
         self.not_finite.zero_()
+        self._sample.fill_(-1)
         self._placed = False  # whether the components are known to have met their first batch
 
     def stored(self) -> Components:
@@ -66,18 +77,32 @@ class MixtureOfBatchNorms(_BatchNorm):
         """Return the stored statistics themselves."""
         return Components(self.running_mean, self.running_var, self.prior)
 
-    @torch.no_grad()
+    def may_be_fresh(self) -> bool:
+        """Tell whether the components may not have met their first batch; one has no others."""
+        return not self._placed and self.num_components > 1
+
     def place(self, x: Tensor) -> None:
         """Move the components of a fresh layer to where the pixels of its first batch are."""
-        if self._placed or self.num_components == 1:  # one has no others to be told from
-            return
-        if _is_perturbation(self.running_mean) and self.running_var.eq(1).all():
-            total, mean, var = _batch_mean_and_variance(x)
-            if not (total >= 2 and mean.isfinite().all() and var.isfinite().all()):
-                return
-            self.running_mean.mul_(var.sqrt()).add_(mean)
-            self.running_var.mul_(var)
-        self._placed = True
+        if self.may_be_fresh():
+            place(self.running_mean, self.running_var, self._fresh_mean, x)
+            self._look_whether_placed()
+
+    def train(self, mode: bool = True) -> "MixtureOfBatchNorms":
+        """Set the mode, and look whether the components have been placed: compiled code cannot."""
+        super().train(mode)
+        if mode and self.may_be_fresh() and type(self.running_mean) is Tensor:
+            self._look_whether_placed()
+        return self
+
+    def _look_whether_placed(self) -> None:
+        if not self.running_mean.is_meta:
+            fresh = _are_fresh(self.running_mean, self.running_var, self._fresh_mean)
+            self._placed = not fresh
+
+    def _apply(self, fn: Any, recurse: bool = True) -> "MixtureOfBatchNorms":
+        super()._apply(fn, recurse)
+        self._sample, self._fresh_mean = fn(self._sample), fn(self._fresh_mean)
+        return self
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
@@ -89,15 +114,49 @@ class MixtureOfBatchNorms(_BatchNorm):
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
+def learn(
+    running: Components,
+    batches: Tensor,
+    not_finite: Tensor,
+    moments: BatchMoments,
+    rate: float,
+    unbiased: bool,
+    split: bool,
+    arithmetic: ComponentArithmetic,
+) -> None:
+    """Let a batch move stored statistics in place, and count it; see ComponentArithmetic.move."""
+    arithmetic.move(running, moments, not_finite, rate, unbiased, split)
+    batches.add_(moments.enough)
+
+
 def perturbation(components: int, channels: int) -> Tensor:
     """Return offsets (M, C) that sum to zero over the components; always the same ones."""
     noise = torch.randn(components, channels, generator=torch.Generator().manual_seed(0))
     return PERTURBATION * (noise - noise.mean(0))
 
 
-def _is_perturbation(mean: Tensor) -> bool:
-    """Tell whether means are those of a fresh layer, in whatever precision."""
-    return torch.allclose(mean, perturbation(*mean.shape).to(mean), rtol=0, atol=1e-3)
+@torch.no_grad()
+def place(mean: Tensor, var: Tensor, fresh_mean: Tensor, x: Tensor) -> None:
+    """Move statistics in place to where the pixels of a batch are, if they are a fresh layer's.
+
+    A batch of less than two pixels, or with numbers that are not finite, leaves them alone.
+
+    Args:
+        fresh_mean: the means of a fresh layer.
+    """
+    fresh = _are_fresh(mean, var, fresh_mean)
+    if not (x.is_cuda or fresh):  # a GPU's answer would have to be waited for
+        return
+    total, batch_mean, batch_var = _batch_mean_and_variance(x)
+    ready = fresh & (total >= 2) & batch_mean.isfinite().all() & batch_var.isfinite().all()
+    placed = mean.clone().mul_(batch_var.sqrt()).add_(batch_mean)
+    mean.copy_(placed.where(ready, mean))
+    var.copy_(var.clone().mul_(batch_var).where(ready, var))
+
+
+def _are_fresh(mean: Tensor, var: Tensor, fresh_mean: Tensor) -> Tensor:
+    """Tell whether statistics are those of a fresh layer, in whatever precision; a 0-dim tensor."""
+    return ((mean - fresh_mean).abs() <= 1e-3).all() & var.eq(1).all()
 
 
 def _batch_mean_and_variance(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -30,7 +30,7 @@ Backward, with :math:`G_j = \sum_i w_{ij} g_i` and
           + \sum_j w_{ij} (\partial S^1_j + 2 x_i \circ \partial S^2_j) .
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -49,11 +49,73 @@ from mmdet_ltnorm.norms.backends.precision import computing_dtype, widened
 from mmdet_ltnorm.norms.synchronize import moments_gradient_over_ranks, moments_over_ranks
 
 
-class MixtureNorm(torch.autograd.Function):
-    """Return the normalized input, the responsibilities (B, M, P) and, in training, the moments.
+class Pass(NamedTuple):
+    """What a forward pass leaves for its backward pass: responsibilities (B, M, P), and more.
 
-    The input is dense.
+    ``moments`` are there in training only.
     """
+
+    responsibilities: Tensor
+    used: Affine
+    moments: BatchMoments | None
+
+
+def forward(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    stored: Components,
+    centre: Tensor,
+    groups: Tensor | None,
+    rule: Rule,
+    backend: Backend,
+) -> tuple[Tensor, Pass]:
+    """Normalize a dense input (B, C, ...); ``groups`` (B,) are those of a split pass."""
+    dtype, moments, split = computing_dtype(x), None, groups is not None
+    passes, components = backend
+    with torch.autocast(x.device.type, enabled=False):
+        joint = components.log_joint(stored, centre, rule, dtype)
+        weights, sums = passes.expectation(x, joint, centre, groups, rule.training)
+        if rule.training:
+            sums = moments_over_ranks(sums, centre)
+            args = weight, bias, sums, stored, centre, rule, split, dtype
+            used, moments = components.affine_of_batch(*args)
+        else:
+            used = components.affine_of_stored(weight, bias, stored, centre, rule, dtype)
+        y = passes.mixed_affine(x, centre, weights, used.scale, used.shift)
+    return y, Pass(weights, used, moments)
+
+
+def backward(
+    gradient: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    centre: Tensor,
+    of: Pass,
+    rule: Rule,
+    backend: Backend,
+    needs_x: bool,
+) -> tuple[Tensor | None, Tensor, Tensor]:
+    """Return the gradients of x, if it needs one, and of weight and bias."""
+    gradient, (passes, components) = feature_map.like(gradient, x), backend
+    weights, used, moments = of
+    with torch.autocast(x.device.type, enabled=False):
+        plain, weighted = passes.gradient_sums(x, centre, gradient, weights)
+        to_weight, to_bias = components.affine_gradient(plain, weighted, used)
+        if moments:
+            sums = components.sums_gradient(to_weight, to_bias, used, moments, rule)
+            sums = moments_gradient_over_ranks(sums, centre)
+        else:
+            sums = used.scale.new_zeros(len(weight), 1 + 2 * len(centre))
+        to_x = None
+        if needs_x:
+            first, second = sums[:, 1:].chunk(2, dim=1)
+            to_x = passes.input_gradient(x, centre, gradient, weights, used.scale, first, second)
+    return to_x, to_weight.to(weight.dtype), to_bias.to(weight.dtype)
+
+
+class MixtureNorm(torch.autograd.Function):
+    """:func:`forward` with its gradients; returns the output, responsibilities and moments."""
 
     @staticmethod
     def forward(
@@ -67,20 +129,10 @@ class MixtureNorm(torch.autograd.Function):
         rule: Rule,
         backend: Backend,
     ) -> tuple[Tensor, ...]:
-        dtype, moments, split = computing_dtype(x), (), groups is not None
-        passes, components = backend
-        with torch.autocast(x.device.type, enabled=False):
-            joint = components.log_joint(stored, centre, rule, dtype)
-            weights, sums = passes.expectation(x, joint, centre, groups, rule.training)
-            if rule.training:
-                sums = moments_over_ranks(sums, centre)
-                args = weight, bias, sums, stored, centre, rule, split, dtype
-                used, moments = components.affine_of_batch(*args)
-            else:
-                used = components.affine_of_stored(weight, bias, stored, centre, rule, dtype)
-            y = passes.mixed_affine(x, centre, weights, used.scale, used.shift)
+        y, of = forward(x, weight, bias, stored, centre, groups, rule, backend)
+        (weights, used, _), moments = of, of.moments or ()
         ctx.rule, ctx.backend = rule, backend
-        ctx.save_for_backward(x, weights, weight, centre, *used, *moments)
+        ctx.save_for_backward(x, weight, centre, weights, *used, *moments)
         ctx.mark_non_differentiable(weights, *moments)
         ctx.set_materialize_grads(False)  # of the moments: zeros that nobody reads
         return y, weights, *moments
@@ -90,28 +142,15 @@ class MixtureNorm(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor | None, *_: Any) -> tuple[Tensor | None, ...]:
         if gradient is None:
             return (None,) * 8
-        x, weights, weight, centre, *rest = ctx.saved_tensors
-        used, moments = Affine(*rest[:4]), rest[4:]
-        gradient, (passes, components) = feature_map.like(gradient, x), ctx.backend
-        with torch.autocast(x.device.type, enabled=False):
-            plain, weighted = passes.gradient_sums(x, centre, gradient, weights)
-            to_weight, to_bias = components.affine_gradient(plain, weighted, used)
-            if moments:
-                args = to_weight, to_bias, used, BatchMoments(*moments), ctx.rule
-                sums = moments_gradient_over_ranks(components.sums_gradient(*args), centre)
-            else:
-                sums = used.scale.new_zeros(len(weight), 1 + 2 * len(centre))
-            to_x = None
-            if ctx.needs_input_grad[0]:
-                first, second = sums[:, 1:].chunk(2, dim=1)
-                coefficients = used.scale, first, second
-                to_x = passes.input_gradient(x, centre, gradient, weights, *coefficients)
-        dtype = weight.dtype
-        return to_x, to_weight.to(dtype), to_bias.to(dtype), *(None,) * 5
+        x, weight, centre, weights, *rest = ctx.saved_tensors
+        moments = BatchMoments(*rest[4:]) if rest[4:] else None
+        of = Pass(weights, Affine(*rest[:4]), moments)
+        options = ctx.rule, ctx.backend, ctx.needs_input_grad[0]
+        return *backward(gradient, x, weight, centre, of, *options), *(None,) * 5
 
 
 def normalized(x: Tensor, weight: Tensor, bias: Tensor, stored: Components, rule: Rule) -> Tensor:
-    """Return :class:`MixtureNorm`'s output in evaluation, by operations that trace and compile."""
+    """Return evaluation's output in operations of torch alone, for files that need no package."""
     last = x.dim() - 1  # the ONNX exporter mistakes -1
     rows = widened(x).movedim(1, last)
     centre = stored.centre().to(rows.dtype)
@@ -120,5 +159,5 @@ def normalized(x: Tensor, weight: Tensor, bias: Tensor, stored: Components, rule
     shift = bias - (stored.mean - centre) * scale
     offsets = rows - centre
     logits = const.t() + offsets @ linear.t() + offsets.square() @ square.t()
-    weights = logits.softmax(-1)
+    weights = logits.detach().softmax(-1)  # no gradient through the responsibilities
     return (offsets * (weights @ scale) + weights @ shift).movedim(last, 1).to(x.dtype)

@@ -4,8 +4,8 @@ The layers see the group of each sample; which classes form one is
 :mod:`mmdet_ltnorm.class_groups`'s to know.
 """
 
+import threading
 from collections.abc import Sequence
-from contextvars import ContextVar
 from typing import Any
 
 from torch import Tensor
@@ -34,11 +34,11 @@ class split_into:  # noqa: N801, reads as torch.no_grad does
         self.num_groups = num_groups
 
     def __enter__(self) -> "split_into":
-        _entered.set((*_entered.get(), self))
+        _entered.stack = (*_entered.stack, self)
         return self
 
     def __exit__(self, *_: Any) -> None:
-        _entered.set(_entered.get()[:-1])
+        _entered.stack = _entered.stack[:-1]
 
 
 class split_by(split_into):  # noqa: N801
@@ -78,9 +78,14 @@ class split_by(split_into):  # noqa: N801
         super().__init__(groups, num_groups)
 
 
-# A tuple in a context variable: each thread has its own, and leaving needs no token, so that one
-# object can be entered twice.
-_entered: ContextVar[tuple[split_into, ...]] = ContextVar("entered", default=())
+class _Entered(threading.local):
+    """The contexts that a thread is in; compilers see through it, as not through a ContextVar."""
+
+    def __init__(self) -> None:
+        self.stack: tuple[split_into, ...] = ()
+
+
+_entered = _Entered()
 
 
 def active_groups(samples: int, components: int) -> Tensor | None:
@@ -89,9 +94,9 @@ def active_groups(samples: int, components: int) -> Tensor | None:
     Raises:
         ValueError: the context is for another number of samples or components; both are named.
     """
-    if not _entered.get():
+    if not _entered.stack:
         return None
-    split = _entered.get()[-1]
+    split = _entered.stack[-1]
     if split.num_groups != components:
         raise ValueError(
             f"split_by has num_groups={split.num_groups}, but a CBN layer inside has "

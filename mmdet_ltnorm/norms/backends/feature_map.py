@@ -49,6 +49,6 @@ def one_hot(x: Tensor, groups: Tensor, components: int, dtype: torch.dtype) -> T
 
 
 def some_pixels(weights: Tensor) -> Tensor:
-    """Return the responsibilities of at most 4096 evenly spaced pixels, (B, M, fewer)."""
+    """Return the responsibilities of about 4096 evenly spaced pixels, or of all, (fewer, M)."""
     samples, _, pixels = weights.shape
-    return weights[:: samples // 4096 + 1, :, :: samples * pixels // 4096 + 1].clone()
+    return weights[:: samples // 4096 + 1, :, :: samples * pixels // 4096 + 1].mT.flatten(0, 1)

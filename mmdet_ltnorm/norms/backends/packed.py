@@ -1,12 +1,24 @@
-"""How compiled code returns the results of ``affine_of_batch``: in three tensors."""
+"""What normalizes, and a batch's moments, in three tensors: as compiled code returns them."""
 
+import torch
 from torch import Tensor
 
 from mmdet_ltnorm.norms.backends.interface import Affine, BatchMoments
 
 
+def packed(used: Affine, moments: BatchMoments | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Return copies in three tensors; without moments, four matrices and nothing else."""
+    if moments is None:
+        nothing = used.scale.new_empty(0)
+        return torch.stack(used), nothing, nothing.bool()
+    mean, offset, var, count, share, total, seen, enough = moments
+    numbers = torch.cat([count[:, 0], share, total[None]])
+    flags = torch.cat([seen[:, 0], enough[None]])
+    return torch.stack([*used, mean, offset, var]), numbers, flags
+
+
 def unpacked(matrices: Tensor, numbers: Tensor, flags: Tensor) -> tuple[Affine, BatchMoments]:
-    """Return what normalizes a batch, and the batch's moments, as views.
+    """Return what normalizes, and a batch's moments, as views.
 
     Args:
         matrices: (7, M, C), the four of :class:`Affine`, then mean, offset and var of the batch.
