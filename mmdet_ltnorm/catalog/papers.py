@@ -72,18 +72,19 @@ NBN_ITEMS = (
     Item(
         "Figure 6",
         "Histograms of the features' mean and spread over the channels",
-        "σ is called a variance here and a standard deviation in Figure 1: both are drawn.",
+        "The paper calls σ a variance here and a standard deviation in Figure 1. Both are drawn.",
         [ANALYZE.format("features")],
     ),
     Item(
         "Table I",
         "Accuracy on CIFAR-10-LT and CIFAR-100-LT at imbalance 200, 100 and 50",
-        f"{OURS} The text says 4x width for CIFAR-100-LT (`model.backbone.backbone.width=4`), but "
-        "cross entropy and Balanced Softmax at imbalance 200 are, to 0.1, what Balanced Softmax's "
-        "code reports at the standard width, the configs'. For RIDE + Ours: NBN in all norms "
-        "of the last stage and linear classifiers with LR, as in the authors' code; its config "
-        "names a loss with which it does not run, here RIDE's own. RIDE's authors have no config "
-        "for CIFAR-10. Focal loss's γ is not given: 2.",
+        f"{OURS} "
+        "The text says 4x width for CIFAR-100-LT (`model.backbone.backbone.width=4`). But cross "
+        "entropy and Balanced Softmax at imbalance 200 equal, to 0.1, the numbers of Balanced "
+        "Softmax's code at the standard width, which the configs have. RIDE + Ours has NBN in "
+        "all norms of the last stage and linear classifiers with LR, as in the authors' code. "
+        "Their config names a loss that does not run there; RIDE's own loss is used here. "
+        "RIDE's authors have no config for CIFAR-10. Focal loss's γ is not given; here it is 2.",
         small=[
             "cls_shapes_ce",
             "cls_shapes_ldam_drw",
@@ -100,93 +101,100 @@ NBN_ITEMS = (
     Item(
         "Table II",
         "Accuracy on ImageNet-LT, ResNeXt-50",
-        f"{OURS} The authors' ResNeXt with NBN cannot be given LR (its constructor takes no other "
-        "classifier), and their RIDE is a ResNet-50: the text's ResNeXt-50 is taken. RIDE's recipe "
-        "is its own authors'; NBN's config has 200 epochs with a cosine of 90. Rows without a "
-        "config here are cited ones.",
+        f"{OURS} "
+        "In the authors' code the ResNeXt with NBN cannot have LR, because its constructor "
+        "takes no other classifier, and RIDE is a ResNet-50. Here both are ResNeXt-50, as the "
+        "text says. RIDE's recipe is that of its own authors; NBN's config has 200 epochs with "
+        "a cosine of 90. Rows without a config are cited in the paper.",
     ),
     Item(
         "Table III",
         "Accuracy on iNaturalist 2018, ResNet-50",
-        '"Similar to ImageNet-LT except" for 200 epochs: weight decay is 5e-4, too (1e-4 in '
-        "Decoupling's and BCL's code, kept for BCL). RIDE takes its own 100 epochs. The text "
-        "counts 435,712 images, the public list 437,513.",
+        'The setup is "similar to ImageNet-LT except" for 200 epochs. So weight decay is 5e-4 '
+        "here, too; Decoupling's and BCL's code have 1e-4, which BCL keeps. RIDE has the 100 "
+        "epochs of its authors. The text counts 435,712 images, the public list 437,513.",
     ),
     Item(
         "Table IV",
         "Variance regularization of γ and β instead of NBN",
-        "No formula: α̃ times the sum of Var(γ) + Var(β), with 1/(C - 1), over the norms that NBN "
-        f"would replace. {NBN_ONLY}",
+        "The paper gives no formula. Here it is α̃ times the sum of Var(γ) + Var(β), with 1/(C "
+        "- 1), over the norms that NBN would replace."
+        f" {NBN_ONLY}",
         small=["cls_shapes_ce", "cls_shapes_ce_variance", "cls_shapes_ce_nbn"],
     ),
     Item(
         "Table V",
         "Accuracy without the channels that are rare-specific, frequent-specific or common",
-        "No thresholds: `--severe` and `--negligible`, in points of accuracy. "
-        "All 42.2 → 41.1, 41.4, 37.1.",
+        "The thresholds are not given. They are options here: `--severe` and `--negligible`, in "
+        "points of accuracy. All classes: 42.2 → 41.1, 41.4, 37.1.",
         [ANALYZE.format("channels")],
     ),
     Item(
         "Table VI",
         "Positions of NBN, on CIFAR-10-LT and ImageNet-LT",
-        f'{NBN_ONLY} "Complementary to ours" (type B) is read as the other norms of the last '
-        "stage, not of the network.",
+        f"{NBN_ONLY} "
+        '"Complementary to ours" (type B) is read as the other norms of the last stage, not of '
+        "the whole network.",
     ),
     Item(
         "Table VII",
         "Which layers share g",
-        '"Partially" is within each residual block, the down-sampling norm with its block\'s.',
+        '"Partially" means within each residual block. Here the down-sampling norm shares with '
+        "its block.",
         ["`imagenet_r50_ce_nbn` is the row sharing all: 47.3"],
     ),
     Item(
         "Table VIII",
         "cRT after a first stage with or without NBN, on ImageNet-LT and iNaturalist 2018",
-        "Norms stay in training mode in stage two, so running statistics follow the new sampling, "
-        "as in the code of cRT's authors.",
+        "In stage two the norms stay in training mode, as in the code of cRT's authors. So "
+        "their running statistics follow the new sampling.",
         ["stage 1 on ImageNet-LT, `imagenet_r50_ce`: 42.2, `imagenet_r50_ce_nbn`: 47.3"],
         small=["cls_shapes_crt", "cls_shapes_crt_nbn"],
     ),
     Item(
         "Table IX",
         "NBN with a fixed g, and without the normalization",
-        "The start of g is not given. All rows here start from the same g and raw vectors, from √C "
-        "or, with `model.backbone.norm_cfg.initial_magnitude=1`, from the authors' 1. Only the "
-        "second explains the 17.3: γ stays at 1/√C of batch norm's. Measured once on Digits-LT "
-        "(`cls_digits_ce_nbn`, seed 0), from √C and from 1: NBN 79.9 and 73.9, fixed g 79.8 and "
-        "73.8, without normalization 64.2 and 80.7.",
+        "The start of g is not given. Here all rows start from the same g and raw vectors, from "
+        "√C or, with `model.backbone.norm_cfg.initial_magnitude=1`, from the authors' 1. The "
+        "17.3 fits a start of 1, where γ stays at 1/√C of batch norm's. On Digits-LT "
+        "(`cls_digits_ce_nbn`, seed 0, one run) it does not show: from √C and from 1, NBN has "
+        "79.9 and 73.9, fixed g 79.8 and 73.8, without normalization 64.2 and 80.7.",
         ["`imagenet_r50_ce_nbn` is the row Ours: 47.3"],
     ),
     Item(
         "Table X",
         "Weight norm on convolutions instead of NBN",
-        "Which convolutions is not said: those before NBN's positions. On CIFAR-10-LT its row NBN "
-        'is Table VI\'s type A (medium 69.4, many 82.6), where "Ours" has 71.6 and 82.1.',
+        "The paper does not say which convolutions. Here they are those before NBN's positions. "
+        "On CIFAR-10-LT the row NBN equals type A of Table VI (medium 69.4, many 82.6); the row "
+        '"Ours" there has 71.6 and 82.1.',
         ["`cifar10_ce`, `cifar10_ce_nbn`, `imagenet_r50_ce`, `imagenet_r50_ce_nbn`"],
     ),
     Item(
         "Table XI",
         "NBN on balanced data",
-        "The recipes are not given: those of the long-tailed sets. CIFAR-100's 70.5 looks like the "
-        "standard width, which is the configs', not the 4x of the text.",
+        "The recipes are not given. Here they are those of the long-tailed sets. CIFAR-100's "
+        "70.5 fits the standard width, which the configs have, better than the 4x of the text.",
     ),
     Item(
         "Table XII",
         "Normalizing each sample's features over [C] or [C, H, W]",
-        "No formula: division by the root mean square, after the batch norms that NBN would "
-        "replace.",
+        "The paper gives no formula. Here features are divided by their root mean square, after "
+        "the batch norms that NBN would replace.",
     ),
     Item(
         "Table XIII",
         "Layer norm and instance norm instead of batch norm, or after it",
-        "Positions and affine parts are not given: NBN's positions, affine.",
+        "Positions and affine parts are not given. Here the norms sit at NBN's positions and "
+        "are affine.",
     ),
     Item(
         "Table XIV",
         "LVIS v1, box and mask AP",
-        "Is there LR? No logits rectification is mentioned, and there is none here. All models are "
-        'said to start from "random weights", and Seesaw\'s recipe, which is said to be followed, '
-        "from ImageNet's: these are taken. Eq. 2 has one length for all layers; with pretrained "
-        "weights `pretrained='preserve'` does not (see [configs/lvis](../configs/lvis/README.md)).",
+        "The paper mentions no logits rectification for LVIS; there is none here. It says that "
+        'all models start from "random weights" and that it follows Seesaw\'s recipe, which '
+        "starts from ImageNet's weights; these are used here. Eq. 2 has one length for all "
+        "layers. With pretrained weights `pretrained='preserve'` does not "
+        "([configs/lvis](../configs/lvis/README.md)).",
         small=["seesaw", "seesaw_nbn"],
     ),
     Item(
@@ -198,15 +206,15 @@ NBN_ITEMS = (
         "Table XVI",
         "Var(μ) and Var(σ) of the features over the channels (Eq. 5 and 6): cross entropy 0.040 "
         "and 0.152, NBN 0.028 and 0.074",
-        "σ as a deviation and as a variance are both printed.",
+        "Both readings of σ are printed, the deviation and the variance.",
         [ANALYZE.format("features")],
     ),
     Item(
         "Table XVII",
         "LR against LogN, ResNeXt-50",
-        "LogN's paper calls it training-free, and so it is applied here. The detectors of its code "
-        "were trained with normalized logits from the start. Which model has the row's 51.6 is not "
-        "said: cross entropy.",
+        "LogN's paper calls it training-free, and here it is applied to trained models. In its "
+        "code the detectors were trained with normalized logits from the start. The paper does "
+        "not say which model has the row's 51.6; here it is cross entropy.",
         [
             "`python tools/test.py CONFIG CHECKPOINT --post logn` with `imagenet_rx50_ce`: 51.6, "
             "`imagenet_rx50_bs`: 49.6, `imagenet_rx50_bs_nbn`: 49.9"
@@ -219,7 +227,7 @@ CBN_ITEMS = (
     Item(
         "Figure 2",
         "Compound normalization",
-        "Algorithm 2's order does not train: see [how CBN works](cbn.md#the-reading-that-trains).",
+        "Algorithm 2's order does not train: [how CBN works](cbn.md#the-reading-that-trains).",
         ['`norm_cfg=dict(type="CBN")`'],
     ),
     Item("Figure 3", "Split normalization", runs=["`with split_by(labels, ...)`"]),
@@ -233,7 +241,7 @@ CBN_ITEMS = (
     Item(
         "Figure 6",
         "ResNet-20 to ResNet-110 with batch norm and CBN, CIFAR-10-LT",
-        "Which parts of the method are on is not said.",
+        "The paper does not say which parts of the method are on.",
         [
             "`cifar10_bs_400e`, `cifar10_cbn_dpl` with `--cfg-options "
             "model.backbone.backbone.depth=DEPTH`"
@@ -249,9 +257,9 @@ CBN_ITEMS = (
     Item(
         "Table 2",
         "Parts of the method on CIFAR-10-LT and CIFAR-100-LT at imbalance 100, 50 and 10",
-        "Weight decay, momentum and the weight of the similarity are not given. How SBN alone is "
-        "tested, and what trains it, is not said. The text's gains of dual-path learning on "
-        "CIFAR-100 (0.67, 1.49, 1.38) are the table's on CIFAR-10.",
+        "Weight decay, momentum and the weight of the similarity are not given. The paper does "
+        "not say how SBN alone is tested, and what trains it. The text's gains of dual-path "
+        "learning on CIFAR-100 (0.67, 1.49, 1.38) are the table's gains on CIFAR-10.",
         small=[
             "cls_digits_bs",
             "cls_digits_cbn",
@@ -268,18 +276,19 @@ CBN_ITEMS = (
     Item(
         "Table 3",
         "CBN with decoupled training, re-sampling and re-weighting, CIFAR-100-LT",
-        "The loss of the second stage and the form of re-weighting are not said: cross entropy, "
-        "and weights by effective numbers.",
+        "The loss of the second stage and the form of re-weighting are not given. Here they are "
+        "cross entropy and weights by effective numbers.",
     ),
     Item(
         "Table 4",
         "Other methods on CIFAR-10-LT and CIFAR-100-LT",
-        "At imbalance 50 it prints 60.0 for CIFAR-100, Table 2 58.13. Other rows are cited ones.",
+        "At imbalance 50 the table has 60.0 for CIFAR-100, and Table 2 has 58.13. The other "
+        "rows are cited in the paper.",
     ),
     Item(
         "Table 5",
         "Other methods on ImageNet-LT, ResNet-50",
-        "No recipe but that of all sets: 400 epochs of batch 128.",
+        "The paper gives one recipe for all sets: 400 epochs of batch 128.",
     ),
     Item(
         "Table 6",
