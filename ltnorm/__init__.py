@@ -73,7 +73,7 @@ def _first_sentence(module: ModuleType) -> str:
 
 def _complete(parser: argparse.ArgumentParser, module: ModuleType) -> None:
     module.add_arguments(parser)
-    parser.set_defaults(run=module.run, prog=parser.prog)
+    parser.set_defaults(run=module.run, prog=parser.prog, error=parser.error)
 
 
 def _import_package() -> None:

@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> None:
     from mmdet_ltnorm.deployment import export_onnx, export_plain
 
     if args.out.suffix not in (".onnx", ".pth"):
-        sys.exit(f"{args.prog}: out must end in .onnx or .pth, got {args.out}")
+        args.error(f"out must end in .onnx or .pth, got {args.out}")
     files = args.config, args.checkpoint, args.out
     try:
         with refused_in_a_line(args, OSError, RuntimeError, TypeError, ValueError):

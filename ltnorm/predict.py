@@ -6,7 +6,6 @@ blue, common or medium ones orange, rare or few-shot ones green.
 """
 
 import argparse
-import sys
 
 from ltnorm import refused_in_a_line
 
@@ -28,8 +27,6 @@ def run(args: argparse.Namespace) -> None:
     with refused_in_a_line(args, OSError, ValueError):
         predictor = Predictor(args.config, args.checkpoint)
         if predictor.is_classifier and options:
-            print(f"{args.prog}: --score-thr is for detectors, and this config has a classifier",
-                  file=sys.stderr)  # fmt: skip
-            sys.exit(2)
+            args.error("--score-thr is for detectors, and this config has a classifier")
         records = predict_files(predictor, args.images, args.out, **options)
     print(f"wrote {len(records)} pictures and predictions.json to {args.out}")

@@ -11,7 +11,8 @@ from mmdet_ltnorm.catalog.config_table import leaf_paths
 CONFIGS = Path(__file__).parents[1] / "configs"
 LEAVES = leaf_paths(CONFIGS)
 BASES = sorted((CONFIGS / "_base_").rglob("*.py"))
-FOR_OWN_DATA = {"cls_image_folder", "det_coco_format"}  # the tutorials' configs stand on them
+# The tutorials' configs stand on them, and on det_coco_format.
+FOR_OWN_DATA = {"cls_image_folder", "det_coco_format_masks", "det_coco_format_small"}
 # Around a host's backbone: each returns a backbone of the host's type.
 WRAPPERS = {"LTNormBackbone", "MultiExpertBackbone"}
 # The data set of their base's sibling, and a loss of mmdet's box head, which does not tell it.

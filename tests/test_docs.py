@@ -30,7 +30,7 @@ def blocks(page):
     return [(m[1], text.count("\n", 0, m.start()) + 2, m[2]) for m in BLOCK.finditer(text)]
 
 
-SLOW = {"classification", "detection"}
+SLOW = {"classification", "detection", "segmentation"}
 PAGES = [
     pytest.param(page, marks=pytest.mark.slow if page in SLOW else ())
     for page in sorted(page.stem for page in DOCS.glob("*.md"))
@@ -70,6 +70,7 @@ def checkout(tmp_path, monkeypatch):
     for loader, step in ("train_dataloader", 2), ("val_dataloader", 1):
         options[f"{loader}.dataset.pipeline.{step}.scale"] = (128, 128)
     write_miniature("det_coco_format", **options)
+    write_miniature("det_coco_format_masks_small")
     with DefaultScope.overwrite_default_scope("mmdet"):
         yield
 
