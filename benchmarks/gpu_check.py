@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -39,6 +39,7 @@ from mmdet_ltnorm.benchmark import machine, ratios, timed  # noqa: E402
 from mmdet_ltnorm.engine.compiling import FIXED_SHAPES  # noqa: E402
 from mmdet_ltnorm.norms import CBN, NBN  # noqa: E402
 from mmdet_ltnorm.predictors import RectifiedLinear  # noqa: E402
+from mmdet_ltnorm.processes import exit_on_sigterm  # noqa: E402
 
 MINUTES = 6.0
 COUNTS = [int(1000 / (rank + 1)) + 1 for rank in range(1203)]
@@ -52,7 +53,6 @@ class Size(NamedTuple):
     classifiers: Mapping[str, tuple[dict, int, int]]
     image: int  # of the detector
     rounds: int
-    images: int  # of mini-LVIS: eight an iteration
     compiling: Mapping[str, Any]
 
 
@@ -67,7 +67,6 @@ FULL = Size(
     classifiers=CLASSIFIERS,
     image=320,
     rounds=15,
-    images=240,
     compiling=FIXED_SHAPES,
 )
 TOY = Size(
@@ -75,8 +74,7 @@ TOY = Size(
     rois=8,
     classifiers={"ResNet-8": (dict(type="ResNetCIFAR", depth=8), 2, 16)},
     image=64,
-    rounds=2,
-    images=24,
+    rounds=3,
     compiling=dict(backend="eager"),
 )
 # Over batch norm, the linear layer and cross entropy; layers from 16 MB on.
@@ -225,8 +223,8 @@ def data(size: Size, device: str, deadline: Deadline) -> None:
     from mmdet_ltnorm.data import make_mini_lvis, make_shapes_lt
 
     make_shapes_lt("data/shapes_lt", train_per_class=60, test_per_class=20)
-    make_mini_lvis("data/mini_lvis", num_train=size.images, num_val=size.images // 6)
-    print(f"Shapes-LT and mini-LVIS with {size.images} training images.")
+    make_mini_lvis("data/mini_lvis", num_train=240, num_val=40)  # a batch has eight
+    print("Shapes-LT and mini-LVIS are made.")
 
 
 MEASURED = {
@@ -242,13 +240,16 @@ MEASURED = {
 # The page
 
 
+A_GPU = "a GPU"
+
+
 class Part(NamedTuple):
     """A process whose output is a section of the page, and how much of it is shown."""
 
     title: str
     command: list[str]
     seconds: float
-    needs: Sequence[str] = ()
+    needs: Sequence[str] = ()  # modules, and "a GPU"
     lines: int = 1000
     wanted: str = ""
 
@@ -268,7 +269,7 @@ def parts(toy: bool) -> list[Part]:
             "Tests for a GPU",
             [python, "-m", "pytest", "-m", "gpu", "-q", "-p", "no:cacheprovider", "tests"],
             90,
-            needs=["pytest", "hypothesis"],
+            needs=["pytest", "hypothesis", A_GPU],
             lines=15,
             wanted="none failed",
         ),
@@ -283,22 +284,22 @@ def parts(toy: bool) -> list[Part]:
     ]
 
 
-def page(wanted: Sequence[Part], folder: Path, seconds: float = 60 * MINUTES) -> str:
-    """Run the parts one after the other, and return the page."""
+def page(wanted: Sequence[Part], folder: Path, seconds: float = 60 * MINUTES) -> Iterator[str]:
+    """Run the parts one after the other, and yield the sections of the page."""
     deadline = Deadline(seconds)
-    opening = f"# Checked on a GPU\n\n{machine()}, Python {sys.version.split()[0]}"
-    sections = [opening, *(section(part, folder, deadline) for part in wanted)]
-    sections.append(f"{seconds - deadline.left():.0f} s in all, of at most {seconds:.0f}.")
-    return "\n\n".join(sections) + "\n"
+    yield f"# Checked on a GPU\n\n{machine()}, Python {sys.version.split()[0]}"
+    for part in wanted:
+        yield section(part, folder, deadline)
+    yield f"{seconds - deadline.left():.0f} s in all, of at most {seconds:.0f}.\n"
 
 
 def section(part: Part, folder: Path, deadline: Deadline) -> str:
     """Run a part in a folder, and return what it printed under its title, or why it did not run."""
     print(f"{part.title}: {' '.join(part.command)}", file=sys.stderr, flush=True)
-    missing = [name for name in part.needs if importlib.util.find_spec(name) is None]
+    missing = [name for name in part.needs if not _has(name)]
     seconds = min(part.seconds, deadline.left())
     if missing or seconds < 5:
-        why = f"{' and '.join(missing)} not installed" if missing else "no time is left"
+        why = f"{' and '.join(missing)} missing" if missing else "no time is left"
         return f"## {part.title}\n\nLeft out: {why}."
     start = monotonic()
     status, printed = run(part.command, ROOT if "pytest" in part.command else folder, seconds)
@@ -307,6 +308,12 @@ def section(part: Part, folder: Path, deadline: Deadline) -> str:
         shown = f"```\n{shown}\n```"
     ending = f"{monotonic() - start:.0f} s" + (f"; wanted: {part.wanted}" if part.wanted else "")
     return f"## {part.title}\n\n{status}{shown}\n\n{ending}"
+
+
+def _has(name: str) -> bool:
+    if name == A_GPU:
+        return torch.cuda.is_available()
+    return importlib.util.find_spec(name) is not None
 
 
 def run(command: Sequence[str], folder: Path, seconds: float) -> tuple[str, str]:
@@ -336,7 +343,7 @@ def run(command: Sequence[str], folder: Path, seconds: float) -> tuple[str, str]
     printed, errors = texts
     if code == 0:
         return "", printed
-    last = (errors.strip().splitlines() or ["no message"])[-1]
+    last = " ".join(errors.strip().splitlines()[-3:]) or "no message"
     if code is None:
         return f"**Ended after {seconds:.0f} s.**\n\n", printed
     how = f"status {code}" if code > 0 else signal.Signals(-code).name
@@ -356,11 +363,14 @@ def main() -> None:
         deadline = Deadline(float(os.environ.get("GPU_CHECK_SECONDS", 60 * MINUTES)))
         MEASURED[args.part](TOY if args.toy else FULL, device, deadline)
         return
-    with tempfile.TemporaryDirectory() as folder:
-        text = page(parts(args.toy), Path(folder))
-    print(text)
+    exit_on_sigterm()
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(text)
+    text = ""
+    with tempfile.TemporaryDirectory() as folder:
+        for found in page(parts(args.toy), Path(folder)):
+            text += f"{found}\n\n"
+            args.out.write_text(text)  # what there is, should this be ended
+    print(text)
 
 
 if __name__ == "__main__":

@@ -142,7 +142,8 @@ def _built(
             continue
         try:
             built[name] = captured(eager[name]) if way == "captured" else make(compiling)
-            built[name]()
+            for _ in range(EAGER_STEPS):  # compiling, recording, replaying
+                built[name]()
         except Exception as error:  # a compiler's, a driver's or torch's: the page names it
             built[name] = f"no: {root_cause(error)[:80]}".replace("|", "/")
     return built

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -21,7 +22,8 @@ CLASSIFIERS = {
     "ResNet-50, batch 64 of 224x224": (dict(type="ResNet", depth=50, norm_eval=False), 64, 224),
 }
 ON_A_CPU = ["ResNet-32, batch 128 of 32x32"]
-BASELINE, WITH_NBN = "configs/lvis/seesaw_2x.py", "configs/lvis/seesaw_nbn_2x.py"
+LVIS = Path(__file__).resolve().parents[1] / "configs" / "lvis"
+BASELINE, WITH_NBN = LVIS / "seesaw_2x.py", LVIS / "seesaw_nbn_2x.py"
 LIVE_NORMS = {"backbone.norm_eval": False}
 MMDETS_LOSS = {"roi_head.bbox_head.loss_cls.type": "mmdet.SeesawLoss"}
 # Two configs of a detector, and what is changed in the model of each.
@@ -92,7 +94,7 @@ def benchmark_classifiers(rounds: int, device: str) -> None:
 
 
 def detector_steps(
-    configs: tuple[tuple[str, dict], ...], size: int, device: str
+    configs: tuple[tuple[Path, dict], ...], size: int, device: str
 ) -> list[Callable[[], tuple[float, float]]]:
     """Return a training step of each model; all start as the same function, so work is equal.
 

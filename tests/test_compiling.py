@@ -1,19 +1,23 @@
 """Training through torch.compile: what is compiled, and that it trains as eager training does."""
 
 import copy
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS
+from mmengine.runner import Runner
 from torch import nn
 
 import mmdet_ltnorm  # noqa: F401, registers everything
-from mmdet_ltnorm.data import ClsDataSample
+from mmdet_ltnorm.data import ClsDataSample, make_shapes_lt
 from mmdet_ltnorm.engine import compiling
 from mmdet_ltnorm.engine.compiling import CompileHook
 
+DEMO = Path(__file__).parents[1] / "configs" / "demo"
 LABELS = torch.tensor([0, 1, 2, 3, 4, 0])
 NORMS = {
     "BN": dict(type="BN"),
@@ -135,6 +139,23 @@ def test_deferral_is_two_values_and_not_one_for_each_epoch(graphs):
         loss.set_epoch(epoch, 6)
         torch.testing.assert_close(compiled(cosines, LABELS), loss(cosines, LABELS))
     assert len(graphs) == 2
+
+
+def test_a_run_compiles_for_its_two_sizes_of_batches_and_validates_as_before(graphs, tmp_path):
+    make_shapes_lt(tmp_path / "data", train_per_class=20, test_per_class=1)
+    cfg = Config.fromfile(DEMO / "cls_shapes_bs_nbn_lr.py")
+    for loader in (cfg.train_dataloader, cfg.val_dataloader):
+        loader.dataset.data_root = str(tmp_path / "data")
+    cfg.train_cfg.max_epochs = cfg.train_cfg.val_interval = 2
+    cfg.custom_hooks = [*cfg.custom_hooks, dict(type="CompileHook")]
+    cfg.update(work_dir=str(tmp_path / "run"), experiment_name="compiled")
+    runner = Runner.from_cfg(cfg)
+    size, batch_size = len(runner.build_dataloader(cfg.train_dataloader).dataset), 32
+    assert size > batch_size and size % batch_size
+    runner.train()
+    assert runner.iter == 2 * (size // batch_size + 1)
+    assert len(graphs) == 2
+    assert 0 <= runner.message_hub.get_scalar("val/accuracy/all").current() <= 100
 
 
 @pytest.mark.slow

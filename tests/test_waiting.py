@@ -195,8 +195,8 @@ def test_a_batchs_labels_are_copied_to_the_device_at_once():
 
 STEPPING = {"before_train_iter", "after_train_iter", "_before_iter", "_after_iter"}
 HOOKS_OF_STEPS = ("FiniteHook", "MagnitudeHook", "RandomnessHook", "FeatureBiasHook")
-# The first looks at images that are not moved yet; the second is in its own test.
-OTHER_HOOKS = {"CheckClassesHook", "SplitSeedingHook"}
+# These look at nothing in a step, at images that are not moved yet, and at labels: in its own test.
+OTHER_HOOKS = {"CompileHook", "CheckClassesHook", "SplitSeedingHook"}
 
 
 def test_hooks_ask_once_where_something_is_logged():
