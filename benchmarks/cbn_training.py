@@ -8,7 +8,7 @@ accuracy on the test images, and the mutual information of pixels and components
 log M, the mean over the layers. A gap is what running statistics lose against a batch's own, which
 is balanced, 250 test images, or as in training: 8 test images among 24 training images. "− BN" is
 paired; CBN + SBN + DPL's is to batch norm on the same strong views. "NaN" counts logged losses that
-were not finite. Killed, it goes on where it stopped.
+were not finite. After a kill the same command continues where it stopped.
 """
 
 import argparse

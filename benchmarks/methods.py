@@ -1,7 +1,7 @@
 """Long-tail methods with and without NBN on Shapes-LT, paired seeds: python benchmarks/methods.py.
 
 Cross entropy, Balanced Softmax, LDAM-DRW, cRT, RIDE and BCL; ResNet-8, last epoch. Writes table.md,
-sweep.json and comparison.png into --out. Killed, it goes on where it stopped.
+sweep.json and comparison.png into --out. The same command continues after a kill.
 """
 
 import argparse

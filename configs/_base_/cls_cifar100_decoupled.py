@@ -1,7 +1,7 @@
 """Decoupled training on CIFAR-100-LT: 80 % of the epochs for the features, 20 % for the classifier.
 
 Stage one is cifar100_bs_400e up to epoch 320. Its classifier is fine-tuned with the features, and
-their statistics, fixed; the lr goes on where the cosine of stage one stands. CBN's paper does not
+their statistics, fixed; the lr continues the cosine of stage one. CBN's paper does not
 state the loss of this stage: cross entropy, for sampling or weights do what Balanced Softmax did.
 """
 
