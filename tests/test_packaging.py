@@ -47,6 +47,13 @@ def test_the_version_is_the_packages_own(metadata):
     assert metadata["version"] == mmdet_ltnorm.__version__
 
 
+def test_a_wheel_has_the_command_and_all_rooms(metadata):
+    assert metadata["entry_points"] == {"console_scripts": ["ltnorm = ltnorm:main"]}
+    rooms = {path.parent.relative_to(ROOT) for path in ROOT.glob("mmdet_ltnorm/**/*.py")}
+    found = {Path(*name.split(".")) for name in setuptools.find_packages(str(ROOT))}
+    assert {Path("ltnorm"), *rooms} <= found & {Path(*n.split(".")) for n in metadata["packages"]}
+
+
 def test_installing_the_package_asks_for_nothing_that_a_host_environment_brings(metadata):
     names = {Requirement(line).name for line in metadata["install_requires"]}
     assert not names & HOSTS
