@@ -9,7 +9,7 @@ from mmengine.registry import MODELS
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from mmdet_ltnorm.norms import CBN, operators, split_into
+from mmdet_ltnorm.norms import CBN, NCBN, operators, split_into
 
 GROUPS = torch.tensor([0, 1, 2, 2])
 
@@ -131,6 +131,22 @@ def test_compiled_training_equals_eagers(run):
 @pytest.mark.parametrize("options", [dict(literal=True), dict(shrinkage=1.0, temperature=3.0)])
 def test_compiled_training_equals_eagers_with_other_options(options):
     assert_trains_alike(block(**options), as_it_is, (4, 3, 7, 7))
+
+
+def test_compiled_training_equals_eagers_with_normalized_vectors():
+    model = block()
+    model[1] = NCBN(6, num_components=3)
+    assert_trains_alike(model, as_it_is, (4, 3, 7, 7))
+
+
+def test_compiled_evaluation_has_eagers_gradients():
+    model, x = block(), torch.randn(2, 4, 3, 7, 7)
+    model(x[0])
+    twin = copy.deepcopy(model.eval())
+    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+    ours = outcome(compiled, model, x[1])
+    for name, expected in outcome(twin, twin, x[1]).items():
+        torch.testing.assert_close(ours[name], expected, rtol=1e-4, atol=1e-4)
 
 
 def test_a_split_that_is_entered_outside_is_seen_by_compiled_code():

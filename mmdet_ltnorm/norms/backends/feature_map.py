@@ -51,4 +51,6 @@ def one_hot(x: Tensor, groups: Tensor, components: int, dtype: torch.dtype) -> T
 def some_pixels(weights: Tensor) -> Tensor:
     """Return the responsibilities of about 4096 evenly spaced pixels, or of all, (fewer, M)."""
     samples, _, pixels = weights.shape
-    return weights[:: samples // 4096 + 1, :, :: samples * pixels // 4096 + 1].mT.flatten(0, 1)
+    if samples * pixels >= 4096:
+        weights = weights[:: samples // 4096 + 1, :, :: samples * pixels // 4096 + 1]
+    return weights.mT.flatten(0, 1)
