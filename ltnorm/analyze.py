@@ -75,5 +75,6 @@ def run(args: argparse.Namespace) -> None:
             sources = load_trained(files, labels)
         else:
             sources = with_labels(labels or [Path(file).stem for file in files], files)
-        print(getattr(commands, name)(sources, out, **options))
+        models = {label: [source] for label, source in sources.items()}
+        print(getattr(commands, name)(models, out, **options))
     print(f"\nSee {out}")

@@ -88,7 +88,7 @@ def test_masked_sets_equal_the_reference_and_the_table_shows_their_cost():
         assert found[name]["head"] == pytest.approx(of_class[GROUPS["many"]].mean())
         shares = np.bincount(labels) / len(labels)
         assert found[name]["all"] == pytest.approx((of_class * shares).sum())
-    table = str(channels_table({"CE": found}, {"CE": {"common": 20}}))
+    table = str(channels_table({"CE": [found]}, {"CE": [{"common": 20}]}))
     change = found["common"]["tail"] - found["nothing"]["tail"]
     assert f"({change:+.1f})" in table and "mask common" in table
 

@@ -52,8 +52,8 @@ def test_a_pair_needs_both_groups():
 
 def test_both_pictures_are_drawn_with_an_untested_class(tmp_path):
     matrix = np.diag([9, 8, 7, 6, 0])
-    scores = {"CE": scores_from_confusion(matrix, np.array(COUNTS), GROUPS)}
-    assert np.isnan(scores["CE"].score[4])
+    scores = {"CE": [scores_from_confusion(matrix, np.array(COUNTS), GROUPS)]}
+    assert np.isnan(scores["CE"][0].score[4])
     draw_confusion({"CE": matrix}, np.array(COUNTS), GROUPS, "abcde", tmp_path / "a.png")
     draw_class_scores(scores, tmp_path / "b.png")
     for name in "ab":
@@ -93,10 +93,10 @@ def test_scores_come_from_the_metrics_own_files(tmp_path, suffix):
 
 def test_the_table_shows_group_means_over_tested_classes(tmp_path):
     write_classes(CLASSIFIER, tmp_path / "a.csv")
-    header, (row,) = class_scores_table({"CE": read_class_scores(tmp_path / "a.csv")})
-    assert header == ["mean accuracy", "all classes", "many", "medium", "few"]
-    assert row == ["CE", "50.0", "80.0", "n/a", "20.0"]
-    draw_class_scores({"CE": read_class_scores(tmp_path / "a.csv")}, tmp_path / "a.png")
+    header, (row,) = class_scores_table({"CE": [read_class_scores(tmp_path / "a.csv")]})
+    assert header == ["mean accuracy", "all classes", "many", "few"]
+    assert row == ["CE", "50.0", "80.0", "20.0"]
+    draw_class_scores({"CE": [read_class_scores(tmp_path / "a.csv")]}, tmp_path / "a.png")
 
 
 def test_another_file_is_refused_with_the_columns_it_has(tmp_path):

@@ -28,7 +28,7 @@ IMPORTS = {
     "evaluation": {"class_groups", "data"},
     "losses": {"class_groups"},
     "norms": {"class_groups"},
-    "report": {"analysis", "engine", "norms", "results"},
+    "report": {"analysis", "class_groups", "engine", "norms", "results"},
     "results": {"class_groups", "data"},
     "surgery": {"norms"},
     "sweep": {"processes", "results"},

@@ -135,7 +135,8 @@ def test_pictures_of_classes_show_their_names(tmp_path, shown):
     short = [name for name in names if len(NAMES[name]) < 25]
     assert {NAMES[name] for name in short} <= set(said(shown)) and len(short) > 12
     for few in (names[:4], names[-4:]):
-        scores = {name: ClassScores(100.0 - counts, counts, groups, "accuracy") for name in few}
+        own = ClassScores(100.0 - counts, counts, groups, "accuracy")
+        scores = {name: [own] for name in few}
         draw_class_scores(scores, tmp_path / "classes.png")
     assert {NAMES[name] for name in (*names[:4], *names[-4:])} <= set(said(shown))
     entries = [{"class": name, "score": 0.25} for name in names]
@@ -184,7 +185,7 @@ def test_a_report_shows_the_names_of_its_runs(tmp_path):
     write_html([tmp_path / "runs"], tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text()
     for shown in ("$x_1$", "a|b", "&lt;b&gt;&amp;amp;", r"two\nlines", "50 %s {0}", "\u732b"):
-        assert f"<th>{shown}</th>" in text
+        assert f"<th>{shown}<" in text
 
 
 def test_labels_of_models_are_one_line(tmp_path):

@@ -86,7 +86,7 @@ def test_magnitudes_are_read_from_a_runs_logs_and_drawn(tmp_path):
     }
     np.testing.assert_array_equal(runs["shared"]["magnitude"], [[50, 100], [8, 9]])
     assert list(runs["single"]) == ["a.bn2.magnitude", "b.bn2.magnitude"]
-    draw_magnitude(runs, tmp_path / "magnitude.png")
+    draw_magnitude({label: [run] for label, run in runs.items()}, tmp_path / "magnitude.png")
     assert (tmp_path / "magnitude.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -17,8 +17,8 @@ from mmengine.config import Config
 from mmengine.registry import MODELS
 
 import mmdet_ltnorm.results.pictures as pictures_module
-from mmdet_ltnorm.report import write_html
-from mmdet_ltnorm.report.runs import config_differences, facts, find_runs, scores
+from mmdet_ltnorm.report import figures, write_html
+from mmdet_ltnorm.report.runs import LoggedRun, config_differences, facts, find_runs, firsts, scores
 
 ROOT = Path(__file__).parents[1]
 CHROMIUM = shutil.which("chromium")
@@ -66,11 +66,13 @@ def test_the_page_holds_scores_paired_differences_and_the_configs(four_runs, tmp
     left_out = write_html([four_runs], tmp_path / "report.html")
     page = Page((tmp_path / "report.html").read_text())
     assert ["accuracy, %", "runs", "all", "few"] in page.rows
-    assert ["ce", "2", "52.0 ± 0.0", "17.0 ± 7.1"] in page.rows
+    # 12 and 22: standard deviation 7.1, of their mean 7.1 / sqrt(2).
+    assert ["ce", "(baseline)", "2", "52.0 ± 0.0", "17.0 ± 5.0"] in page.rows
     # d = 4 and 6: mean 5, standard error sqrt(2) / sqrt(2).
     assert ["nbn − ce", "2", "+0.0 ± 0.0", "+5.0 ± 1.0"] in page.rows
-    assert ["model.backbone.norm_cfg.type", "–", "'NBN'"] in page.rows
     text = " ".join(" ".join(page.text).split())
+    assert "nbn, against ce" in text and "model.backbone.norm_cfg.type = NBN" in text
+    assert text.index("accuracy, %") < text.index("against ce") < text.index("Training loss")
     assert "learning rate 0.1" in text and "PyTorch 2.13.0" in text and "compiling" not in text
     assert len(left_out) == 6 and all("has no checkpoint" in reason for reason in left_out)
     assert "Left out: " in text
@@ -98,7 +100,7 @@ def test_one_run_has_no_differences_and_no_spread(tmp_path):
     write_html([logged_run(tmp_path, "ce", 0, 10)], tmp_path / "report.html")
     page = Page((tmp_path / "report.html").read_text())
     assert ["ce", "1", "52.0", "12.0"] in page.rows
-    assert "differs" not in "".join(page.text)
+    assert "against" not in "".join(page.text)
 
 
 def test_scores_of_detectors_are_percentages(tmp_path):
@@ -107,8 +109,8 @@ def test_scores_of_detectors_are_percentages(tmp_path):
     file.write_text(json.dumps({"lvis/segm_AP": 0.251, "lvis/segm_APr": float("nan"), "time": 1}))
     write_html([work_dir], tmp_path / "report.html")
     page = Page((tmp_path / "report.html").read_text())
-    assert ["AP, %", "runs", "segm_AP", "segm_APr"] in page.rows
-    assert ["seesaw", "1", "25.1", "n/a"] in page.rows
+    assert ["AP, %", "runs", "segm_AP"] in page.rows
+    assert ["seesaw", "1", "25.1"] in page.rows
 
 
 def test_only_what_differs_is_listed(tmp_path):
@@ -116,16 +118,78 @@ def test_only_what_differs_is_listed(tmp_path):
     other = logged_run(tmp_path, "ce_fast", 5, 10, lr=0.2)
     runs = find_runs([one, other])
     assert {name: list(by_seed) for name, by_seed in runs.items()} == {"ce": [0], "ce_fast": [5]}
-    pair = [runs["ce"][0], runs["ce_fast"][5]]
-    assert config_differences(pair) == [
-        ("custom_hooks.1.by", ["'ce'", "'ce_fast'"]),
-        ("optim_wrapper.optimizer.lr", ["0.1", "0.2"]),
-    ]
-    assert facts(pair) == {
+    assert config_differences(firsts(runs)) == {
+        "ce_fast": [
+            ("custom_hooks.1.by", "ce_fast", "ce"),
+            ("optim_wrapper.optimizer.lr", "0.2", "0.1"),
+        ]
+    }
+    assert facts([runs["ce"][0], runs["ce_fast"][5]]) == {
         "model": "ImageClassifier",
         "backbone": "ResNetCIFAR",
         "optimizer": "SGD",
     }
+
+
+def dumped(folder, text):
+    (folder / "config.py").write_text(text)
+    return LoggedRun(folder, "name", folder / "config.py")
+
+
+def test_variables_and_the_wrapping_of_a_backbone_are_no_differences(tmp_path):
+    (tmp_path / "other").mkdir()
+    plain = dumped(tmp_path, "model = dict(backbone=dict(type='ResNet', depth=8))\nlr = 1")
+    text = """model = dict(backbone=dict(type='LTNormBackbone', norm_cfg=dict(type='NBN'),
+        backbone=dict(type='ResNet', depth=8, norm_cfg=dict(type='BN'))))\nlr = 2"""
+    assert config_differences({"plain": plain, "nbn": dumped(tmp_path / "other", text)}) == {
+        "nbn": [
+            ("model.backbone(LTNormBackbone).norm_cfg.type", "NBN", None),
+            ("model.backbone.norm_cfg.type", "BN", None),
+        ]
+    }
+
+
+def test_runs_are_in_the_order_that_was_asked_for(tmp_path):
+    for hour, name in enumerate(("ce", "bs", "a_nbn")):
+        work_dir = logged_run(tmp_path / name, "seed", 0, 10)
+        for config in work_dir.rglob("*.py"):
+            config.write_text(config.read_text() + f"\nepoch_length = {hour}\n")
+        (work_dir / "seed.py").rename(work_dir / f"{name}.py")
+        (work_dir / "20260101_000000").rename(work_dir / f"20260101_0{hour}0000")
+    assert list(find_runs([tmp_path])) == ["ce", "bs", "a_nbn"]  # as they were started
+    asked = {"runs": dict.fromkeys(("bs", "a_nbn", "ce"))}
+    (tmp_path / "sweep.json").write_text(json.dumps(asked))
+    assert list(find_runs([tmp_path])) == ["bs", "a_nbn", "ce"]  # as the sweep's command had them
+    assert list(find_runs([tmp_path / "ce", tmp_path])) == ["ce", "bs", "a_nbn"]
+
+
+def test_a_run_that_has_not_ended_is_in_no_mean(four_runs, tmp_path):
+    scalars = next((four_runs / "nbn_1").glob("*/vis_data/scalars.json"))
+    scalars.write_text(scalars.read_text().splitlines()[0])
+    write_html([four_runs], tmp_path / "report.html")
+    page = Page((tmp_path / "report.html").read_text())
+    assert ["nbn", "1", "52.0", "16.0"] in page.rows
+    assert ["nbn − ce", "1", "+0.0", "+4.0"] in page.rows
+
+
+def test_a_detectors_groups_are_drawn_over_training(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(figures, "draw_seeds", lambda _, seeds, look: drawn.append(seeds))
+    work_dir = logged_run(tmp_path, "seesaw", 0, 10)
+    (file,) = work_dir.glob("*/vis_data/scalars.json")
+    scores = {"lvis/segm_AP": 0.2, "lvis/segm_APr": 0.1, "lvis/segm_APf": 0.3}
+    file.write_text("\n".join(json.dumps({**scores, "time": 1, "step": s}) for s in (1, 2)))
+    titles = [figure.title for figure in figures.curves(find_runs([work_dir]))]
+    assert titles == ["Training loss", "Mask AP over training", "NBN's magnitude g"]
+    assert [[y for _, y in points] for (points,) in drawn[1:]] == [[20, 20], [30, 30], [10, 10]]
+
+
+def test_every_picture_of_the_page_says_what_it_shows(four_runs, tmp_path):
+    write_html([four_runs], tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text()
+    captions = re.findall("<figcaption>(.+?)</figcaption>", text)
+    assert len(captions) == text.count("<img") >= 2
+    assert all(re.fullmatch(r"[A-Z].+\.", caption) for caption in captions)
 
 
 def test_configs_of_one_name_are_told_apart_by_their_folders(tmp_path):
@@ -161,7 +225,9 @@ def trained_run(tmp_path):
 def test_a_checkpoint_is_looked_into_as_far_as_its_data_are_there(trained_run, tmp_path):
     left_out = write_html([trained_run], tmp_path / "report.html")
     page = Page((tmp_path / "report.html").read_text())
-    assert ("img", "alt", "Effective γ and β") in page.attributes
+    assert any(
+        name == "alt" and "scale γ and shift β" in value for _, name, value in page.attributes
+    )
     without_data = [reason for reason in left_out if "nowhere" in reason]
     assert [reason.partition(":")[0] for reason in without_data] == [
         "Confusion, and accuracy by training samples",

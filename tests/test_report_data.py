@@ -75,7 +75,7 @@ def test_configs_of_other_data_are_refused_with_what_differs(other, told):
 @pytest.mark.parametrize("name", ["features", "channels", "attention", "components", "confusion"])
 def test_analyses_of_models_of_different_data_are_refused_before_they_start(name, tmp_path):
     models = {
-        label: SimpleNamespace(cfg=dict(test_dataloader=dict(dataset=data)))
+        label: [SimpleNamespace(cfg=dict(test_dataloader=dict(dataset=data)))]
         for label, data in {"digits": DIGITS, "shapes": SHAPES}.items()
     }
     with pytest.raises(ValueError, match="digits and shapes are of different data"):

@@ -1,6 +1,6 @@
 """Which channels of the classifier's input carry rare and frequent classes (NBN paper, Table V)."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmdet_ltnorm.analysis.capture import Batch, classifier_layer, evaluating, labelled_batches
+from mmdet_ltnorm.class_groups import GROUP_COLOURS
 from mmdet_ltnorm.lettering import drawable
 from mmdet_ltnorm.results.groups import Groups, checked_group, class_means, group_means
-from mmdet_ltnorm.results.pictures import COLOURS, MARKERS, picture, shared_legend
+from mmdet_ltnorm.results.pictures import MARKERS, picture, shared_legend
+from mmdet_ltnorm.results.scores import over_seeds
 from mmdet_ltnorm.results.tables import Table
 
 CHUNK = 2**24  # logits at a time
@@ -135,19 +137,24 @@ def masked_accuracy(
 
 
 def channels_table(
-    models: Mapping[str, Mapping[str, Mapping[str, float]]], sizes: Mapping[str, Mapping[str, int]]
+    models: Mapping[str, Sequence[Mapping[str, Mapping[str, float]]]],
+    sizes: Mapping[str, Sequence[Mapping[str, int]]],
 ) -> Table:
-    """Return the paper's Table V for each model, with the number of masked channels."""
+    """Return the paper's Table V for each model, with the number of masked channels.
+
+    Of several seeds it has the means and their standard errors.
+    """
     rows = []
-    for label, accuracy in models.items():
-        base = accuracy["nothing"]
-        for name, scores in accuracy.items():
-            cells = [f"{scores['all']:.1f}"]
+    for label, seeds in models.items():
+        for name in seeds[0]:
+            cells = [over_seeds([seed[name]["all"] for seed in seeds])]
             for key in ("tail", "head"):
-                change = "" if name == "nothing" else f" ({scores[key] - base[key]:+.1f})"
-                cells.append(f"{scores[key]:.1f}{change}")
+                changes = [seed[name][key] - seed["nothing"][key] for seed in seeds]
+                change = "" if name == "nothing" else f" ({np.mean(changes):+.1f})"
+                cells.append(over_seeds([seed[name][key] for seed in seeds]) + change)
             what = label if name == "nothing" else f"mask {name}"
-            rows.append([what, str(sizes[label].get(name, 0)), *cells])
+            masked = float(np.mean([size.get(name, 0) for size in sizes[label]]))
+            rows.append([what, f"{masked:.3g}", *cells])
     return Table(["", "channels", "All", "Tail", "Head"], rows)
 
 
@@ -156,7 +163,10 @@ def draw_channels(
     kinds: Mapping[str, Mapping[str, NDArray[np.bool_]]],
     out: Path,
 ) -> None:
-    """Draw a dot for each channel: the loss of head and tail accuracy without it, by kind."""
+    """Draw a dot for each channel: what the head and the tail lose without it, by kind.
+
+    The axes are linear up to a point, and logarithmic from there.
+    """
     rows = (len(models) + 1) // 2
     with picture(out, 0.5 + 1.9 * rows) as figure:
         shape = (rows, min(len(models), 2))
@@ -164,6 +174,10 @@ def draw_channels(
         for column, axes in enumerate(panels.flat[len(models) :], start=shape[1] - 1):
             axes.set_axis_off()
             panels[-2, column].tick_params(labelbottom=True)
+        for axes in panels.flat:
+            for axis, scale in (axes.xaxis, axes.set_xscale), (axes.yaxis, axes.set_yscale):
+                scale("symlog", linthresh=1, linscale=0.5)
+                axis.set_major_formatter("{x:g}")
         for axes, (label, effects) in zip(panels.flat, models.items(), strict=False):
             _draw_kinds(axes, effects, kinds[label])
             axes.set_title(drawable(label))
@@ -176,7 +190,9 @@ def _draw_kinds(
     axes: Any, effects: Mapping[str, NDArray[np.float64]], kinds: Mapping[str, NDArray[np.bool_]]
 ) -> None:
     others = ~np.any(list(kinds.values()), axis=0)
-    looks = zip(("#999999", *COLOURS), (".", *MARKERS), strict=False)
+    # What is specific to a group has its colour.
+    colours = ("#BBBBBB", GROUP_COLOURS[-1], GROUP_COLOURS[0], "black")
+    looks = zip(colours, (".", *MARKERS), strict=False)
     for (name, mask), (colour, marker) in zip(
         {"others": others, **kinds}.items(), looks, strict=False
     ):

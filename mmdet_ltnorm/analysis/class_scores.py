@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from mmdet_ltnorm.class_groups import FREQUENCIES, SHOTS
 from mmdet_ltnorm.reading import read_json, read_text
-from mmdet_ltnorm.results.groups import Groups, class_means, group_means
+from mmdet_ltnorm.results.groups import Groups, class_means, group_colours, group_means
 from mmdet_ltnorm.results.pictures import MARKERS, line_looks, picture, shared_legend
+from mmdet_ltnorm.results.scores import over_seeds
 from mmdet_ltnorm.results.tables import Table
 
 MEASURES = {  # by column: name, factor to percent, columns of the group and the count, groups
@@ -33,6 +34,11 @@ class ClassScores(NamedTuple):
     measure: str
     # Of each class its name and the number of samples or objects tested, where they are known.
     tested: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def counted(self) -> str:
+        """What the counts are of."""
+        return "training samples" if self.measure == "accuracy" else "training images"
 
 
 def scores_from_confusion(
@@ -104,27 +110,38 @@ def check_same_classes(models: Mapping[str, ClassScores]) -> None:
             )
 
 
-def class_scores_table(models: Mapping[str, ClassScores]) -> Table:
-    """Return a table of the means over the classes of each group."""
-    first = next(iter(models.values()))
+def class_scores_table(models: Mapping[str, Sequence[ClassScores]]) -> Table:
+    """Return a table of the means over the classes of each group; of several seeds their mean."""
+    first = next(iter(models.values()))[0]
+    filled = {name: classes for name, classes in first.groups.items() if len(classes)}
+    groups = {"all": np.arange(len(first.score)), **filled}
     rows = []
-    for label, each in models.items():
-        means = group_means(each.score, {"all": np.arange(len(each.score)), **each.groups})
-        rows.append([label, *("n/a" if mean != mean else f"{mean:.1f}" for mean in means.values())])
-    return Table([f"mean {first.measure}", "all classes", *first.groups], rows)
+    for label, seeds in models.items():
+        found = [group_means(each.score, groups) for each in seeds]
+        rows.append([label, *(over_seeds([float(seed[n]) for seed in found]) for n in groups)])
+    return Table([f"mean {first.measure}", "all classes", *filled], rows)
 
 
-def draw_class_scores(models: Mapping[str, ClassScores], out: Path) -> None:
-    """Draw the score of each class, and as a bar over its classes the mean of each group."""
+def draw_class_scores(models: Mapping[str, Sequence[ClassScores]], out: Path) -> None:
+    """Draw the score of each class, and as a bar over its classes the mean of each group.
+
+    Of several seeds they are means; a class has its standard error.
+    """
     from matplotlib.ticker import LogLocator, NullLocator
 
     with picture(out, 2.5) as figure:
         axes = figure.subplots()
         for (label, look), marker in zip(line_looks(models), cycle(MARKERS), strict=False):
-            score, counts, groups, measure, _ = models[label]
+            _, counts, groups, measure, _ = models[label][0]
+            seeds = np.stack([each.score for each in models[label]])
+            score = seeds.mean(0)
             places = np.maximum(counts, 0.5)  # a class without training samples on a log axis
             many = 0.35 if len(counts) > 100 else 0.8
             axes.plot(places, score, marker, color=look["color"], alpha=many, markeredgewidth=0)
+            if len(seeds) > 1:
+                error = seeds.std(0, ddof=1) / np.sqrt(len(seeds))
+                bars = dict(ecolor=look["color"], elinewidth=0.6, alpha=many)
+                axes.errorbar(places, score, error, linestyle="none", **bars)
             for name, mean in group_means(score, groups).items():
                 if len(groups[name]):
                     ends = [places[groups[name]].min(), places[groups[name]].max()]
@@ -136,11 +153,7 @@ def draw_class_scores(models: Mapping[str, ClassScores], out: Path) -> None:
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_ylim(-3, 103)
         _mark_groups(axes, places, groups)
-        axes.set_xlabel(
-            "training samples of the class"
-            if measure == "accuracy"
-            else "training images of the class"
-        )
+        axes.set_xlabel(f"{models[label][0].counted} of the class")
         axes.set_ylabel(f"{measure}, % of each class;\nlines: mean of the group")
         shared_legend(figure)
 
@@ -154,7 +167,13 @@ def _mark_groups(axes: Any, places: NDArray[np.float64], groups: Groups) -> None
     )
     for (_, end, _), (start, _, _) in zip(ranges, ranges[1:], strict=False):
         axes.axvline(np.sqrt(end * start), color="black", linewidth=0.6, linestyle=":")
+    colours = group_colours(groups)
     for start, end, name in ranges:
         axes.text(
-            np.sqrt(start * end), 1.02, name, ha="center", transform=axes.get_xaxis_transform()
+            np.sqrt(start * end),
+            1.02,
+            name,
+            ha="center",
+            color=colours[name],
+            transform=axes.get_xaxis_transform(),
         )

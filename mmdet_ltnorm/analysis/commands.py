@@ -1,12 +1,14 @@
 """The analyses: from trained models to pictures, tables and files of numbers.
 
 Several models are drawn side by side; those of different data only by ``gamma`` and ``magnitude``,
-which look at parameters and no data. ``confusion`` writes what ``classes`` does, too.
+which look at parameters and no data. A model is one or several seeds of it, which are shown by
+their mean and its standard error, but for ``attention`` and ``components``, which show each seed by
+itself. ``confusion`` writes what ``classes`` does, too.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -35,75 +37,101 @@ from mmdet_ltnorm.analysis.feature_statistics import (
     feature_statistics,
     features_table,
 )
-from mmdet_ltnorm.analysis.gamma import draw_gamma, draw_gamma_grid, effective_affine, last_norm
+from mmdet_ltnorm.analysis.gamma import (
+    draw_gamma,
+    draw_gamma_grid,
+    effective_affine,
+    gamma_table,
+    last_norm,
+    mean_over_seeds,
+)
 from mmdet_ltnorm.analysis.magnitude import draw_magnitude, magnitude_curves
 from mmdet_ltnorm.data.wrapped import labels_of
 from mmdet_ltnorm.lettering import literal
 from mmdet_ltnorm.results.data_sets import check_same_data
 from mmdet_ltnorm.results.groups import tail_and_head
 from mmdet_ltnorm.results.pictures import COLUMN, PAGE, save_numbers
+from mmdet_ltnorm.results.scores import over_seeds
 from mmdet_ltnorm.results.tables import Table
 from mmdet_ltnorm.results.trained import Trained, is_detector
 
 CANDIDATES, SHOWN = 32, 3  # images of the rare class
 
 
-class Findings(NamedTuple):
-    """The pictures of an analysis, with their widths in inches, and its text and tables."""
+Models = Mapping[str, Sequence[Trained]]
+Found = TypeVar("Found")
 
-    pictures: Mapping[Path, float]
+
+class Drawn(NamedTuple):
+    """The width of a picture in inches, and a sentence about what it shows."""
+
+    width: float
+    caption: str
+
+
+class Findings(NamedTuple):
+    """The pictures of an analysis, and its text and tables."""
+
+    pictures: Mapping[Path, Drawn]
     words: Sequence[str | Table]
 
     def __str__(self) -> str:
-        return "\n\n".join(map(str, self.words))
+        shown = [f"{path.name}: {drawn.caption}" for path, drawn in self.pictures.items()]
+        return "\n\n".join([*shown, *map(str, self.words)])
 
 
-def gamma(models: Mapping[str, Trained], out: Path, layer: str | None = None) -> Findings:
+def gamma(models: Models, out: Path, layer: str | None = None) -> Findings:
     """Effective γ and β of one layer (by default the last one's) and of all; needs no data."""
-    vectors = {label: effective_affine(each.model) for label, each in models.items()}
-    layers = {label: layer or last_norm(each.model) for label, each in models.items()}
+    found = {k: [effective_affine(each.model) for each in seeds] for k, seeds in models.items()}
+    vectors = {label: mean_over_seeds(seeds) for label, seeds in found.items()}
+    layers = {label: layer or last_norm(seeds[0].model) for label, seeds in models.items()}
     draw_gamma(vectors, layers, out / "gamma.png")
     draw_gamma_grid(vectors, out / "gamma_all.png")
-    save_numbers(vectors, out / "gamma")
-    lines = []
-    for label, name in layers.items():
-        found = vectors[label][name][0]
-        deviation = found.std(ddof=1)
-        lines.append(
-            f"{label}: {name}, γ from {found.min():.3g} to {found.max():.3g}, standard deviation "
-            f"{deviation:.3g}, over the mean {deviation / found.mean():.3g}"
-        )
-    pictures = {out / "gamma.png": COLUMN, out / "gamma_all.png": PAGE}
-    return Findings(pictures, ["\n".join(lines)])
-
-
-def magnitude(work_dirs: Mapping[str, str], out: Path) -> Findings:
-    """NBN's g over training, from the logs of runs."""
-    runs = {label: magnitude_curves(path) for label, path in work_dirs.items()}
-    draw_magnitude(runs, out / "magnitude.png")
-    save_numbers(runs, out / "magnitude")
-    lines = (
-        f"{label}: {name} from {values[0]:.3g} to {values[-1]:.3g} at iteration {steps[-1]:.0f}"
-        for label, run in runs.items()
-        for name, (steps, values) in run.items()
+    save_numbers(_each_seed(found), out / "gamma")
+    one = (
+        "The effective scale γ and shift β of one norm, each sorted over the channels: the flatter "
+        "γ is, the more alike the channels are treated."
     )
-    return Findings({out / "magnitude.png": COLUMN}, ["\n".join(lines)])
+    every = "The effective γ of every norm, sorted in the same way."
+    pictures = {out / "gamma.png": Drawn(COLUMN, one), out / "gamma_all.png": Drawn(PAGE, every)}
+    return Findings(pictures, [gamma_table(found, layers)])
 
 
-def features(models: Mapping[str, Trained], out: Path) -> Findings:
+def magnitude(work_dirs: Mapping[str, Sequence[str | Path]], out: Path) -> Findings:
+    """NBN's g over training, from the logs of runs."""
+    found = {k: [magnitude_curves(path) for path in seeds] for k, seeds in work_dirs.items()}
+    draw_magnitude(found, out / "magnitude.png")
+    save_numbers(_each_seed(found), out / "magnitude")
+    rows = []
+    for label, seeds in found.items():
+        for name in seeds[0]:
+            ends = [[float(seed[name][1, end]) for seed in seeds] for end in (0, -1)]
+            steps = f"{seeds[0][name][0, -1]:.0f}"
+            what = label if len(seeds[0]) == 1 else f"{label}, {name}"
+            rows.append([what, *(over_seeds(each, ".3g") for each in ends), steps])
+    caption = "The magnitude g, which is the length of NBN's vectors γ and β, over training."
+    table = Table(["", "first logged g", "last g", "at iteration"], rows)
+    return Findings({out / "magnitude.png": Drawn(COLUMN, caption)}, [table])
+
+
+def features(models: Models, out: Path) -> Findings:
     """Mean and spread of the classifier's input over the test set, by channel and group."""
     _check_same_data(models)
     found = {
-        label: feature_statistics(each.model, each.loader, each.groups)
-        for label, each in models.items()
+        label: [feature_statistics(each.model, each.loader, each.groups) for each in seeds]
+        for label, seeds in models.items()
     }
     draw_features(found, out / "features.png")
-    save_numbers(feature_numbers(found), out / "features")
-    return Findings({out / "features.png": COLUMN}, [features_table(found)])
+    save_numbers(feature_numbers(_each_seed(found)), out / "features")
+    caption = (
+        "How many channels of the classifier's input have which mean μ and standard deviation σ "
+        "over the test samples, of all classes and of each group: the narrower, the more even."
+    )
+    return Findings({out / "features.png": Drawn(COLUMN, caption)}, [features_table(found)])
 
 
 def channels(
-    models: Mapping[str, Trained],
+    models: Models,
     out: Path,
     tail: str | None = None,
     head: str | None = None,
@@ -114,26 +142,42 @@ def channels(
     _check_same_data(models)
     tail, head = _chosen(models, tail, head)
     effects, kinds, accuracy = {}, {}, {}
-    for label, each in models.items():
-        model, loader, chosen = each.model, each.loader, (each.groups, tail, head)
-        effects[label] = channel_effects(model, loader, *chosen)
-        kinds[label] = channel_kinds(effects[label], severe, negligible)
-        accuracy[label] = masked_accuracy(model, loader, kinds[label], *chosen)
-    draw_channels(effects, kinds, out / "channels.png")
+    for label, seeds in models.items():
+        chosen = [(each.model, each.loader, each.groups) for each in seeds]
+        effects[label] = [channel_effects(*each, tail, head) for each in chosen]
+        kinds[label] = [channel_kinds(effect, severe, negligible) for effect in effects[label]]
+        accuracy[label] = [
+            masked_accuracy(model, loader, kind, groups, tail, head)
+            for (model, loader, groups), kind in zip(chosen, kinds[label], strict=True)
+        ]
+    draw_channels(_joined(effects), _joined(kinds), out / "channels.png")
     limits = {"severe": severe, "negligible": negligible, "tail": tail, "head": head}
     numbers = {
-        label: {**effects[label], **kinds[label], "accuracy": accuracy[label], "limits": limits}
+        label: [
+            {**effect, **kind, "accuracy": scores, "limits": limits}
+            for effect, kind, scores in zip(
+                effects[label], kinds[label], accuracy[label], strict=True
+            )
+        ]
         for label in models
     }
-    save_numbers(numbers, out / "channels")
-    sizes = {k: {name: int(mask.sum()) for name, mask in v.items()} for k, v in kinds.items()}
-    shown = f"severe: at least {severe:g} points, negligible: less than {negligible:g}"
-    words = [channels_table(accuracy, sizes), f"{shown}; tail: {tail}, head: {head}"]
-    return Findings({out / "channels.png": COLUMN}, words)
+    save_numbers(_each_seed(numbers), out / "channels")
+    sizes = {
+        label: [{name: int(mask.sum()) for name, mask in kind.items()} for kind in seeds]
+        for label, seeds in kinds.items()
+    }
+    caption = (
+        f"A dot is a channel of the classifier's input, placed by what the {head} classes (head) "
+        f"and the {tail} ones (tail) lose without it. Rare-specific channels cost the tail at "
+        f"least {severe:g} points (severe) and the head less than {negligible:g} (negligible), "
+        "frequent-specific ones the other way round, common ones cost both severely."
+    )
+    drawn = {out / "channels.png": Drawn(COLUMN, caption)}
+    return Findings(drawn, [channels_table(accuracy, sizes)])
 
 
 def attention(
-    models: Mapping[str, Trained],
+    models: Models,
     out: Path,
     tail: str | None = None,
     head: str | None = None,
@@ -148,9 +192,10 @@ def attention(
     the rare class that it takes for the frequent one; ``top`` is an eighth of the channels.
     """
     _check_same_data(models)
-    first = next(iter(models.values()))
+    single = _each_seed(models)
+    first = next(iter(single.values()))
     names, dataset = list(first.class_names), first.loader.dataset
-    for each in models.values():  # before the confusion matrix takes its time
+    for each in single.values():  # before the confusion matrix takes its time
         refuse_detector(each.model)
     if (rare is None) != (frequent is None):
         raise ValueError(f"give both classes or none, got rare={rare!r}, frequent={frequent!r}")
@@ -163,26 +208,29 @@ def attention(
     if top is None:
         top = classifier_layer(first.model).weight.shape[1] // 8
     chosen = [dataset[index] for index in images] or _confused_images(first, pair, top)
-    found = {k: class_attention(each.model, chosen, *pair, top) for k, each in models.items()}
+    found = {k: class_attention(each.model, chosen, *pair, top) for k, each in single.items()}
     strengths = {
         label: feature_statistics(each.model, each.loader, each.groups)["all"]
-        for label, each in models.items()
+        for label, each in single.items()
     }
     rare, frequent = (names[label] for label in pair)
     draw_attention(found, strengths, chosen, (rare, frequent, names), out / "attention.png")
     options = {"rare class": rare, "frequent class": frequent, "top": top}
     save_numbers({k: {**each.numbers(), **options} for k, each in found.items()}, out / "attention")
-    shown = f"rare: {literal(rare)}, frequent: {literal(frequent)}"
-    words = [f"{shown}, the {top} largest weights of each"]
-    return Findings({out / "attention.png": COLUMN}, words)
+    caption = (
+        f"Where all channels look, and those that are among the {top} largest weights only of "
+        f"the rare class {literal(rare)} or only of the frequent class {literal(frequent)}; μ and "
+        "σ are the means of these channels' mean and standard deviation over the test images."
+    )
+    return Findings({out / "attention.png": Drawn(COLUMN, caption)}, [])
 
 
-def components(models: Mapping[str, Trained], out: Path, layer: str | None = None) -> Findings:
+def components(models: Models, out: Path, layer: str | None = None) -> Findings:
     """Responsibilities by class group, priors and distances of a CBN layer's components."""
     _check_same_data(models)
     found = {
         label: component_statistics(each.model, each.loader, each.groups, layer)
-        for label, each in models.items()
+        for label, each in _each_seed(models).items()
     }
     draw_components(found, out / "components.png")
     save_numbers(found, out / "components")
@@ -191,49 +239,84 @@ def components(models: Mapping[str, Trained], out: Path, layer: str | None = Non
         f"{each['mutual_information']:.2f} (in units of log M)"
         for label, each in found.items()
     )
-    return Findings({out / "components.png": COLUMN}, ["\n".join(lines)])
+    caption = (
+        "Left, the share of each component of a CBN layer, of all pixels that it was trained on "
+        "(prior τ) and of those of each group's test images; right, how many standard deviations "
+        "the components' means are apart: components that are used and apart tell pixels apart."
+    )
+    return Findings({out / "components.png": Drawn(COLUMN, caption)}, ["\n".join(lines)])
 
 
-def confusion(models: Mapping[str, Trained], out: Path) -> Findings:
+def confusion(models: Models, out: Path) -> Findings:
     """Confusion matrices, and each class's accuracy against its training samples."""
     _check_same_data(models)
-    first = next(iter(models.values()))
-    found = {k: confusion_matrix(each.model, each.loader) for k, each in models.items()}
-    measure, counted = "accuracy", "training samples"
-    if is_detector(first.model):
-        measure, counted = "accuracy of boxes", "training images"
-    per_class = {
-        label: scores_from_confusion(matrix, first.counts, first.groups, measure)
-        for label, matrix in found.items()
+    first = next(iter(models.values()))[0]
+    found = {
+        label: [confusion_matrix(each.model, each.loader) for each in seeds]
+        for label, seeds in models.items()
     }
+    measure = "accuracy of boxes" if is_detector(first.model) else "accuracy"
+    per_class = {
+        label: [scores_from_confusion(each, first.counts, first.groups, measure) for each in seeds]
+        for label, seeds in found.items()
+    }
+    sums = {label: np.sum(seeds, 0) for label, seeds in found.items()}
+    counted = next(iter(per_class.values()))[0].counted
     draw_confusion(
-        found, first.counts, first.groups, first.class_names, out / "confusion.png", counted
+        sums, first.counts, first.groups, first.class_names, out / "confusion.png", counted
     )
-    save_numbers({label: {"matrix": matrix} for label, matrix in found.items()}, out / "confusion")
+    matrices = {label: {"matrix": matrix} for label, matrix in _each_seed(found).items()}
+    save_numbers(matrices, out / "confusion")
+    caption = (
+        "A row has the percentages of one class's test samples that are taken for each class; "
+        f"classes are sorted by their {counted}, and lines part the groups."
+    )
     pictures, words = _classes(per_class, out)
-    return Findings({**pictures, out / "confusion.png": COLUMN}, words)
+    return Findings({**pictures, out / "confusion.png": Drawn(COLUMN, caption)}, words)
 
 
-def classes(files: Mapping[str, str], out: Path) -> Findings:
+def classes(files: Mapping[str, Sequence[str]], out: Path) -> Findings:
     """Each class's accuracy or AP against its training data, from metrics' ``per_class_file``."""
-    found = {label: read_class_scores(file) for label, file in files.items()}
-    check_same_classes(found)
+    found = {label: [read_class_scores(file) for file in seeds] for label, seeds in files.items()}
+    check_same_classes(_each_seed(found))
     return _classes(found, out)
 
 
-def _check_same_data(models: Mapping[str, Trained]) -> None:
-    cfgs = {label: each.cfg for label, each in models.items()}
+def _each_seed(models: Mapping[str, Sequence[Found]]) -> dict[str, Found]:
+    """Return what was found of each seed by itself, numbered where there are several."""
+    return {
+        label if len(seeds) == 1 else f"{label}, run {number}": found
+        for label, seeds in models.items()
+        for number, found in enumerate(seeds, 1)
+    }
+
+
+def _joined(models: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """Return the channels of all seeds as those of one."""
+    return {
+        label: {name: np.concatenate([seed[name] for seed in seeds]) for name in seeds[0]}
+        for label, seeds in models.items()
+    }
+
+
+def _check_same_data(models: Models) -> None:
+    cfgs = {label: each.cfg for label, each in _each_seed(models).items()}
     check_same_data(cfgs, "train_dataloader", "test_dataloader")
 
 
-def _classes(models: Mapping[str, ClassScores], out: Path) -> Findings:
+def _classes(models: Mapping[str, Sequence[ClassScores]], out: Path) -> Findings:
     draw_class_scores(models, out / "classes.png")
     numbers = {
         label: {"score": each.score, "counts": each.counts, "measure": each.measure}
-        for label, each in models.items()
+        for label, each in _each_seed(models).items()
     }
     save_numbers(numbers, out / "classes")
-    return Findings({out / "classes.png": COLUMN}, [class_scores_table(models)])
+    first = next(iter(models.values()))[0]
+    caption = (
+        f"The {first.measure} of each class at its number of {first.counted}; horizontal lines "
+        "are the means of the groups, and dotted lines part the groups."
+    )
+    return Findings({out / "classes.png": Drawn(COLUMN, caption)}, [class_scores_table(models)])
 
 
 def _confused_images(trained: Trained, pair: tuple[int, int], top: int) -> list[dict[str, Any]]:
@@ -248,10 +331,10 @@ def _confused_images(trained: Trained, pair: tuple[int, int], top: int) -> list[
     return [candidates[index] for index in order[:SHOWN]]
 
 
-def _chosen(models: Mapping[str, Trained], tail: str | None, head: str | None) -> tuple[str, str]:
+def _chosen(models: Models, tail: str | None, head: str | None) -> tuple[str, str]:
     """Return the given groups, else the least and the most frequent one of the first model."""
     if tail is None or head is None:
-        least, most = tail_and_head(next(iter(models.values())).groups)
+        least, most = tail_and_head(next(iter(models.values()))[0].groups)
         return tail or least, head or most
     return tail, head
 

@@ -10,10 +10,17 @@ from torch import nn
 
 from mmdet_ltnorm.analysis.capture import labelled_batches
 from mmdet_ltnorm.lettering import drawable
-from mmdet_ltnorm.results.groups import Groups, checked_group, class_means, group_of_class
-from mmdet_ltnorm.results.pictures import picture
+from mmdet_ltnorm.results.groups import (
+    Groups,
+    checked_group,
+    class_means,
+    group_colours,
+    group_of_class,
+)
+from mmdet_ltnorm.results.pictures import annotate_cells, picture
 
-NAMED_CLASSES = 24  # more names than this cannot be read in a column
+NAMED_CLASSES = 24  # more names than this cannot be read in a column,
+NUMBERED_CLASSES = 12  # and in a row of more cells than this no numbers
 
 
 def confusion_matrix(model: nn.Module, loader: Any) -> NDArray[np.int64]:
@@ -63,12 +70,14 @@ def draw_confusion(
             image = axes.imshow(rates, cmap="cividis", vmin=0, vmax=100)
             axes.set_title(drawable(label))
             axes.grid(False)
+            if len(rates) <= NUMBERED_CLASSES:
+                annotate_cells(axes, rates, ".0f", min(4.5, 50 / len(rates)), least=0.5)
             _rule_off(axes, group, list(groups))
             _name_classes(
                 axes, [drawable(names[label], 24) for label in order], counts[order], counted
             )
         panels[-1].set_xlabel("predicted class")
-        bar = figure.colorbar(image, ax=panels, shrink=0.6, aspect=30)
+        bar = figure.colorbar(image, ax=panels, shrink=0.6, aspect=40)
         bar.set_label("samples of the class, %")
 
 
@@ -78,8 +87,11 @@ def _rule_off(axes: Any, group: NDArray[np.int64], names: Sequence[str]) -> None
         axes.axhline(border, color="white", linewidth=0.6)
         axes.axvline(border, color="white", linewidth=0.6)
     beside = dict(transform=axes.get_yaxis_transform(), rotation=270, va="center", fontsize=6)
+    colours = group_colours(names)
     for index in np.unique(group):
-        axes.text(1.02, np.flatnonzero(group == index).mean(), names[index], **beside)
+        name = names[index]
+        middle = np.flatnonzero(group == index).mean()
+        axes.text(1.02, middle, name, color=colours[name], **beside)
 
 
 def _name_classes(axes: Any, names: Sequence[str], counts: NDArray[np.int64], counted: str) -> None:

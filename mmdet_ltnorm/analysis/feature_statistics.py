@@ -1,6 +1,6 @@
 """Strength of the channels of the classifier's input (NBN paper, Eq. 5-6, Fig. 6, Table XVI)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,8 +10,9 @@ from torch import nn
 
 from mmdet_ltnorm.analysis.capture import classifier_layer, labelled_batches
 from mmdet_ltnorm.moments import Moments
-from mmdet_ltnorm.results.groups import Groups, group_of_class
+from mmdet_ltnorm.results.groups import Groups, group_colours, group_of_class
 from mmdet_ltnorm.results.pictures import line_looks, picture, shared_legend
+from mmdet_ltnorm.results.scores import over_seeds
 from mmdet_ltnorm.results.tables import Table
 
 BINS = 24
@@ -68,15 +69,20 @@ def variances(statistics: FeatureStatistics) -> dict[str, float]:
     }
 
 
-def features_table(models: Mapping[str, Mapping[str, FeatureStatistics]]) -> Table:
-    """Return a table of the variances, a row for each model and group."""
+def features_table(models: Mapping[str, Sequence[Mapping[str, FeatureStatistics]]]) -> Table:
+    """Return a table of the variances, a row for each model and group that has samples."""
     header = ["", "samples", "Var(μ)", "Var(σ)", "Var(σ²)", "sd/mean of μ", "of σ"]
     rows = []
-    for label, groups in models.items():
-        for name, statistics in groups.items():
-            cells = [f"{v:.3g}" if v == v else "n/a" for v in variances(statistics).values()]
-            rows.append([f"{label}, {name}", str(statistics.samples), *cells])
+    for label, seeds in models.items():
+        for name in _with_samples(seeds):
+            found = [variances(groups[name]) for groups in seeds]
+            cells = [over_seeds([each[key] for each in found], ".3g") for key in found[0]]
+            rows.append([f"{label}, {name}", str(seeds[0][name].samples), *cells])
     return Table(header, rows)
+
+
+def _with_samples(seeds: Sequence[Mapping[str, FeatureStatistics]]) -> list[str]:
+    return [name for name, statistics in seeds[0].items() if statistics.samples]
 
 
 def feature_numbers(models: Mapping[str, Mapping[str, FeatureStatistics]]) -> dict[str, Any]:
@@ -90,23 +96,36 @@ def feature_numbers(models: Mapping[str, Mapping[str, FeatureStatistics]]) -> di
     return numbers
 
 
-def draw_features(models: Mapping[str, Mapping[str, FeatureStatistics]], out: Path) -> None:
-    """Draw histograms over the channels of μ and σ, a row for all samples and for each group."""
+def draw_features(
+    models: Mapping[str, Sequence[Mapping[str, FeatureStatistics]]], out: Path
+) -> None:
+    """Draw histograms over the channels of μ and σ, a row for all samples and for each group.
+
+    Of several seeds they show the mean number of channels.
+    """
     first = next(iter(models.values()))
-    names = [name for name in first if any(groups[name].samples for groups in models.values())]
+    names = _with_samples(first)
+    colours = group_colours(name for name in first[0] if name != "all")
     with picture(out, 0.6 + 0.95 * len(names)) as figure:
         grid = figure.subplots(len(names), 2, squeeze=False, sharex="col")
         for column, symbol in enumerate(("mean", "std")):
-            values = [getattr(groups[n], symbol) for groups in models.values() for n in names]
+            values = [
+                getattr(groups[name], symbol)
+                for seeds in models.values()
+                for groups in seeds
+                for name in names
+            ]
             edges = np.histogram_bin_edges(np.concatenate(values), BINS)
             for axes, name in zip(grid[:, column], names, strict=True):
                 for label, look in line_looks(models):
-                    counts = np.histogram(getattr(models[label][name], symbol), edges)[0]
-                    axes.stairs(counts, edges, **look)
+                    channels = [getattr(groups[name], symbol) for groups in models[label]]
+                    counts = np.histogram(np.concatenate(channels), edges)[0]
+                    axes.stairs(counts / len(channels), edges, **look)
         for row, name in zip(grid, names, strict=True):
             row[0].set_ylabel("channels")
             group = "all classes" if name == "all" else name
-            beside = dict(transform=row[1].transAxes, rotation=270, va="center")
+            colour = colours.get(name, "black")
+            beside = dict(transform=row[1].transAxes, rotation=270, va="center", color=colour)
             row[1].text(1.03, 0.5, group, **beside)
         grid[-1, 0].set_xlabel("mean μ of a channel")
         grid[-1, 1].set_xlabel("standard deviation σ")

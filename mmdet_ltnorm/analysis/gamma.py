@@ -1,7 +1,7 @@
 """The effective weight and bias vectors of batch norm layers, sorted (NBN paper, Fig. 5)."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmdet_ltnorm.results.pictures import PAGE, line_looks, picture, shared_legend
+from mmdet_ltnorm.results.scores import over_seeds
+from mmdet_ltnorm.results.tables import Table
 
 GRID_COLUMNS = 4
 
@@ -52,6 +54,39 @@ def effective_affine(model: nn.Module) -> dict[str, NDArray[np.float32]]:
         )
         for name, layer in norm_layers(model).items()
     }
+
+
+def mean_over_seeds(
+    seeds: Sequence[Mapping[str, NDArray[np.float32]]],
+) -> Mapping[str, NDArray[np.float32]]:
+    """Return the means over several seeds of the sorted vectors; those of one seed as they are.
+
+    CBN's components, which have no order, are put into that of their mean γ.
+    """
+    if len(seeds) == 1:
+        return seeds[0]
+    means = {}
+    for name in seeds[0]:
+        ordered = [seed[name][:, seed[name][0].mean(-1).argsort()] for seed in seeds]
+        means[name] = np.mean([np.sort(affine)[..., ::-1] for affine in ordered], 0)
+    return means
+
+
+def gamma_table(
+    models: Mapping[str, Sequence[Mapping[str, NDArray[np.float32]]]], layers: Mapping[str, str]
+) -> Table:
+    """Return a table of one layer's γ, of several seeds the means with their standard errors."""
+    rows = []
+    for label, name in layers.items():
+        found = [
+            (g.min(), g.max(), g.std(ddof=1), g.std(ddof=1) / g.mean())
+            for g in (seed[name][0] for seed in models[label])
+        ]
+        cells = [
+            over_seeds([float(v) for v in column], ".3g") for column in zip(*found, strict=True)
+        ]
+        rows.append([label, name.removeprefix("backbone."), *cells])
+    return Table(["", "norm", "least γ", "largest γ", "sd of γ", "sd/mean"], rows)
 
 
 def draw_gamma(

@@ -1,13 +1,13 @@
 """NBN's magnitude g over training (NBN paper, Fig. 2)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmdet_ltnorm.results.logs import read_scalars
-from mmdet_ltnorm.results.pictures import line_looks, picture, shared_legend
+from mmdet_ltnorm.results.pictures import draw_seeds, line_looks, picture, shared_legend
 
 
 def magnitude_curves(work_dir: str | Path) -> dict[str, NDArray[np.float64]]:
@@ -29,13 +29,17 @@ def magnitude_curves(work_dir: str | Path) -> dict[str, NDArray[np.float64]]:
     return {name: np.array(curve).T for name, curve in points.items()}
 
 
-def draw_magnitude(runs: Mapping[str, Mapping[str, NDArray[np.float64]]], out: Path) -> None:
-    """Draw g of each run; several magnitudes of one run share its look."""
+def draw_magnitude(
+    models: Mapping[str, Sequence[Mapping[str, NDArray[np.float64]]]], out: Path
+) -> None:
+    """Draw g of each model, the mean over its seeds; several magnitudes of one share its look."""
     with picture(out, 2.2) as figure:
         axes = figure.subplots()
-        for label, look in line_looks(runs):
-            for index, curve in enumerate(runs[label].values()):
-                axes.plot(*curve, **{**look, "label": None if index else look["label"]})
+        for label, look in line_looks(models):
+            seeds = models[label]
+            for index, name in enumerate(seeds[0]):
+                own = {**look, "label": None if index else look["label"]}
+                draw_seeds(axes, [list(zip(*seed[name], strict=True)) for seed in seeds], own)
         axes.set_xlabel("iteration")
         axes.set_ylabel("magnitude g")
         shared_legend(figure)

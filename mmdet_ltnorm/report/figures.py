@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mmdet_ltnorm.analysis import commands
-from mmdet_ltnorm.analysis.commands import Findings
+from mmdet_ltnorm.analysis.commands import Drawn, Findings
+from mmdet_ltnorm.class_groups import FREQUENCIES, SHOTS
 from mmdet_ltnorm.norms import CBN
 from mmdet_ltnorm.report.dumped import check_harmless
-from mmdet_ltnorm.report.runs import LoggedRun, firsts
-from mmdet_ltnorm.results.pictures import COLUMN, line_looks, picture, shared_legend
+from mmdet_ltnorm.report.runs import LoggedRun
+from mmdet_ltnorm.results.groups import group_colours
+from mmdet_ltnorm.results.pictures import COLUMN, draw_seeds, line_looks, picture, shared_legend
 from mmdet_ltnorm.results.tables import Table
 from mmdet_ltnorm.results.trained import Trained
 
@@ -25,55 +27,86 @@ ANALYSES = {
     "attention": "Attention for a rare and a frequent class",
     "components": "Components of CBN",
 }
+# There is no mean of maps, or of components, which have no order.
+OF_ONE_SEED = ("attention", "components")
+# What scores over training are of, by the beginning of their names, with the groups of the rest.
+SCORED = {
+    "accuracy/": ("accuracy", {"all": "all", **{shot: shot for shot in SHOTS}}),
+    "lvis/bbox_AP": ("box AP", {"all": "", **FREQUENCIES}),
+    "lvis/segm_AP": ("mask AP", {"all": "", **FREQUENCIES}),
+}
+
+
+class Picture(NamedTuple):
+    """A PNG as a data address, its width in columns of a paper, and what it shows."""
+
+    address: str
+    columns: float
+    caption: str
 
 
 class Figure(NamedTuple):
-    """A titled part of the page: pictures and their text, or the reason why there are none.
-
-    ``pictures`` are data addresses with widths in columns of a paper.
-    """
+    """A titled part of the page: pictures and their text, or the reason why there are none."""
 
     title: str
-    pictures: Sequence[tuple[str, float]] = ()
+    pictures: Sequence[Picture] = ()
     words: Sequence[str | Table] = ()
     reason: str = ""
 
 
-def curves(runs: Runs, metrics: Sequence[str]) -> Iterator[Figure]:
-    """Yield losses, the scores over training if there are several, and NBN's magnitude."""
-    yield _drawn("Training loss", partial(_draw, runs, "loss", "iter", "training loss"))
-    for metric in metrics[:1] + metrics[-1:]:
-        if any(len(_points(run, metric, "step")) > 1 for run in _all(runs)):
+def curves(runs: Runs) -> Iterator[Figure]:
+    """Yield losses, the scores of all groups over training, and NBN's magnitude."""
+    yield _drawn("Training loss", partial(_draw_loss, runs))
+    for start, (measure, groups) in SCORED.items():
+        names = {group: start + end for group, end in groups.items()}
+        if any(len(_points(run, names["all"], "step")) > 1 for run in _all(runs)):
             yield _drawn(
-                f"{metric} over training", partial(_draw, runs, metric, "step", f"{metric}, %")
+                f"{measure[0].upper()}{measure[1:]} over training",
+                partial(_draw_scores, runs, measure, names),
             )
     logged = {
-        label: run.work_dir
-        for label, run in firsts(runs).items()
-        if any(name.endswith("magnitude") for record in run.records for name in record)
+        name: [run.work_dir for run in by_seed.values() if _has_magnitude(run)]
+        for name, by_seed in runs.items()
     }
-    if logged:
+    if logged := {name: seeds for name, seeds in logged.items() if seeds}:
         yield _drawn("NBN's magnitude g", partial(commands.magnitude, logged))
     else:
         yield Figure("NBN's magnitude g", reason="no run has NBN layers whose g was logged")
 
 
 def analyses(runs: Runs) -> Iterator[Figure]:
-    """Yield every analysis of each config's run with the smallest seed."""
-    models, reasons = {}, []
-    for name, run in firsts(runs).items():
-        try:
-            models[name] = _trained(run)
-        except (FileNotFoundError, TypeError, ValueError) as error:
-            reasons.append(str(error))
+    """Yield every analysis of the last checkpoints of all seeds."""
+    models: dict[str, dict[int, Trained]] = {}
+    reasons = []
+    for name, by_seed in runs.items():
+        for seed, run in sorted(by_seed.items()):
+            try:
+                models.setdefault(name, {})[seed] = _trained(run)
+            except (FileNotFoundError, TypeError, ValueError) as error:
+                reasons.append(str(error))
+    models = {name: by_seed for name, by_seed in models.items() if by_seed}
+    reason = "; ".join(dict.fromkeys(reasons))
     for name, title in ANALYSES.items():
-        chosen = models
+        chosen = {k: list(v.values()) for k, v in models.items()}
+        if name in OF_ONE_SEED:
+            chosen = dict(_smallest_seed(models, runs))
         if name == "components":
-            chosen = {k: v for k, v in models.items() if _has_cbn(v)}
+            chosen = {k: v for k, v in chosen.items() if _has_cbn(v[0])}
         if chosen:
             yield _drawn(title, partial(getattr(commands, name), chosen))
         else:
-            yield Figure(title, reason="no run has CBN layers" if models else "; ".join(reasons))
+            yield Figure(title, reason="no run has CBN layers" if models else reason)
+    if models and reasons:
+        yield Figure("Runs that the pictures do not have", reason=reason)
+
+
+def _smallest_seed(
+    models: Mapping[str, Mapping[int, Trained]], runs: Runs
+) -> Iterator[tuple[str, list[Trained]]]:
+    """Yield one model of each config, by a name that says of which seed it is."""
+    for name, by_seed in models.items():
+        seed, trained = next(iter(by_seed.items()))
+        yield (name if len(runs[name]) == 1 else f"{name}, seed {seed}"), [trained]
 
 
 def _trained(run: LoggedRun) -> Trained:
@@ -90,7 +123,10 @@ def _drawn(title: str, draw: Callable[[Path], Findings]) -> Figure:
             pictures, words = draw(Path(folder))
         except (FileNotFoundError, TypeError, ValueError) as error:
             return Figure(title, reason=str(error))
-        inlined = [(_address(path), width / COLUMN) for path, width in pictures.items()]
+        inlined = [
+            Picture(_address(path), drawn.width / COLUMN, drawn.caption)
+            for path, drawn in pictures.items()
+        ]
     return Figure(title, inlined, words)
 
 
@@ -98,29 +134,62 @@ def _address(png: Path) -> str:
     return f"data:image/png;base64,{base64.b64encode(png.read_bytes()).decode()}"
 
 
-def _draw(runs: Runs, key: str, axis: str, label: str, out: Path) -> Findings:
-    """Draw a logged number of all runs; the seeds of a config share its look."""
-    factor = 100 if key.startswith("lvis/") else 1
-    with picture(out / "curves.png", 2.2) as figure:
+def _draw_loss(runs: Runs, out: Path) -> Findings:
+    with picture(out / "loss.png", 2.2) as figure:
         axes = figure.subplots()
         for name, look in line_looks(runs):
-            for index, run in enumerate(runs[name].values()):
-                points = [(x, factor * y) for x, y in _points(run, key, axis)]
-                if points:
-                    style = {**look, "label": None if index else look["label"], "linewidth": 0.8}
-                    axes.plot(*zip(*points, strict=True), **style)
-        axes.set_xlabel({"iter": "iteration", "step": "epoch"}[axis])
-        axes.set_ylabel(label)
+            draw_seeds(axes, [_points(run, "loss", "iter") for run in runs[name].values()], look)
+        axes.set_xlabel("iteration")
+        axes.set_ylabel("training loss")
         shared_legend(figure)
-    return Findings({out / "curves.png": COLUMN}, [])
+    caption = f"The loss on the training samples{_of_seeds(runs)}."
+    return Findings({out / "loss.png": Drawn(COLUMN, caption)}, [])
+
+
+def _draw_scores(runs: Runs, measure: str, names: Mapping[str, str], out: Path) -> Findings:
+    """Draw a panel for each group that has scores, whose looks the seeds of a config share."""
+    shown = {
+        group: name
+        for group, name in names.items()
+        if any(y == y for run in _all(runs) for _, y in _points(run, name, "step"))
+    }
+    colours = group_colours(group for group in names if group != "all")
+    rows = (len(shown) + 1) // 2
+    with picture(out / "scores.png", 0.5 + 1.35 * rows) as figure:
+        grid = figure.subplots(rows, min(len(shown), 2), squeeze=False, sharex=True)
+        for axes in grid.flat[len(shown) :]:
+            axes.set_axis_off()
+        for axes, (group, name) in zip(grid.flat, shown.items(), strict=False):
+            for label, look in line_looks(runs):
+                seeds = [_points(run, name, "step") for run in runs[label].values()]
+                draw_seeds(axes, seeds, {**look, "marker": "."})
+            axes.set_title(
+                group if group != "all" else "all classes", color=colours.get(group, "black")
+            )
+            axes.set_ylim(bottom=0)
+        figure.supxlabel("epoch", fontsize=7)
+        figure.supylabel(f"{measure}, %", fontsize=7)
+        shared_legend(figure)
+    caption = f"The {measure} after each epoch that was validated{_of_seeds(runs)}."
+    return Findings({out / "scores.png": Drawn(COLUMN, caption)}, [])
+
+
+def _of_seeds(runs: Runs) -> str:
+    several = any(len(by_seed) > 1 for by_seed in runs.values())
+    return "; lines are means over the seeds, and bands their standard errors" if several else ""
 
 
 def _points(run: LoggedRun, key: str, axis: str) -> list[tuple[float, float]]:
-    return [(r[axis], r[key]) for r in run.records if key in r and axis in r]
+    factor = 100 if key.startswith("lvis/") else 1
+    return [(r[axis], factor * r[key]) for r in run.records if key in r and axis in r]
 
 
 def _all(runs: Runs) -> Iterator[LoggedRun]:
     return (run for by_seed in runs.values() for run in by_seed.values())
+
+
+def _has_magnitude(run: LoggedRun) -> bool:
+    return any(name.endswith("magnitude") for record in run.records for name in record)
 
 
 def _has_cbn(trained: Trained) -> bool:

@@ -1,5 +1,6 @@
 """The page: its contents, put into its template."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,9 @@ from mmdet_ltnorm.report.runs import (
 )
 from mmdet_ltnorm.report.template import TEMPLATE
 from mmdet_ltnorm.results.data_sets import data_title
-from mmdet_ltnorm.results.groups import ACCURACIES, LVIS_APS
-from mmdet_ltnorm.results.scores import Estimate, Results, difference, means
+from mmdet_ltnorm.results.groups import ACCURACIES
+from mmdet_ltnorm.results.pictures import one_look_each
+from mmdet_ltnorm.results.scores import Results, default_metrics, difference, over_seeds
 from mmdet_ltnorm.writing import write_text
 
 
@@ -42,7 +44,7 @@ def write_html(folders: Sequence[str | Path], out: str | Path) -> list[str]:
     page = environment.from_string(TEMPLATE).render(
         version=mmdet_ltnorm.__version__,
         title=_title(list(runs)),
-        names=list(runs),
+        configs=len(runs),
         runs=sum(map(len, runs.values())),
         parts=parts,
         environments=_environments(firsts(runs)),
@@ -60,26 +62,33 @@ def write_html(folders: Sequence[str | Path], out: str | Path) -> list[str]:
 def _part(runs: Mapping[str, Mapping[int, LoggedRun]]) -> dict[str, Any]:
     """Return the part of the page about runs on the same data."""
     results = scores(runs)
-    metrics = _metrics(results)
-    chosen = list(firsts(runs).values())
+    ended = {
+        name: {seed: row for seed, row in by_seed.items() if row}
+        for name, by_seed in results.items()
+    }
+    metrics = _metrics(ended)
+    chosen = firsts(runs)
+    with one_look_each(runs):
+        sections = {
+            "Curves": list(figures.curves(runs)),
+            "Inside the models": list(figures.analyses(runs)),
+        }
     return dict(
-        title=data_title(chosen[0].cfg),
+        title=data_title(next(iter(chosen.values())).cfg),
         names=list(runs),
         runs=[
             (name, seed, run.work_dir, len(results[name][seed]) > 0)
             for name, by_seed in runs.items()
             for seed, run in sorted(by_seed.items())
         ],
-        facts=facts(chosen),
+        facts=facts(list(chosen.values())),
         differences=config_differences(chosen),
-        measure="AP, %" if any(metric in LVIS_APS for metric in metrics) else "accuracy, %",
+        several=any(len(by_seed) > 1 for by_seed in runs.values()),
+        measure=_measure(metrics),
         metrics=[metric.rpartition("/")[2] for metric in metrics],
-        means=[(name, *_row(results, name, metrics)) for name in runs],
-        gaps=list(_gaps(results, metrics)),
-        sections={
-            "Curves": list(figures.curves(runs, metrics)),
-            "Inside one model of each config": list(figures.analyses(runs)),
-        },
+        means=[(name, len(ended[name]), _row(ended[name], metrics)) for name in runs],
+        gaps=list(_gaps(ended, metrics)),
+        sections=sections,
     )
 
 
@@ -90,14 +99,26 @@ def _title(names: Sequence[str]) -> str:
 
 
 def _metrics(results: Results) -> list[str]:
-    """Return the scores of groups that the runs have, of classifiers or of detectors."""
-    known = {key for runs in results.values() for row in runs.values() for key in row}
-    return [metric for metric in (*ACCURACIES, *LVIS_APS) if metric in known]
+    """Return the scores that the runs have, by groups if there are any."""
+    rows = [row for by_seed in results.values() for row in by_seed.values()]
+    return [
+        metric
+        for metric in (default_metrics(results) if rows else [])
+        if not all(math.isnan(row.get(metric, math.nan)) for row in rows)
+    ]
 
 
-def _row(results: Results, name: str, metrics: Sequence[str]) -> tuple[int, list[str]]:
-    found = [means(results, metric)[name] for metric in metrics]
-    return len(results[name]), [_cell(estimate, ".1f") for estimate in found]
+def _measure(metrics: Sequence[str]) -> str:
+    """Return what the scores are, if they are known to be percentages."""
+    if set(metrics) <= set(ACCURACIES):
+        return "accuracy, %"
+    return "AP, %" if all("AP" in metric for metric in metrics) else ""
+
+
+def _row(by_seed: Mapping[int, Mapping[str, float]], metrics: Sequence[str]) -> list[str]:
+    return [
+        over_seeds([row.get(metric, math.nan) for row in by_seed.values()]) for metric in metrics
+    ]
 
 
 def _gaps(results: Results, metrics: Sequence[str]) -> Iterator[tuple[str, int, list[str]]]:
@@ -106,12 +127,8 @@ def _gaps(results: Results, metrics: Sequence[str]) -> Iterator[tuple[str, int, 
     for name in others:
         found = [difference(results, metric, name, first) for metric in metrics]
         if found and found[0].n:
-            yield f"{name} − {first}", found[0].n, [_cell(each, "+.1f") for each in found]
-
-
-def _cell(estimate: Estimate, form: str) -> str:
-    """Return a mean with its spread; without one for a single run."""
-    return estimate.text(form).removesuffix(" ± n/a")
+            cells = [each.text("+.1f").removesuffix(" ± n/a") for each in found]
+            yield f"{name} − {first}", found[0].n, cells
 
 
 def _environments(runs: Mapping[str, LoggedRun]) -> list[tuple[list[str], dict[str, Any]]]:

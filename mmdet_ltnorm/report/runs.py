@@ -1,23 +1,33 @@
 """The runs of a report, and the differences of their configs."""
 
+import inspect
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmengine.config import Config
+from mmengine.runner import Runner
 
 from mmdet_ltnorm.engine.resume import latest_complete_checkpoint
 from mmdet_ltnorm.lettering import literal
+from mmdet_ltnorm.reading import read_json
 from mmdet_ltnorm.report.dumped import read_dumped
 from mmdet_ltnorm.results import read_scalars
 from mmdet_ltnorm.results.data_sets import data_of
 from mmdet_ltnorm.results.scores import Results, in_percent, last_scores, last_step
 
-# Of a run, not of its config.
-OWN = ("work_dir", "filename", "launcher", "load_from", "resume", "experiment_name")
+# What a training reads of its config: the rest are variables, whose values are there again where
+# they are used. Of that, the last make no other model.
+READ = {*inspect.signature(Runner.__init__).parameters, "compile", "custom_imports", "may_differ"}
+READ |= {"find_unused_parameters", "model_wrapper_cfg", "runner_type", "sync_bn", "tta_model"}
+READ -= {"experiment_name", "launcher", "load_from", "log_level", "resume", "visualizer"}
+READ -= {"self", "work_dir"}
 SEED = "randomness.seed"
+BACKBONE, WRAPPED = "model.backbone.type", "model.backbone.backbone"
+LONGEST = 120  # characters of a value
 FACTS = {
     "model": "model.type",
     "backbone": "model.backbone.type",
@@ -69,13 +79,32 @@ class LoggedRun:
         """The epoch, or the iteration, at which the run ends."""
         return last_step(self.cfg)
 
+    @property
+    def started(self) -> str:
+        """The time of its first start, as mmengine names the folder of logs."""
+        return min(self.work_dir.glob("*/vis_data/scalars.json")).parents[1].name
+
+    @property
+    def place(self) -> float:
+        """The config's place in the sweep that the run is of, infinite in none that has ended."""
+        try:
+            names = list(read_json(self.work_dir.parents[1] / "sweep.json")["runs"])
+        except (IndexError, KeyError, OSError, TypeError, ValueError):
+            return math.inf
+        return names.index(self.name) if self.name in names else math.inf
+
+    @cached_property
     def settings(self) -> dict[str, str]:
-        """Return the entries that make the config, whatever the seed and the work directory."""
-        return {
+        """The entries that make the config, whatever the seed and the work directory.
+
+        A backbone in ``LTNormBackbone`` has the keys that it has without.
+        """
+        read = {
             key: value
             for key, value in self.entries.items()
-            if key != SEED and key.partition(".")[0] not in OWN
+            if key != SEED and key.partition(".")[0] in READ
         }
+        return dict(_unwrapped(read)) if read.get(BACKBONE) == "'LTNormBackbone'" else read
 
     def environment(self) -> dict[str, str]:
         """Return what mmengine's log says about the machine and its packages."""
@@ -91,21 +120,27 @@ class LoggedRun:
 def find_runs(folders: Sequence[str | Path]) -> dict[str, dict[int, LoggedRun]]:
     """Return the runs in and below the folders by the name of their config and by seed.
 
+    They are in the order that was asked for: that of the folders, and in a folder that of the
+    sweep's configs, or in which other runs were started. A run of two folders is in the first.
     Configs of one name that differ in more than the seed are told apart by their folder.
 
     Raises:
         ValueError: a folder has no run with a config, or two runs are of one config and seed.
     """
-    runs = [run for folder in folders for run in _runs_below(Path(folder))]
+    found: dict[Path, LoggedRun] = {}
+    for folder in map(Path, folders):
+        for run in sorted(_runs_below(folder), key=lambda run: (run.place, run.started)):
+            found.setdefault(run.work_dir.resolve(), run)
+    runs = list(found.values())
     variants: dict[str, list[LoggedRun]] = {}
     for run in runs:
         known = variants.setdefault(run.name, [])
-        if all(run.settings() != other.settings() for other in known):
+        if all(run.settings != other.settings for other in known):
             known.append(run)
     named: dict[str, dict[int, LoggedRun]] = {}
     for run in runs:
         like = variants[run.name]
-        first = next(other for other in like if other.settings() == run.settings())
+        first = next(other for other in like if other.settings == run.settings)
         name = run.name if len(like) == 1 else literal(f"{run.name} in {first.work_dir}")
         by_seed = named.setdefault(name, {})
         if run.seed in by_seed:
@@ -170,26 +205,51 @@ def facts(runs: Sequence[LoggedRun]) -> dict[str, str]:
     """Return the common facts of all runs in a few words."""
     found = {}
     for name, key in FACTS.items():
-        values = {_entry(run.entries, key) for run in runs}
+        values = {run.settings.get(key) for run in runs}
         if len(values) == 1 and None not in values:
-            found[name] = values.pop().strip("'")
+            found[name] = _plain(values.pop())
     return found
 
 
-def _entry(entries: Mapping[str, str], key: str) -> str | None:
-    """Return an entry of a config; for ``LTNormBackbone`` that of the backbone it builds."""
-    value = entries.get(key)
-    return entries.get("model.backbone.backbone.type") if value == "'LTNormBackbone'" else value
+class Difference(NamedTuple):
+    """A setting, with its value in a config and in the first one; None where it is not set."""
+
+    key: str
+    value: str | None
+    first: str | None
 
 
-def config_differences(runs: Sequence[LoggedRun]) -> list[tuple[str, list[str]]]:
-    """Return the settings that are not the same in all runs, with each run's; "–" for none."""
-    settings = [run.settings() for run in runs]
-    keys = dict.fromkeys(key for each in settings for key in each)
-    rows = [(key, [each.get(key, "–") for each in settings]) for key in keys]
-    # Testing is most often a copy of validation.
-    shown = [row for row in rows if not row[0].startswith("test_") or "test_cfg" in row[0]]
-    return [row for row in shown if len(set(row[1])) > 1]
+def config_differences(runs: Mapping[str, LoggedRun]) -> dict[str, list[Difference]]:
+    """Return the settings of each other config that are not those of the first."""
+    first, *others = runs
+    found = {}
+    for name in others:
+        one, other = runs[first].settings, runs[name].settings
+        found[name] = [
+            Difference(key, *(_plain(each[key]) if key in each else None for each in (other, one)))
+            for key in {**one, **other}
+            # Testing is most often a copy of validation.
+            if one.get(key) != other.get(key)
+            and (not key.startswith("test_") or key.startswith("test_cfg"))
+        ]
+    return found
+
+
+def _unwrapped(settings: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Give the entries of the backbone in ``LTNormBackbone`` the keys that they have without it."""
+    for key, value in settings.items():
+        if key.startswith(f"{WRAPPED}."):
+            yield key.replace(WRAPPED, "model.backbone", 1), value
+        elif key != BACKBONE:
+            inner = key.replace("model.backbone.", f"{WRAPPED}.", 1)
+            taken = inner != key and inner in settings
+            yield (key.replace("backbone", "backbone(LTNormBackbone)", 1) if taken else key), value
+
+
+def _plain(value: str) -> str:
+    """Return a value's text without the quotes of a string, and a long one without its middle."""
+    text = value[1:-1] if value[:1] == value[-1:] and value[:1] in ("'", '"') else value
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} … {text[-LONGEST // 2 :]}"
 
 
 def _leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:

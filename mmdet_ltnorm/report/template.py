@@ -1,6 +1,18 @@
 """The page's template. Jinja escapes every value; pictures are inside, as data addresses."""
 
 TEMPLATE = """\
+{% macro difference(row) %}
+<li><code>{{ row.key }}</code>
+{% if row.value is none %}
+<span class="quiet">is not set, instead of</span> <code>{{ row.first }}</code>
+{% else %}
+= <code>{{ row.value }}</code>
+{% if row.first is not none %}
+<span class="quiet">instead of</span> <code>{{ row.first }}</code>
+{% endif %}
+{% endif %}
+</li>
+{% endmacro %}
 <!DOCTYPE html>
 <html lang="en">
 <head>
@@ -16,6 +28,7 @@ h1.data { font-size: 1.35rem; margin: 4rem 0 -1.5rem; padding-top: 1rem;
 h2 { font-size: 1.15rem; font-weight: 600; margin: 3rem 0 .8rem; padding-top: .8rem;
   border-top: 1px solid #ddd; }
 h3 { font-size: 1rem; font-weight: 600; margin: 2rem 0 .5rem; }
+h3.config { margin: .9rem 0 .1rem; font-size: .93rem; }
 p, dl { margin: .4rem 0 .8rem; }
 .quiet, nav { color: #666; font-size: .87rem; }
 a { color: #0072b2; text-decoration: none; }
@@ -35,14 +48,26 @@ code { font: .8rem/1.5 ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monosp
 .words { white-space: pre-line; }
 .figures, .pictures { display: flex; flex-wrap: wrap; gap: 0 1.4rem; align-items: flex-start; }
 .figures > * { min-width: min(27rem, 100%); max-width: 100%; }
-img { max-width: 100%; height: auto; }
+figure { margin: 0 0 .6rem; max-width: 100%; }
+figcaption { color: #555; font-size: .87rem; padding: .1rem 0 .4rem; }
+img { width: 100%; height: auto; display: block; }
+ul { margin: .2rem 0 .6rem; padding-left: 1.1rem; }
+li { overflow-wrap: anywhere; }
+.fact { white-space: nowrap; margin-right: .3rem; }
 .left-out { color: #666; font-style: italic; }
+tbody td:first-child, tbody th:first-child { min-width: 8.5rem; }
+@media (max-width: 40rem) {
+  body { margin-top: 1.2rem; padding: 0 .9rem; }
+  table { font-size: .8rem; }
+  td.number, th.number { padding-left: .5rem; }
+  nav div { margin-bottom: .4rem; }
+}
 </style>
 </head>
 <body>
 <h1>{{ title }}</h1>
 <p class="quiet">{{ runs }} {{ "run" if runs == 1 else "runs" }}
-of {{ names | length }} {{ "config" if names | length == 1 else "configs" }};
+of {{ configs }} {{ "config" if configs == 1 else "configs" }};
 written by mmdet_ltnorm {{ version }}.</p>
 {% if parts | length > 1 %}
 <p>The runs are of {{ parts | length }} data sets. Each has a part of this page, and they are not
@@ -53,8 +78,8 @@ compared.</p>
 {% set of = loop.index %}
 <div>
 {% if parts | length > 1 %}<a href="#data-{{ of }}"><b>{{ part.title }}</b></a>{% endif %}
-<a href="#trained-{{ of }}">What was trained</a>
 <a href="#scores-{{ of }}">Scores</a>
+<a href="#trained-{{ of }}">What was trained</a>
 {% for title in part.sections %}
 <a href="#part-{{ of }}-{{ loop.index }}">{{ title }}</a>
 {% endfor %}
@@ -68,29 +93,6 @@ compared.</p>
 <h1 class="data" id="data-{{ of }}">{{ part.title }}</h1>
 {% endif %}
 
-<h2 id="trained-{{ of }}">What was trained</h2>
-{% if part.facts %}
-<dl>
-{% for name, value in part.facts.items() %}
-<dt>{{ name }}</dt><dd>{{ value }}</dd>
-{% endfor %}
-</dl>
-{% endif %}
-{% if part.differences %}
-<p>All that differs between the configs:</p>
-<div class="wide"><table>
-<thead><tr><th></th>{% for name in part.names %}<th>{{ name }}</th>{% endfor %}</tr></thead>
-<tbody>
-{% for key, values in part.differences %}
-<tr><td><code>{{ key }}</code></td>
-{% for value in values %}<td><code>{{ value }}</code></td>{% endfor %}
-</tr>
-{% endfor %}
-</tbody></table></div>
-{% elif part.names | length > 1 %}
-<p>The configs do not differ.</p>
-{% endif %}
-
 <h2 id="scores-{{ of }}">Scores</h2>
 {% if part.metrics %}
 <div class="wide"><table>
@@ -99,7 +101,10 @@ compared.</p>
 </tr></thead>
 <tbody>
 {% for name, count, cells in part.means %}
-<tr><th>{{ name }}</th><td class="number">{{ count }}</td>
+<tr><th>{{ name }}
+{%- if loop.first and part.names | length > 1 %}<span class="quiet"> (baseline)</span>
+{%- endif %}</th>
+<td class="number">{{ count }}</td>
 {% for cell in cells %}<td class="number">{{ cell }}</td>{% endfor %}
 </tr>
 {% endfor %}
@@ -110,8 +115,11 @@ compared.</p>
 </tr>
 {% endfor %}
 </tbody></table></div>
-<p class="quiet">Last validation. Configs: mean ± standard deviation over seeds.
-{% if part.gaps %}Differences: mean over the pairs of the same seed ± standard error.{% endif %}</p>
+<p class="quiet">The scores of the last validation{% if part.several %}: means over the seeds ±
+their standard errors{% endif %}.
+{% if part.gaps %}Below the line is what each config adds to the baseline, as the mean of the pairs
+of the same seed; a difference {{ "below two standard errors" if part.several else "of one pair" }}
+may be chance.{% endif %}</p>
 {% else %}
 <p class="left-out">No run has a validation yet.</p>
 {% endif %}
@@ -125,6 +133,35 @@ compared.</p>
 {% endfor %}
 </tbody></table></details>
 
+<h2 id="trained-{{ of }}">What was trained</h2>
+{% if part.facts %}
+<p>
+{% for name, value in part.facts.items() %}
+<span class="fact"><span class="quiet">{{ name }}</span>
+{{ value }}{{ "" if loop.last else "," }}</span>
+{% endfor %}
+</p>
+{% endif %}
+{% for name, rows in part.differences.items() %}
+<h3 class="config">{{ name }}, against {{ part.names[0] }}</h3>
+{% if rows %}
+<ul>
+{% for row in rows[:8] %}
+{{ difference(row) }}
+{% endfor %}
+</ul>
+{% if rows | length > 8 %}
+<details><summary>{{ rows | length - 8 }} more</summary><ul>
+{% for row in rows[8:] %}
+{{ difference(row) }}
+{% endfor %}
+</ul></details>
+{% endif %}
+{% else %}
+<p>No setting differs.</p>
+{% endif %}
+{% endfor %}
+
 {% for title, figures in part.sections.items() %}
 <h2 id="part-{{ of }}-{{ loop.index }}">{{ title }}</h2>
 <div class="figures">
@@ -135,9 +172,12 @@ compared.</p>
 <p class="left-out">Left out: {{ figure.reason }}.</p>
 {% endif %}
 <div class="pictures">
-{% for address, columns in figure.pictures %}
-<img src="{{ address }}" alt="{{ figure.title }}"
-style="width: {{ (27 * columns) | round(1) }}rem">
+{% for picture in figure.pictures %}
+<figure style="width: {{ (27 * picture.columns) | round(1) }}rem">
+<div class="wide"><img src="{{ picture.address }}" alt="{{ picture.caption }}"
+style="min-width: {{ (18 * picture.columns) | round(1) }}rem"></div>
+<figcaption>{{ picture.caption }}</figcaption>
+</figure>
 {% endfor %}
 </div>
 {% for block in figure.words %}

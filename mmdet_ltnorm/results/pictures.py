@@ -3,18 +3,20 @@
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mmdet_ltnorm.class_groups import GROUP_COLOURS
 from mmdet_ltnorm.lettering import drawable, names_as_text
+from mmdet_ltnorm.results.scores import estimate
 from mmdet_ltnorm.writing import replacing, write_json
 
-# Okabe and Ito's colours, told apart by colour-blind eyes; with line styles for greyscale.
-COLOURS = (*GROUP_COLOURS, "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# Of runs, the baseline's first; none is a group's. Those of Okabe and Ito that are left, and Tol's
+# wine, told apart by colour-blind eyes; with line styles for greyscale.
+COLOURS = ("#000000", "#E69F00", "#56B4E9", "#CC79A7", "#882255")
 STYLES = ("-", "--", "-.", ":")
 MARKERS = ("o", "^", "s", "D")
 # Inches, of a two-column paper; pictures are made to be printed at their size.
@@ -50,10 +52,43 @@ def picture(path: str | Path, height: float, width: float = COLUMN) -> Iterator[
             figure.savefig(partial, dpi=DPI)
 
 
+_LABELS: ContextVar[tuple[str, ...]] = ContextVar("labels", default=())
+
+
+@contextmanager
+def one_look_each(labels: Iterable[str]) -> Iterator[None]:
+    """Let every label keep its look in all pictures of the block, in those of a few, too."""
+    token = _LABELS.set(tuple(labels))
+    try:
+        yield
+    finally:
+        _LABELS.reset(token)
+
+
 def line_looks(labels: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield each label with the look of its line in the picture that is being drawn."""
-    for label, colour, style in zip(labels, cycle(COLOURS), cycle(STYLES), strict=False):
+    labels = list(labels)
+    known = _LABELS.get() if set(labels) <= set(_LABELS.get()) else labels
+    looks = dict(zip(known, zip(cycle(COLOURS), cycle(STYLES), strict=False), strict=False))
+    for label in labels:
+        colour, style = looks[label]
         yield label, dict(color=colour, linestyle=style, label=drawable(label))
+
+
+def draw_seeds(axes: Any, seeds: Sequence[Sequence[tuple[float, float]]], look: Any) -> None:
+    """Draw the mean of the seeds' points, and as a band its standard error."""
+    values: dict[float, list[float]] = {}
+    for points in seeds:
+        for x, y in dict(points).items():
+            values.setdefault(x, []).append(y)
+    found = [(x, *estimate(values[x]).of_mean()[:2]) for x in sorted(values)]
+    if not found:
+        return
+    places, mean, error = np.array(found).T
+    axes.plot(places, mean, **look)
+    if not np.isnan(error).all():
+        band = dict(color=look["color"], alpha=0.25, linewidth=0)
+        axes.fill_between(places, mean - error, mean + error, **band)
 
 
 def shared_legend(figure: Any, columns: int = 2) -> None:
@@ -73,14 +108,22 @@ def legend_columns(labels: Sequence[str], most: int, inches: float, points: floa
     return max(1, min(most, len(labels), int(72 * inches / (0.6 * points) / longest)))
 
 
-def annotate_cells(axes: Any, values: np.ndarray, form: str = ".2f") -> None:
-    """Write each value of a matrix that ``imshow`` has drawn into its cell, black or white."""
+def annotate_cells(
+    axes: Any, values: np.ndarray, form: str = ".2f", size: float = 5.5, least: float = -math.inf
+) -> None:
+    """Write each value of a matrix that ``imshow`` has drawn into its cell, black or white.
+
+    Args:
+        least: smaller values are left out.
+    """
     image = axes.images[0]
     for (row, column), value in np.ndenumerate(values):
+        if value < least:
+            continue
         dark = image.norm(value) < 0.5
         text = "n/a" if math.isnan(value) else f"{value:{form}}"
         colour = "white" if dark and not math.isnan(value) else "black"
-        axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=5.5)
+        axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=size)
 
 
 def save_numbers(numbers: Mapping[str, Mapping[str, Any]], stem: str | Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mmdet_ltnorm.results.groups import ACCURACIES, LVIS_APS
 from mmdet_ltnorm.results.logs import read_validations
 
 # Scores by config name and seed.
@@ -42,12 +43,28 @@ def in_percent(scores: Mapping[str, float]) -> dict[str, float]:
     return {k: 100 * v if k.startswith(parts) else v for k, v in scores.items()}
 
 
+def default_metrics(results: Results) -> list[str]:
+    """Return the scores that a table shows: by groups of classes, of classifiers or of detectors.
+
+    For plain COCO sets this is AP, for others all scores; accuracy before the first score.
+    """
+    found = dict.fromkeys(m for runs in results.values() for run in runs.values() for m in run)
+    for metrics in ACCURACIES + LVIS_APS, ["coco/bbox_mAP", "coco/segm_mAP"]:
+        if shown := [metric for metric in metrics if metric in found]:
+            return shown
+    return list(found) or ACCURACIES
+
+
 class Estimate(NamedTuple):
     """A mean over seeds with its spread: standard deviation, or error of the mean."""
 
     mean: float
     spread: float
     n: int
+
+    def of_mean(self) -> "Estimate":
+        """Return the standard error of the mean in place of the standard deviation."""
+        return self._replace(spread=self.spread / math.sqrt(self.n) if self.n else math.nan)
 
     def text(self, form: str = ".1f") -> str:
         """Return ``mean ± spread``; a spread takes two values."""
@@ -60,7 +77,7 @@ class Estimate(NamedTuple):
 def means(results: Results, metric: str) -> dict[str, Estimate]:
     """Return each config's mean score and the standard deviation of single runs."""
     return {
-        name: _estimate([scores.get(metric, math.nan) for scores in by_seed.values()])
+        name: estimate([scores.get(metric, math.nan) for scores in by_seed.values()])
         for name, by_seed in results.items()
     }
 
@@ -72,13 +89,29 @@ def difference(results: Results, metric: str, name: str, baseline: str) -> Estim
     """
     seeds = sorted(results[name].keys() & results[baseline].keys())
     pairs = [(results[name][seed], results[baseline][seed]) for seed in seeds]
-    mean, deviation, n = _estimate(
-        [one.get(metric, math.nan) - other.get(metric, math.nan) for one, other in pairs]
-    )
-    return Estimate(mean, deviation / math.sqrt(n) if n else math.nan, n)
+    gaps = [one.get(metric, math.nan) - other.get(metric, math.nan) for one, other in pairs]
+    return estimate(gaps).of_mean()
 
 
-def _estimate(values: Sequence[float]) -> Estimate:
+def over_seeds(values: Sequence[float], form: str = ".1f") -> str:
+    """Return the mean of the seeds' values with its standard error, without one of one seed.
+
+    If ``form`` is one of significant digits, those of the mean end where those of the error do,
+    which has one, and two if the first is a 1.
+    """
+    mean, error, _ = estimate(values).of_mean()
+    if math.isnan(mean):
+        return "n/a"
+    if math.isnan(error):
+        return f"{mean:{form}}"
+    if form.endswith("g") and error > 0:
+        digits = math.floor(math.log10(error))
+        form = f".{max(0, -digits + (error < 2 * 10**digits))}f"
+    return f"{mean:{form}} ± {error:{form}}"
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """Return the mean of values with their standard deviation."""
     if not values:
         return Estimate(math.nan, math.nan, 0)
     deviation = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan

@@ -8,23 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from mmdet_ltnorm.lettering import drawable, names_as_text
-from mmdet_ltnorm.results.groups import ACCURACIES, LVIS_APS
-from mmdet_ltnorm.results.pictures import COLOURS, legend_columns
+from mmdet_ltnorm.results.pictures import legend_columns, line_looks
 from mmdet_ltnorm.results.scores import Results, difference, means
 from mmdet_ltnorm.results.tables import markdown_table
 from mmdet_ltnorm.writing import replacing, write_json, write_text
-
-
-def default_metrics(results: Results) -> list[str]:
-    """Return the scores that a table shows: by groups of classes, of classifiers or of detectors.
-
-    For plain COCO sets this is AP, for others all scores; accuracy before the first score.
-    """
-    found = dict.fromkeys(m for runs in results.values() for run in runs.values() for m in run)
-    for metrics in ACCURACIES + LVIS_APS, ["coco/bbox_mAP", "coco/segm_mAP"]:
-        if shown := [metric for metric in metrics if metric in found]:
-            return shown
-    return list(found) or ACCURACIES
 
 
 def against_first(results: Results) -> list[tuple[str, str]]:
@@ -110,11 +97,11 @@ def plot_sweeps(sweeps: Mapping[str, Results], metrics: Sequence[str], out: str 
 def _draw_sweep(results: Results, metrics: Sequence[str], scores: Any, gaps: Any) -> None:
     """Draw one sweep's scores and differences into two axes."""
     width = 0.8 / len(results)
-    for index, (name, by_seed) in enumerate(results.items()):
-        colour = COLOURS[index % len(COLOURS)]
+    for index, (name, look) in enumerate(line_looks(results)):
+        by_seed, colour = results[name], look["color"]
         places = [x + (index + 0.5) * width - 0.4 for x in range(len(metrics))]
         bars = [means(results, metric)[name].mean for metric in metrics]
-        scores.bar(places, bars, 0.9 * width, color=colour, alpha=0.45, label=drawable(name))
+        scores.bar(places, bars, 0.9 * width, color=colour, alpha=0.45, label=look["label"])
         for x, metric in zip(places, metrics, strict=True):
             dots = [run.get(metric, math.nan) for run in by_seed.values()]
             scores.plot([x] * len(dots), dots, "o", color=colour, markersize=3)
