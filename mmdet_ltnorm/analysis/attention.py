@@ -138,7 +138,7 @@ def draw_attention(
             found, item = models[label], images[image]
             pixels = item["inputs"].numpy().transpose(1, 2, 0)[..., ::-1]  # BGR
             row[0].imshow(pixels)
-            row[0].set_ylabel(drawable(label), fontsize=6)
+            row[0].set_ylabel(_wrapped("", label), fontsize=5.5)
             truth, guess = int(item["data_samples"].gt_label), found.predicted[image]
             said = f"{_wrapped('', classes[truth])}\n{_wrapped('as', classes[guess])}"
             row[0].set_xlabel(said, fontsize=5.5, labelpad=2)
