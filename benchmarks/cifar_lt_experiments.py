@@ -1,10 +1,35 @@
 """The experiments of benchmarks/cifar_lt.py: which configs are compared, with which options."""
 
+from typing import Any
+
+from mmengine.registry import MODELS
+from torch import Tensor
+
+from mmdet_ltnorm.predictors import RectifiedLinear
+
+
+@MODELS.register_module()
+class ScaledRectifiedLinear(RectifiedLinear):
+    """LR whose logits are multiplied by a constant: does it matter that their variance is 1?"""
+
+    def __init__(self, *args: Any, scale: float, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.scale = scale
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return the scaled logits."""
+        return self.scale * super().forward(input)
+
+
 CE, BS = "configs/cifar_lt/cifar10_ce", "configs/cifar_lt/cifar10_bs"
 CBN = "configs/cifar_lt/cifar10_cbn"
 LR = "model.head.predictor.type=RectifiedLinear"
 NORM = "model.backbone.norm_cfg."
 DECAY = "optim_wrapper.optimizer.weight_decay=5e-3"
+SHAPES = "configs/demo/cls_shapes"
+SCALED_LR = [
+    "model.head.predictor.type=ScaledRectifiedLinear", "model.head.predictor.scale=4.0",
+]
 NOT_NORMALIZED = [NORM + "normalize=False", NORM + "initial_magnitude=1.0"]  # γ starts as 1
 # Label to config and options; the first of an experiment is what the others are compared with.
 EXPERIMENTS = {
@@ -55,6 +80,35 @@ EXPERIMENTS = {
         "type C": [BS + "_nbn.py", "model.backbone.positions=all"],
         "g of a block": [BS + "_nbn.py", "model.backbone.share=block"],
         "g of a layer": [BS + "_nbn.py", "model.backbone.share=none"],
+    },
+    "shapes_nbn": {
+        "CE": [SHAPES + "_ce.py"],
+        "CE + NBN": [SHAPES + "_ce_nbn.py"],
+        "CE + NBN, β̃ from 0": [
+            SHAPES + "_ce_nbn.py", NORM + "official=True", NORM + "initial_magnitude=sqrt_channels",
+        ],
+        "CE + NBN, β's own g, from 0.1 √C": [
+            SHAPES + "_ce_nbn.py", NORM + "separate_magnitudes=True",
+        ],
+        "CE + shared g, not normalized": [SHAPES + "_ce_nbn.py", *NOT_NORMALIZED],
+        "CE + NBN in all norms": [SHAPES + "_ce_nbn.py", "model.backbone.positions=all"],
+        "CE + LR": [SHAPES + "_ce.py", LR],
+        "CE + LR x 4": [SHAPES + "_ce.py", *SCALED_LR],
+    },
+    "shapes_lr": {
+        "BS": [SHAPES + "_bs.py"],
+        "BS + LR": [SHAPES + "_bs.py", LR],
+        "BS + LR x 4": [SHAPES + "_bs.py", *SCALED_LR],
+        "BS + NBN": [SHAPES + "_bs_nbn.py"],
+        "BS + NBN + LR": [SHAPES + "_bs_nbn_lr.py"],
+        "BS + NBN + LR x 4": [SHAPES + "_bs_nbn_lr.py", *SCALED_LR],
+    },
+    "shapes_cbn": {
+        "BS": [SHAPES + "_bs.py"],
+        "CBN, last norms": [SHAPES + "_cbn.py"],
+        "CBN + SBN": [SHAPES + "_cbn.py", "model.type=CompoundSplitClassifier"],
+        "BS, strong views": [SHAPES + "_bs_strong.py"],
+        "CBN + SBN + DPL": [SHAPES + "_cbn_dpl.py"],
     },
 }  # fmt: skip
 PRESETS = {"paper": ["remedies", "nbn_start", "cbn"], **{name: [name] for name in EXPERIMENTS}}
