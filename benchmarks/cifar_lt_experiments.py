@@ -8,7 +8,7 @@ from torch import Tensor
 from mmdet_ltnorm.predictors import RectifiedLinear
 
 
-@MODELS.register_module()
+@MODELS.register_module(force=True)  # a test may import this file anew
 class ScaledRectifiedLinear(RectifiedLinear):
     """LR whose logits are multiplied by a constant: does it matter that their variance is 1?"""
 
@@ -28,7 +28,8 @@ NORM = "model.backbone.norm_cfg."
 DECAY = "optim_wrapper.optimizer.weight_decay=5e-3"
 SHAPES = "configs/demo/cls_shapes"
 SCALED_LR = [
-    "model.head.predictor.type=ScaledRectifiedLinear", "model.head.predictor.scale=4.0",
+    "model.head.predictor.type=ScaledRectifiedLinear",
+    "model.head.predictor.scale=4.0",
 ]
 NOT_NORMALIZED = [NORM + "normalize=False", NORM + "initial_magnitude=1.0"]  # γ starts as 1
 # Label to config and options; the first of an experiment is what the others are compared with.
@@ -81,6 +82,8 @@ EXPERIMENTS = {
         "g of a block": [BS + "_nbn.py", "model.backbone.share=block"],
         "g of a layer": [BS + "_nbn.py", "model.backbone.share=none"],
     },
+}  # fmt: skip
+SHAPES_LT = {
     "shapes_nbn": {
         "CE": [SHAPES + "_ce.py"],
         "CE + NBN": [SHAPES + "_ce_nbn.py"],
@@ -111,4 +114,9 @@ EXPERIMENTS = {
         "CBN + SBN + DPL": [SHAPES + "_cbn_dpl.py"],
     },
 }  # fmt: skip
+# A label names one run, and CIFAR-10-LT has a CE, too.
+EXPERIMENTS |= {
+    name: {f"Shapes-LT: {label}": words for label, words in variants.items()}
+    for name, variants in SHAPES_LT.items()
+}
 PRESETS = {"paper": ["remedies", "nbn_start", "cbn"], **{name: [name] for name in EXPERIMENTS}}

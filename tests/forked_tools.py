@@ -13,6 +13,9 @@ import mmdet.evaluation
 import mmdet.models
 import mmdet.visualization  # noqa: F401, else each run's registries import these
 import torch
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.registry import DefaultScope
+from mmengine.visualization import Visualizer
 from ranks import METHOD
 
 import mmdet_ltnorm.engine.launch  # noqa: F401
@@ -29,9 +32,18 @@ def start_tool(output, tool, *arguments):
 
 def _run(output, tool, arguments):
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    for kind in (DefaultScope, MMLogger, MessageHub, Visualizer):
+        _forget_instances(kind)
     torch.set_num_threads(1)  # OpenMP's threads of the tests' process are not in its fork
     with output.open("a") as file, redirect_stdout(file), redirect_stderr(file):
         run_tool(tool, *arguments)
+
+
+def _forget_instances(kind):
+    """Drop what earlier tests' runs left: a visualizer goes on writing to its first folder."""
+    kind._instance_dict.clear()
+    for subclass in kind.__subclasses__():
+        _forget_instances(subclass)
 
 
 def run_tool(tool, *arguments):

@@ -211,7 +211,7 @@ def test_one_process_has_its_own_tensor():
 
 
 def test_the_configs_views_are_one_strong_and_two_that_lose_their_colours_at_times():
-    file = Path(__file__).parents[1] / "configs" / "_base_" / "cls_bcl.py"
+    file = Path(__file__).parents[1] / "configs" / "_base_" / "parts" / "bcl.py"
     pipeline = Config.fromfile(file).bcl_pipeline[1:]
     for view in pipeline[0].views:
         view[0].size = 24

@@ -142,13 +142,16 @@ def test_each_experts_loss_is_a_config(inner, expected):
 def test_ldam_takes_scaled_cosines_and_says_what_to_set():
     z, y = (torch.tensor(part) for part in batch(1, experts=1))
     z = z[:, 0].float()
-    plain, scaled = LDAMLoss(5), LDAMLoss(5, input_scale=30)
-    for loss in plain, scaled:
+
+    def counted(loss):
         loss.set_class_counts(COUNTS.tolist())
+        return loss
+
+    plain, scaled = counted(LDAMLoss(5)), counted(LDAMLoss(5, input_scale=30))
     torch.testing.assert_close(scaled(z, y), plain(z / 30, y))
     torch.testing.assert_close(scaled.get_activation(z), z.softmax(1))
     with pytest.raises(ValueError, match=r"in \[-1, 1\].*input_scale to the predictor's tempear"):
-        plain(z, y)
+        counted(LDAMLoss(5))(z, y)  # looked at in the first batch
 
 
 def test_half_precision_is_computed_in_float32():
