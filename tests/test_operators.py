@@ -74,7 +74,7 @@ def outcome(run, model, x):
     return dict(y=y.detach(), to_x=x.grad, **gradients, **state)
 
 
-def assert_trains_alike(model, run, shape, steps=2, backend="aot_eager"):
+def assert_trains_alike(model, run, shape, steps=2, backend="aot_eager", atol=1e-4):
     """Compare steps of a model compiled without a graph break with eager ones, then evaluation."""
     twin, x = copy.deepcopy(model), torch.randn(steps, *shape)
     compiled = torch.compile(functools.partial(run, model), backend=backend, fullgraph=True)
@@ -83,7 +83,7 @@ def assert_trains_alike(model, run, shape, steps=2, backend="aot_eager"):
         theirs = outcome(functools.partial(run, twin), twin, each)
         for name, expected in theirs.items():
             torch.testing.assert_close(
-                ours[name], expected, rtol=1e-4, atol=1e-4, msg=lambda m, name=name: f"{name}: {m}"
+                ours[name], expected, rtol=1e-4, atol=atol, msg=lambda m, name=name: f"{name}: {m}"
             )
         model.train(), twin.train()  # as each epoch does: now the components are known as placed
     model.eval(), twin.eval()
@@ -201,7 +201,9 @@ def test_a_stage_of_a_detectors_backbone_trains_compiled_as_it_does_eagerly(with
     ],
 )
 def test_a_whole_network_trains_compiled_as_it_does_eagerly(backbone, backend):
-    assert_trains_alike(network(backbone), last_stage, (4, 3, 64, 64), backend=backend)
+    # Inductor rounds otherwise, which can move a pixel across a ReLU's zero: 1.5e-4 was seen.
+    atol = 1e-3 if backend == "inductor" else 1e-4
+    assert_trains_alike(network(backbone), last_stage, (4, 3, 64, 64), backend=backend, atol=atol)
 
 
 def test_compiled_layers_report_on_their_last_batch():
