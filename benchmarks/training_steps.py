@@ -24,7 +24,7 @@ CLASSIFIERS = {
 ON_A_CPU = ["ResNet-32, batch 128 of 32x32"]
 LVIS = Path(__file__).resolve().parents[1] / "configs" / "lvis"
 BASELINE, WITH_NBN = LVIS / "seesaw_2x.py", LVIS / "seesaw_nbn_2x.py"
-LIVE_NORMS = {"backbone.norm_eval": False}
+LIVE_NORMS = {"backbone.backbone.norm_eval": False}
 MMDETS_LOSS = {"roi_head.bbox_head.loss_cls.type": "mmdet.SeesawLoss"}
 # Two configs of a detector, and what is changed in the model of each.
 DETECTORS = {
@@ -33,7 +33,7 @@ DETECTORS = {
     "NBN and LTSeesawLoss, over mmdet's Seesaw": ((BASELINE, MMDETS_LOSS), (WITH_NBN, {})),
     "CBN in all norms": (
         (BASELINE, LIVE_NORMS),
-        (BASELINE, LIVE_NORMS | {"backbone.norm_cfg": CBN_EVERYWHERE}),
+        (BASELINE, LIVE_NORMS | {"backbone.norm_cfg": CBN_EVERYWHERE, "backbone.positions": "all"}),
     ),
 }
 
