@@ -223,7 +223,7 @@ def data(size: Size, device: str, deadline: Deadline) -> None:
     from mmdet_ltnorm.data import make_mini_lvis, make_shapes_lt
 
     make_shapes_lt("data/shapes_lt", train_per_class=60, test_per_class=20)
-    make_mini_lvis("data/mini_lvis", num_train=240, num_val=40)  # a batch has eight
+    make_mini_lvis("data/mini_lvis", num_train=240, num_val=48)  # a batch has eight
     print("Shapes-LT and mini-LVIS are made.")
 
 
