@@ -27,10 +27,12 @@ def interpreted_results(function, folder):
 def _interpret(_, function, path):
     torch.set_num_threads(1)  # OpenMP's threads of the tests' process are not in its fork
     os.environ["TRITON_INTERPRET"] = "1"
-    ours = mmdet_ltnorm.norms.__name__
+    ours = f"{mmdet_ltnorm.norms.__name__}.backends.gpu"
     for name in list(sys.modules):
-        if name.startswith(f"{ours}.triton_"):
-            vars(mmdet_ltnorm.norms).pop(name.removeprefix(f"{ours}."), None)
+        if name == ours or name.startswith(f"{ours}."):
+            parent, _, child = name.rpartition(".")
+            if parent in sys.modules:
+                vars(sys.modules[parent]).pop(child, None)
             del sys.modules[name]
         elif name.split(".")[0] == "triton" and not name.startswith("triton._C"):
             del sys.modules[name]
