@@ -25,7 +25,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
+from mmengine.runner import CheckpointLoader
 
 from mmdet_ltnorm.data import make_mini_lvis
 from mmdet_ltnorm.engine.resume import latest_complete_checkpoint
@@ -159,7 +159,7 @@ def outcome(kind: str, work_dir: Path) -> list:
     results = []
     for folder in trainings(kind, work_dir):
         file = folder / f"epoch_{EPOCHS}.pth"
-        weights = torch.load(file, weights_only=False)["state_dict"]
+        weights = CheckpointLoader.load_checkpoint(str(file), "cpu")["state_dict"]
         results.append((scores_of(folder), {name: w.tolist() for name, w in weights.items()}))
     if kind == "sweep":
         results.append(json.loads((work_dir / "sweep.json").read_text())["runs"])
