@@ -25,8 +25,8 @@ NOTES = """\
 Accuracy in percent on balanced test sets; many: > 100 training images, few: < 20; n/a: no class.
 Methods: mean ± standard deviation over seeds, after the last epoch. Differences: mean of the pairs
 with the same seed ± standard error; of three seeds, four standard errors can still be chance.
-Digits-LT are real images. On Shapes-LT, which is drawn, NBN loses because its bias starts as long
-as γ, and LR because its logits cannot grow: docs/experiments.md has the experiments."""
+Digits-LT are real images. On Shapes-LT, which is drawn, LR loses because its logits cannot grow,
+and NBN most likely because its bias starts as long as γ: docs/experiments.md has the experiments."""
 
 
 def main() -> int:
