@@ -66,7 +66,7 @@ def run_of(model):
     return SimpleNamespace(model=model, hooks=[])
 
 
-def train_alike(model, views=1, steps=3):
+def train_alike(model, views=1, steps=3, tolerance=1e-4):
     """Train a model compiled and its copy not, and compare losses and states after each step."""
     twin = copy.deepcopy(model)
     wrapper, plain = (
@@ -83,7 +83,8 @@ def train_alike(model, views=1, steps=3):
         theirs = twin.train_step(batch(step, views), plain)
         torch.testing.assert_close(ours["loss"], theirs["loss"], rtol=1e-3, atol=1e-4)
     for name, value in model.state_dict().items():
-        torch.testing.assert_close(value, twin.state_dict()[name], rtol=5e-3, atol=5e-3)
+        expected = twin.state_dict()[name]
+        torch.testing.assert_close(value, expected, rtol=tolerance, atol=tolerance)
     hook.after_train(run_of(model))
 
 
@@ -161,4 +162,4 @@ def test_a_run_compiles_for_its_two_sizes_of_batches_and_validates_as_before(gra
 @pytest.mark.parametrize("norm", NORMS)
 def test_inductor_trains_a_classifier_with_each_norm_as_eager_does(norm):
     torch._dynamo.reset()
-    train_alike(classifier(NORMS[norm]))
+    train_alike(classifier(NORMS[norm]), tolerance=5e-3)  # inductor rounds otherwise

@@ -26,7 +26,7 @@ Accuracy in percent on balanced test sets; many: > 100 training images, few: < 2
 Methods: mean ± standard deviation over seeds, after the last epoch. Differences: mean of the pairs
 with the same seed ± standard error; of three seeds, four standard errors can still be chance.
 Digits-LT are real images. On Shapes-LT, which is drawn, LR loses because its logits cannot grow,
-and NBN most likely because its bias starts as long as γ: docs/experiments.md has the experiments."""
+and NBN most likely because its bias starts as long as γ: see docs/experiments.md."""
 
 
 def main() -> int:
