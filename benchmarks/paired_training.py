@@ -54,8 +54,11 @@ class WaitingLoop(BaseLoop):
 class Batches:
     """A loader's batches, one at a time, in tensors that stay in their place as graphs need it."""
 
-    def __init__(self, loader: DataLoader, preprocessor: nn.Module) -> None:
+    def __init__(
+        self, loader: DataLoader, preprocessor: nn.Module, memory_format: torch.memory_format
+    ) -> None:
         self.loader, self._preprocessor = loader, preprocessor
+        self._memory_format = memory_format
         self._following = _endless(loader)
         self._tensors: list[Tensor] = []
         self._read = 0
@@ -76,8 +79,7 @@ class Batches:
 
     def _keep(self, like: list[Tensor], several: bool) -> None:
         *views, labels = like
-        order = torch.channels_last if views[0].is_cuda else torch.preserve_format
-        views = [torch.empty_like(view, memory_format=order) for view in views]
+        views = [torch.empty_like(view, memory_format=self._memory_format) for view in views]
         labels = torch.empty_like(labels, device=views[0].device)
         self._tensors = [*views, labels]
         samples = [ClsDataSample(gt_label=label) for label in labels.split(1)]
@@ -97,7 +99,8 @@ class PairedRun:
     """One run that is set up, and goes on where it was stopped; ``advance`` takes its next step.
 
     Args:
-        cfg: a config whose training counts iterations.
+        cfg: a config whose training counts iterations; with ``channels_last``, images and weights
+            are stored so. On a GPU they always are.
         shared: batches by loader and seed. Runs that agree in both take the same; the first of them
             adds them here.
     """
@@ -110,15 +113,17 @@ class PairedRun:
         runner._train_loop = WaitingLoop(runner, same, cfg.train_cfg.max_iters)
         runner.train()
         self.model = runner.model
+        on_gpu = next(self.model.parameters()).is_cuda
+        channels_last = on_gpu or cfg.get("channels_last", False)
+        memory_format = torch.channels_last if channels_last else torch.preserve_format
+        self.model.to(memory_format=memory_format)
         if key not in shared:
-            shared[key] = Batches(runner.train_dataloader, self.model.data_preprocessor)
+            preprocessor = self.model.data_preprocessor
+            shared[key] = Batches(runner.train_dataloader, preprocessor, memory_format)
         self.batches = shared[key]
         kinds = (ParamSchedulerHook, CheckpointHook)
         self._after_step = [hook for hook in runner.hooks if isinstance(hook, kinds)]
-        on_gpu = next(self.model.parameters()).is_cuda
         self.stream = torch.cuda.Stream() if on_gpu else None
-        if on_gpu:
-            self.model.to(memory_format=torch.channels_last)
         self.loss = torch.zeros((), device=next(self.model.parameters()).device)
         self.eager_because = ""
         self._eager_steps = 0

@@ -97,6 +97,16 @@ def test_a_stopped_run_goes_on_to_the_undisturbed_result(tool, words, tmp_path):
     torch.testing.assert_close(again, weights, rtol=0, atol=0)
 
 
+def test_images_and_weights_are_channels_last_where_asked(tool, words, tmp_path):
+    args = tool.parsed([*words, "--channels-last", "--run", "BS", LR[0]])
+    [run] = tool.set_up(tool.plan(args, 4, tmp_path))
+    seen = []
+    run.model.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    tool.train([run], 2, tool.print_nothing)
+    weight = run.model.backbone.layer2[0].conv1.weight
+    assert all(of.is_contiguous(memory_format=torch.channels_last) for of in (*seen, weight))
+
+
 def newest(folder):
     return (folder / "last_checkpoint").read_text()
 
