@@ -1,19 +1,19 @@
-"""Whether there is a Triton that can run the kernels."""
+"""Whether Triton can run the kernels on this machine."""
 
 import functools
 import warnings
 
 import torch
 
-# The first that takes a tuple as a kernel's argument.
+# The first version that takes a tuple as a kernel's argument.
 OLDEST_TRITON = (3, 3)
 
 
 @functools.cache
 def has_triton() -> bool:
-    """Tell whether there is a Triton that can run our kernels; one that cannot is warned of.
+    """Tell whether Triton can run our kernels; warn where it is installed but cannot.
 
-    It compiles with the system's C compiler, which images that are made for running often lack.
+    Triton compiles with the system's C compiler, which many container images lack.
     """
     try:
         import triton

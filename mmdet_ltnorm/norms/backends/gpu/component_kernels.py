@@ -1,7 +1,7 @@
 """Triton kernels on matrices (M, C); :mod:`.components` beside it runs them.
 
-A tile has components as rows, up to the power of two ``ROWS``, and channels as columns. Arithmetic
-is in float64: there is little of it, and differences of squares need it.
+The rows of a tile are components, padded to ``ROWS``, a power of two; its columns are channels.
+Arithmetic is in float64: there is little of it, and differences of squares need it.
 """
 
 import triton
@@ -43,7 +43,7 @@ def affine_of_batch(
     eps: "fp64", shrinkage: "fp64", kept: "fp64",  # noqa: F821
     SPLIT: tl.constexpr, M: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Write what normalizes a batch, and its moments, for some channels.
+    """Write the scale and shift that normalize a batch, and its moments, for one block of channels.
 
     ``matrices`` (7, M, C) are the offset, inverse, scale and shift that normalize, and the batch's
     mean, offset and variance; ``numbers`` (2 M + 1,) counts, shares and the total; ``flags``
@@ -131,7 +131,7 @@ def move(
     UNBIASED: tl.constexpr, SPLIT: tl.constexpr,
     M: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Move stored statistics in place, for some channels."""
+    """Move the stored statistics of one block of channels in place."""
     j = tl.arange(0, ROWS)
     c = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     where, real = _matrix_at(j, c, channels, M)
@@ -157,7 +157,7 @@ def move(
 
 @triton.jit
 def _lerp(at, towards, weight, mask):
-    """Move numbers in place towards others, which get the weight."""
+    """Replace stored numbers by (1 - weight) · stored + weight · towards."""
     old = tl.load(at, mask=mask, other=0).to(tl.float64)
     moved = old + weight * (towards.to(tl.float64) - old)
     tl.store(at, narrowed(moved, at), mask=mask)
@@ -165,18 +165,18 @@ def _lerp(at, towards, weight, mask):
 
 @triton.jit
 def narrowed(value, at):
-    """Return float64 in the dtype of where it is stored; Triton has no way straight to bfloat16."""
+    """Return a float64 value in the dtype of its destination, bfloat16 by way of float32."""
     dtype = at.dtype.element_ty
     return value.to(tl.float32).to(dtype) if dtype == tl.bfloat16 else value.to(dtype)
 
 
 @triton.jit
 def _matrix_at(j, c, channels, M: tl.constexpr):
-    """Return where the numbers of components j and channels c are, and which exist."""
+    """Return the positions of components j and channels c in a matrix (M, C), and which exist."""
     return j[:, None] * channels + c[None, :], (j < M)[:, None] & (c < channels)[None, :]
 
 
 @triton.jit
 def _in_sums(j, c, channels):
-    """Return where the first sums of components j and channels c are in a matrix (M, 1 + 2C)."""
+    """Return the positions of components j's first sums over channels c in (M, 1 + 2C)."""
     return j[:, None] * (1 + 2 * channels) + 1 + c[None, :]

@@ -1,8 +1,8 @@
 """Arithmetic on M components as Triton kernels.
 
-On a GPU it takes less time than the launch of a kernel, and a training step of the plain code
-launches a hundred. Statistics that move in place keep their version counters: nobody saves them for
-a backward pass.
+A GPU takes less time for the arithmetic than for the launch of a kernel, and a training step of the
+plain code launches a hundred. Kernels that move statistics in place leave their version counters as
+they are: no backward pass saves the statistics.
 """
 
 import torch

@@ -25,8 +25,7 @@ def normalized(x: Tensor, raw: RawAffine, statistics: Statistics) -> Tensor:
 
 
 class RescaledPair(torch.autograd.Function):
-    """The plain :func:`rescaled_pair` of vectors (C,), of the same arguments.
-
+    """The plain :func:`rescaled_pair` in one launch, with the same arguments; vectors are (C,).
     :mod:`mmdet_ltnorm.norms.backends.cpu.nbn` has the formulas of its gradients.
     """
 
@@ -86,7 +85,7 @@ def rescale_backward(
     weight, bias, magnitude, bias_magnitude, weight_gain, bias_gain, channels,
     floor: "fp64", BLOCK: tl.constexpr,  # noqa: F821
 ):  # fmt: skip
-    """Write all gradients in one program, a common magnitude's where the bias has none."""
+    """Write all gradients in one program; both vectors add to a magnitude that they share."""
     of_weight = _rescale_backward(
         to_weight, weight_upstream, weight, magnitude, weight_gain, channels, floor, BLOCK
     )

@@ -1,12 +1,12 @@
 """Triton kernels over the pixels of a feature map; :mod:`.pixels` beside it runs them.
 
-A tile has channels as rows and pixels as columns, in whichever order they are in memory; a matrix
-has components as rows and pixels or channels as columns. Pixels are counted through, over the
-samples. Offsets are pixels minus the centre, a point among them. A ``geometry`` is the numbers of
-all pixels, of a sample's and of channels; ``ROW`` divides the length of the rows in memory, of
-pixels or of channels, and lets the compiler read as many numbers at once. Sums over tiles add up
-tile by tile in a tuple with an entry for each of the ``M`` components, and across threads once, at
-the end. Rows of matrices go up to the power of two ``ROWS``.
+The rows of a tile are channels and its columns pixels, in whichever order they are in memory; the
+rows of a matrix are components, padded to ``ROWS``, a power of two, and its columns pixels or
+channels. Pixels are numbered through all samples. Offsets (o) are pixels minus the centre, a point
+among them. ``geometry`` holds the number of all pixels, of a sample's pixels and of channels.
+``ROW`` divides the length of a row in memory, of pixels or of channels, and lets the compiler read
+as many numbers at once. Sums are kept in a tuple with one tile for each of the ``M`` components;
+they are added tile by tile, and across threads once, at the end.
 """
 
 import triton
@@ -19,7 +19,7 @@ def expectation(
     SHARE: tl.constexpr, BLOCK: tl.constexpr, M: tl.constexpr, ROWS: tl.constexpr,
     PIXELS: tl.constexpr, CHANNELS: tl.constexpr, ROW: tl.constexpr, LAST: tl.constexpr,
 ):  # fmt: skip
-    """Write the responsibilities of SHARE pixels, and any sums of :func:`sums` over them."""
+    """Write the responsibilities of SHARE pixels and, given ``partial``, what :func:`sums` does."""
     dtype = weights.dtype.element_ty
     total, channels = geometry[0], geometry[2]
     begin = tl.program_id(0) * SHARE
@@ -41,8 +41,8 @@ def expectation(
     at = _weights_at(weights, j[:, None], n[None, :], geometry, M, ROW, LAST)
     tl.store(at, tl.where(w > smallest, w, 0), mask=(j < M)[:, None] & (n < total)[None, :])
     if partial is not None:
-        tl.debug_barrier()  # other threads of the program read them
-        for start in range(0, channels, CHANNELS):  # through pixels that the caches still have
+        tl.debug_barrier()  # threads read the responsibilities that other threads wrote
+        for start in range(0, channels, CHANNELS):  # the caches still hold these pixels
             c = start + tl.arange(0, CHANNELS)
             _write_sums(
                 x, None, weights, partial, centre, c, begin, begin + SHARE, PIXELS, geometry,
@@ -56,7 +56,7 @@ def sums(
     M: tl.constexpr, PIXELS: tl.constexpr, CHANNELS: tl.constexpr,
     ROW: tl.constexpr, LAST: tl.constexpr,
 ):  # fmt: skip
-    """Write Σ w g and Σ w g o over some pixels of offsets o; without a gradient Σ w o, Σ w o²."""
+    """Write Σ w g and Σ w g o over the program's pixels; without a gradient Σ w o and Σ w o²."""
     c = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
     begin, step = tl.program_id(0) * PIXELS, tl.num_programs(0) * PIXELS
     _write_sums(
@@ -71,9 +71,9 @@ def mix(
     M: tl.constexpr, PIXELS: tl.constexpr, CHANNELS: tl.constexpr,
     ROW: tl.constexpr, LAST: tl.constexpr,
 ):  # fmt: skip
-    """Write Σ w first + o Σ w second of offsets o; with a gradient 2 o, and g Σ w scale more.
+    """Write Σ w first + o Σ w second; with a gradient Σ w first + 2 o Σ w second + g Σ w scale.
 
-    Rows of the matrices first and second lie ``apart`` by so many numbers.
+    ``apart`` is the distance in memory between the rows of first, and of second.
     """
     dtype = weights.dtype.element_ty
     n = tl.program_id(0) * PIXELS + tl.arange(0, PIXELS)
@@ -103,7 +103,7 @@ def _write_sums(
     M: tl.constexpr, PIXELS: tl.constexpr, CHANNELS: tl.constexpr,
     ROW: tl.constexpr, LAST: tl.constexpr,
 ):  # fmt: skip
-    """Write two sums over the pixels from begin to end, for channels c, to the program's rows."""
+    """Write the sums over the pixels from begin to end, for channels c, to the program's rows."""
     dtype = weights.dtype.element_ty
     first = (tl.zeros((CHANNELS, PIXELS), dtype),) * M
     second = (tl.zeros((CHANNELS, PIXELS), dtype),) * M
@@ -128,7 +128,7 @@ def _write_sums(
 
 @triton.jit
 def _with_products(tiles, a, b, first, second, c, geometry, M: tl.constexpr):
-    """Return the components' tiles with a · first + b · second added, of matrices (M, C)."""
+    """Add a · first + b · second to each component's tile; first and second are (M, C)."""
     added = ()
     for i in tl.static_range(M):
         terms = a * _column(first, i, c, geometry) + b * _column(second, i, c, geometry)
@@ -141,7 +141,7 @@ def _with_weighted(
     first, second, a, b, weights, n, geometry,
     M: tl.constexpr, ROW: tl.constexpr, LAST: tl.constexpr,
 ):  # fmt: skip
-    """Return the components' tiles with w a added to the first and w b to the second ones."""
+    """Add w a to each component's first tile, and w b to its second."""
     firsts, seconds = (), ()
     for i in tl.static_range(M):
         w = _row_of_weights(weights, i, n, geometry, M, ROW, LAST)
@@ -152,9 +152,9 @@ def _with_weighted(
 
 @triton.jit
 def _tile_at(c, n, geometry, ROW: tl.constexpr, LAST: tl.constexpr):
-    """Return how far from the first number those of channels c and pixels n are, and which exist.
+    """Return the positions of channels c and pixels n in memory, and which exist.
 
-    Pixels' numbers are divided as 32 bits, which takes a fraction of the time that 64 take.
+    Pixels are divided as 32-bit integers, which takes a fraction of the time of 64-bit ones.
     """
     total, pixels, channels = geometry
     if LAST:
@@ -169,7 +169,7 @@ def _tile_at(c, n, geometry, ROW: tl.constexpr, LAST: tl.constexpr):
 
 @triton.jit
 def _weights_at(weights, j, n, geometry, M: tl.constexpr, ROW: tl.constexpr, LAST: tl.constexpr):
-    """Return where the responsibilities of components j for pixels n are."""
+    """Return the addresses of the responsibilities of components j for pixels n."""
     row = geometry[1]
     if not LAST:
         row = row // ROW * ROW
@@ -195,6 +195,6 @@ def _column(matrix, i, c, geometry, apart=None):
 
 @triton.jit
 def _with_row(matrix, i, row):
-    """Return the matrix with something added to its row i."""
+    """Return the matrix with ``row`` added to its row i."""
     rows = tl.arange(0, matrix.shape[0])[:, None]
     return matrix + tl.where(rows == i, row[None, :], 0)

@@ -2,8 +2,8 @@
 
 They read and write a feature map as often as batch norm does: forward reads the input twice and
 writes once, backward reads input and gradient twice and writes once. Numbers are widened to float32
-as they are read. Sums over pixels are partial sums, one row for each program, added afterwards in a
-fixed order and in float64; so results are the same in every run.
+as they are read. Each program writes partial sums over its pixels; these are then added in a fixed
+order and in float64, so that results are the same in every run.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from mmdet_ltnorm.norms.backends.interface import SMALLEST_RESPONSIBILITY, Joint
 WARPS = 8
 # Sixteen numbers for each thread: enough loads under way, and registers left for the sums.
 TILE = WARPS * 32 * 16
-# Two for each multiprocessor of an H100; fewer would leave some idle.
+# Two for each multiprocessor of an H100; with fewer, some would be idle.
 PROGRAMS = 256
 
 
@@ -142,7 +142,7 @@ def _mixed(
 def _partial_sums(
     matrices: Tensor, centre: Tensor, gradient: Tensor | None, weights: Tensor
 ) -> Tensor:
-    """Return some programs' Σ w o and Σ w o², or Σ w g and Σ w g · o, (any, 2, M, C)."""
+    """Return each program's Σ w o and Σ w o², or Σ w g and Σ w g o, (programs, 2, M, C)."""
     total, channels, components = weights[:, 0].numel(), matrices.shape[1], weights.shape[1]
     tile = _tile(matrices, total, _summed_tile(weights))
     blocks = triton.cdiv(channels, tile["CHANNELS"])
@@ -162,7 +162,7 @@ def _partial_sums(
 
 
 def _share(total: int) -> int:
-    """Return for how many pixels one program goes through all channels."""
+    """Return the number of pixels for which one program goes through all channels."""
     return max(16, min(128, triton.next_power_of_2(total // PROGRAMS)))
 
 
@@ -174,24 +174,21 @@ def _block(matrices: Tensor, weights: Tensor, share: int) -> dict[str, int]:
 
 
 def _summed_tile(weights: Tensor) -> int:
-    """Return the numbers of a tile whose sums, one or two for each component, stay in registers."""
+    """Return the size of a tile whose sums, one or two for each component, stay in registers."""
     return TILE // (2 if weights.shape[1] <= 4 else 4)
 
 
 def _geometry(matrices: Tensor) -> tuple[int, int, int]:
-    """Return the numbers of all pixels, of a sample's and of channels.
-
-    Kernels count pixels through, over the samples.
-    """
+    """Return the number of all pixels, of a sample's pixels and of channels."""
     samples, channels, pixels = matrices.shape
     return samples * pixels, pixels, channels
 
 
 def _layout(matrices: Tensor, weights: Tensor) -> dict[str, Any]:
-    """Return the number of components, and how numbers lie in memory.
+    """Return the number of components, and how a feature map lies in memory.
 
-    They are adjacent in rows, of channels if these are ``LAST`` in memory, else of pixels; ``ROW``
-    of them are read at once.
+    Its rows of adjacent numbers are channels if these are ``LAST`` in memory, else pixels; ``ROW``
+    numbers are read at once.
     """
     last = matrices.stride(1) == 1
     return dict(M=weights.shape[1], ROW=_at_once(matrices), LAST=last, num_warps=WARPS)
@@ -204,10 +201,10 @@ def _at_once(matrices: Tensor) -> int:
 
 
 def _tile(matrices: Tensor, pixels: int, numbers: int, least_pixels: int = 1) -> dict[str, int]:
-    """Return the sizes of a tile of at most so many pixels and numbers.
+    """Return the sizes of a tile, given the largest number of its pixels and of its numbers.
 
-    Each warp reads a run of adjacent numbers. Where a thread would have fewer pixels of a channel
-    than it should, all warps read one run: kernels read coefficients for each channel of a thread.
+    Each warp reads a run of adjacent numbers. Kernels read coefficients for each channel of a
+    thread; so where a thread would have too few pixels of a channel, all warps read one run.
     """
     channels = triton.next_power_of_2(matrices.shape[1])
     run = 32 * _at_once(matrices)

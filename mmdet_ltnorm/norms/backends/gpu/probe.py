@@ -1,4 +1,4 @@
-"""A kernel that does next to nothing, to see whether Triton can compile and launch any here."""
+"""A kernel of one line, to see whether Triton can compile and launch kernels here."""
 
 import torch
 import triton
@@ -6,7 +6,7 @@ import triton.language as tl
 
 
 def launch() -> None:
-    """Compile the kernel and launch it on the current GPU; raises whatever goes wrong."""
+    """Compile the kernel and launch it on the current GPU, with whatever error that raises."""
     _write[(1,)](torch.empty(1, device="cuda"))
 
 
