@@ -8,7 +8,7 @@ from torch import nn
 
 from mmdet_ltnorm.class_groups import group_of_classes
 from mmdet_ltnorm.norms import CBN, split_by
-from mmdet_ltnorm.norms.split import active_groups
+from mmdet_ltnorm.split import active_groups
 
 LABELS = torch.tensor([0, 5, 2, 9])
 

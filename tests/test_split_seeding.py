@@ -16,7 +16,7 @@ from torch import nn
 from mmdet_ltnorm.data.wrapped import class_counts
 from mmdet_ltnorm.engine.split_seeding import SplitSeedingHook
 from mmdet_ltnorm.norms import CBN
-from mmdet_ltnorm.norms.split import active_groups
+from mmdet_ltnorm.split import active_groups
 
 
 class Annotated:

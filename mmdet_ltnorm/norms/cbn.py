@@ -18,7 +18,7 @@ from mmdet_ltnorm.norms.diagnostics import have_collapsed, mixture_report
 from mmdet_ltnorm.norms.mixture import MixtureNorm, normalized
 from mmdet_ltnorm.norms.operators import cbn_forward, cbn_learn
 from mmdet_ltnorm.norms.recomputation import TrainingPass, TrainingPasses, recomputing
-from mmdet_ltnorm.norms.split import active_groups
+from mmdet_ltnorm.split import active_groups
 
 BATCHES_BETWEEN_CHECKS = 1000
 
@@ -69,7 +69,7 @@ class CBN(MixtureOfBatchNorms):
 
     Raises:
         TypeError, ValueError: options that are no numbers, or out of range; an input of other
-            dimensions or channels; and what :func:`~mmdet_ltnorm.norms.split.active_groups` raises.
+            dimensions or channels; and what :func:`~mmdet_ltnorm.split.active_groups` raises.
         RuntimeError: gradient checkpointing repeats a pass that was too long ago.
     """
 

@@ -1,7 +1,7 @@
-"""Split normalization: a context tells the layers each sample's component.
+"""Split normalization: contexts that tell CBN layers the group of each sample.
 
-The layers see the group of each sample; which classes form one is
-:mod:`mmdet_ltnorm.class_groups`'s to know.
+The layers know no class: they ask :func:`active_groups`. Which classes form a group is said in
+:mod:`mmdet_ltnorm.class_groups`.
 """
 
 import threading
