@@ -3,12 +3,13 @@
 python benchmarks/cbn_training.py                     # 5 paired seeds, ResNet-8 and -20, 3 lrs
 python benchmarks/cbn_training.py --seeds 0 --depths 8 --lrs
 
-Writes table.md, results.json and accuracy.png into --out. Every row is trained, and then read:
-accuracy on the test images, and the mutual information of pixels and components there in units of
-log M, the mean over the layers. A gap is what running statistics lose against a batch's own, which
-is balanced, 250 test images, or as in training: 8 test images among 24 training images. "− BN" is
-paired; CBN + SBN + DPL's is to batch norm on the same strong views. "NaN" counts logged losses that
-were not finite. After a kill the same command continues where it stopped.
+Writes table.md, results.json and accuracy.png into --out. For each row it trains the runs and
+measures the accuracy on the test images, and there the mutual information of pixels and components
+in units of log M, averaged over the layers. A gap is the accuracy with a batch's own statistics
+minus that with running statistics. The batch is balanced (250 test images) or as in training (8
+test images among 24 training images). "− BN" is the paired difference to batch norm; CBN + SBN +
+DPL is compared with batch norm on the same strong views. "NaN" counts logged losses that were not
+finite. After a kill the same command continues where it stopped.
 """
 
 import argparse
@@ -53,7 +54,7 @@ DEFAULT_LR = 0.05
 
 
 def plan(args: argparse.Namespace) -> dict[tuple[str, int, float, str], list[Run]]:
-    """List the runs of each row. Lrs but the default take the first depth and two seeds."""
+    """Return the runs of each row; only the default lr takes all depths and more than two seeds."""
     lrs = [(depth, DEFAULT_LR, args.seeds) for depth in args.depths]
     lrs += [(args.depths[0], lr, args.seeds[:2]) for lr in args.lrs]
     rows = {}
@@ -77,7 +78,7 @@ def test_batches(cfg: Config, size: int = 250) -> list[dict[str, Any]]:
 
 
 def training_images(cfg: Config, model: nn.Module) -> Tensor:
-    """Return the training images, prepared as those of the test."""
+    """Return the training images, prepared as the test images are."""
     pipeline = cfg.test_dataloader.dataset.pipeline
     dataset = DATASETS.build({**cfg.train_dataloader.dataset, "pipeline": pipeline})
     return model.data_preprocessor(pseudo_collate(list(dataset)))["inputs"]
@@ -85,7 +86,7 @@ def training_images(cfg: Config, model: nn.Module) -> Tensor:
 
 @torch.no_grad()
 def read(run: Run) -> dict[str, float]:
-    """Return the accuracies of a trained run and what its CBN layers tell apart."""
+    """Return the accuracies of a trained run and the diagnostics of its CBN layers."""
     init_default_scope("mmdet")
     torch.set_num_threads(1)
     cfg = Config.fromfile(run.config)
@@ -114,9 +115,9 @@ def read(run: Run) -> dict[str, float]:
 
 
 def accuracy(model: nn.Module, batches: list[dict], others: Tensor | None = None) -> float:
-    """Return the top-1 accuracy in percent; statistics are as they were before each batch.
+    """Return the top-1 accuracy in percent; each batch starts from the same stored statistics.
 
-    With ``others``, 24 of those images, drawn anew, complete each batch and are not counted.
+    With ``others``, 24 of those images are drawn for each batch and added to it, but not scored.
     """
     correct = total = 0
     before, drawing = copy.deepcopy(model.state_dict()), torch.Generator().manual_seed(0)
@@ -154,7 +155,7 @@ def component_reports(
 
 
 def table(results: dict[tuple[str, int, float, str], dict[int, dict[str, float]]]) -> str:
-    """Return one line for each row, with paired differences to its baseline."""
+    """Return a table with a line for each row, and its paired differences to its baseline."""
     header = ["", "n", "all", "few", "− BN", "balanced batches", "gap − BN's"]
     header += ["training batches", "gap − BN's", "MI", "dist", "NaN"]
     lines = []

@@ -7,13 +7,14 @@
         --run "weight decay 5e-3" configs/cifar_lt/cifar10_ce.py \
             optim_wrapper.optimizer.weight_decay=5e-3
 
-Any classification config that counts no epochs, each with every seed. Model, loss, augmentation and
-data are the config's; its schedule becomes one of --epochs or --seconds: a linear warm-up over 5 %
-of the steps, then cosine to 0, scored once after the last. Runs of one seed see the same images in
-the same order. On a GPU all train at once (benchmarks/paired_training.py), on a CPU one after the
-other. Started again, it goes on where it stopped.
+It takes any classification config whose model and hooks do not depend on the epoch, and trains it
+with every seed. Model, loss, augmentation and data are the config's. Its schedule is replaced by
+--epochs or --seconds: a linear warm-up over 5 % of the steps, then cosine to 0, and one validation
+after the last step. Runs of one seed see the same images in the same order. On a GPU all runs train
+at once (benchmarks/paired_training.py), on a CPU one after the other. The same command, started
+again, continues where it stopped.
 
-Writes results.md, and for each experiment sweep.json, .csv, .md and .png into --out; each run's
+Writes results.md, and for each experiment sweep.json, .csv, .md and .png into --out. Each run's
 folder holds the config that `tools/train.py` trains to the same result, checkpoints, the classes'
 accuracies, and curve.jsonl with loss, g and ‖W‖.
 """
@@ -54,7 +55,7 @@ _runs = itertools.count()
 
 @dataclass(frozen=True)
 class Planned:
-    """A run that is to be trained: its label, where it is kept, and its config."""
+    """A planned run: its label, the record in its folder, and its config."""
 
     label: str
     kept: Run
@@ -62,10 +63,10 @@ class Planned:
 
 
 def plan(args: argparse.Namespace, steps: int, out: Path) -> list[Planned]:
-    """List all runs, seed by seed.
+    """Return all runs, seed by seed.
 
     Raises:
-        ValueError: one label for two things, or labels that give one folder.
+        ValueError: two runs have one label, or two labels give one folder.
     """
     variants: dict[str, list[str]] = {}
     for label, words in (pair for runs in args.experiments.values() for pair in runs.items()):
@@ -82,7 +83,7 @@ def plan(args: argparse.Namespace, steps: int, out: Path) -> list[Planned]:
             text = json.dumps(cfg.to_dict(), sort_keys=True, default=str)
             digest = hashlib.sha256(text.encode()).hexdigest()
             cfg.work_dir = str(work_dir)
-            # mmengine keeps logs and messages by this name.
+            # mmengine keeps one log and one message hub for each name.
             cfg.experiment_name = f"{folder}-{seed}-{next(_runs)}"
             cfg.val_evaluator.per_class_file = str(work_dir / "classes.json")
             planned.append(Planned(label, Run(Path(words[0]), seed, work_dir, (), digest), cfg))
@@ -90,7 +91,7 @@ def plan(args: argparse.Namespace, steps: int, out: Path) -> list[Planned]:
 
 
 def run_config(words: Sequence[str], args: argparse.Namespace, steps: int, seed: int) -> Config:
-    """Return the config that CONFIG [KEY=VALUE ...] and the options of this tool make."""
+    """Return the config CONFIG with KEY=VALUE ... (``words``) and this tool's options applied."""
     path, *options = words
     cfg = Config.fromfile(ROOT / path)
     parser = argparse.ArgumentParser(add_help=False)
@@ -106,7 +107,7 @@ def run_config(words: Sequence[str], args: argparse.Namespace, steps: int, seed:
     cfg.default_hooks.checkpoint.update(
         by_epoch=False, interval=max(1, steps // 10), max_keep_ckpts=2
     )
-    cfg.default_hooks.pop("missing_validation", None)  # this tool scores
+    cfg.default_hooks.pop("missing_validation", None)  # this tool validates
     cfg.log_processor.by_epoch = False
     cfg.launcher, cfg.log_level = "none", "ERROR"
     cfg.visualizer = None
@@ -128,12 +129,12 @@ def run_config(words: Sequence[str], args: argparse.Namespace, steps: int, seed:
     if args.depth:
         cfg.model.backbone.backbone.depth = args.depth
     if torch.cuda.is_available() and cfg.optim_wrapper.optimizer.type == "SGD":
-        cfg.optim_wrapper.optimizer.fused = True  # reads its rate from a tensor, as graphs need it
+        cfg.optim_wrapper.optimizer.fused = True  # CUDA graphs need the rate in a tensor
     return cfg
 
 
 def shrink(pipeline: list[Config], size: int) -> None:
-    """Make a pipeline end with images of another size; augmentation is that of the full size."""
+    """Make a pipeline resize its images at the end; augmentation still sees the full size."""
     resize = dict(type="Resize", scale=(size, size), interpolation="area")
     for step in pipeline:
         if step.type == "MultiView":
@@ -143,10 +144,10 @@ def shrink(pipeline: list[Config], size: int) -> None:
 
 
 def fitted_steps(args: argparse.Namespace, began: float) -> int:
-    """Return how many steps fit into --seconds: a few are taken, and thrown away.
+    """Return how many steps fit into --seconds; a few steps are timed in a temporary folder.
 
     Raises:
-        ValueError: the time is too short for two.
+        ValueError: the time is too short for two steps.
     """
     tried = 20 if torch.cuda.is_available() else 3
     setting_up = step = scoring = 0.0
@@ -157,7 +158,7 @@ def fitted_steps(args: argparse.Namespace, began: float) -> int:
         for group in groups(planned):
             start = now()
             runs = set_up(group)
-            train(runs, EAGER_STEPS + 1, print_nothing)  # captures included
+            train(runs, EAGER_STEPS + 1, print_nothing)  # the last one captures CUDA graphs
             set_up_at = now()
             train(runs, EAGER_STEPS + 1 + tried, print_nothing)
             stepped_at = now()
@@ -167,7 +168,7 @@ def fitted_steps(args: argparse.Namespace, began: float) -> int:
                 measured(runs[0], args.rarest)
                 scoring = now() - stepped_at
             del runs
-            gc.collect()  # a Runner is a cycle, which keeps its workers and the GPU's memory
+            gc.collect()  # a Runner is in a reference cycle, and holds workers and GPU memory
     seeds = 1 if torch.cuda.is_available() else len(args.seeds)
     count = len(planned) * seeds
     left = args.seconds - (now() - began) - seeds * setting_up - count * scoring
@@ -182,29 +183,29 @@ def fitted_steps(args: argparse.Namespace, began: float) -> int:
 
 
 def now() -> float:
-    """Return the time when the GPU, if there is one, has done all that it was told."""
+    """Wait for the GPU, if there is one, and return the time."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter()
 
 
 def print_nothing(step: int) -> None:
-    """Take no notice of a step."""
+    """Print nothing about a step."""
 
 
 def groups(planned: Sequence[Planned]) -> list[list[Planned]]:
-    """Return which runs train at once: on a GPU all, on a CPU each on its own."""
+    """Return the groups of runs that train at once: on a GPU all, on a CPU each alone."""
     if torch.cuda.is_available():
         return [list(planned)] if planned else []
     return [[item] for item in planned]
 
 
 def set_up(group: Sequence[Planned]) -> list[PairedRun]:
-    """Build the runs of a group, those that were stopped at their last checkpoints."""
+    """Build the runs of a group; a run that was stopped resumes from its last checkpoint."""
     shared: dict[str, Any] = {}
     runs = []
     for item in group:
-        item.kept.note()  # the folder is this run's from now on
+        item.kept.note()  # marks the folder as this run's
         item.cfg.dump(item.kept.work_dir / "config.py")
         cfg = copy.deepcopy(item.cfg)
         if checkpoint := latest_complete_checkpoint(item.kept.work_dir):
@@ -216,7 +217,7 @@ def set_up(group: Sequence[Planned]) -> list[PairedRun]:
 def train_group(
     group: Sequence[Planned], steps: int, rarest: int, tell: Callable[..., None]
 ) -> None:
-    """Train, score and note the runs of a group; ``tell`` is Progress.tell."""
+    """Train and score the runs of a group, and note their scores; ``tell`` is Progress.tell."""
     wall, cpu = time.perf_counter(), time.process_time()
     runs = set_up(group)
     told = min(run.steps for run in runs)
@@ -252,13 +253,13 @@ def train_group(
 
 
 class Progress:
-    """Says how long the rest will take, by the steps so far."""
+    """Prints lines with the time that is left, estimated from the steps so far."""
 
     def __init__(self, steps: int) -> None:
         self.left, self.taken, self.began = steps, 0, time.perf_counter()
 
     def tell(self, text: str, taken: int = 0) -> None:
-        """Print a line, after so many more steps."""
+        """Print a line; ``taken`` steps have been taken since the last one."""
         self.taken, self.left = self.taken + taken, self.left - taken
         passed = time.perf_counter() - self.began
         rest = f", {passed * self.left / self.taken / 60:.1f} min left" if self.taken else ""
@@ -266,7 +267,7 @@ class Progress:
 
 
 def length(args: argparse.Namespace, began: float) -> int:
-    """Return the number of steps; one that was fitted to a time is kept in --out.
+    """Return the number of steps; a number that was fitted to --seconds is kept in --out.
 
     Raises:
         ValueError: --out holds runs that were fitted to another time; --epochs are too few.
@@ -276,7 +277,7 @@ def length(args: argparse.Namespace, began: float) -> int:
         images = len(training_set(run_config(words, args, 2, 0)))
         steps = round(args.epochs * images / args.batch)
         if steps < 2:
-            raise ValueError(f"--epochs {args.epochs} are {steps} steps, expected two at least")
+            raise ValueError(f"--epochs {args.epochs} are {steps} steps, expected at least two")
         return steps
     file = args.out / "fitted.json"
     if not file.exists():
@@ -292,7 +293,7 @@ def length(args: argparse.Namespace, began: float) -> int:
 
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line; ``experiments`` becomes label to words of each experiment."""
+    """Read the command line; ``experiments`` holds each experiment's labels and their words."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--preset", nargs="+", choices=PRESETS, default=[])
     parser.add_argument(
@@ -308,10 +309,12 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--channels-last",
         action="store_true",
-        help="store images so on a CPU, too: faster at 32x32",
+        help="store images channels-last on a CPU, too: faster at 32x32",
     )
-    parser.add_argument("--rarest", type=int, default=2, help="score so many of the rarest classes")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, default={}, help="of all")
+    parser.add_argument("--rarest", type=int, default=2, help="number of rarest classes to score")
+    parser.add_argument(
+        "--cfg-options", nargs="+", action=DictAction, default={}, help="options for all configs"
+    )
     parser.add_argument("--data", type=Path, default=Path("data/cifar"))
     parser.add_argument("--workers", type=int, default=4 if torch.cuda.is_available() else 0)
     parser.add_argument("--out", type=Path, default=Path("work_dirs/cifar_lt"))
@@ -330,7 +333,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train what is missing, and report all."""
+    """Train the runs that are missing, and report all runs."""
     began = now()
     args = parsed(arguments)
     try:
@@ -355,7 +358,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def scores_of(planned: Sequence[Planned]) -> Results:
-    """Return the scores of the runs that have ended."""
+    """Return the scores of the runs that have ended, by label and seed."""
     results: Results = {}
     for item in planned:
         if scores := item.kept.result():

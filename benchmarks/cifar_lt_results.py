@@ -1,4 +1,4 @@
-"""What benchmarks/cifar_lt.py measures of a trained run, and its tables."""
+"""The scores of trained runs and the tables of benchmarks/cifar_lt.py."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -26,13 +26,13 @@ INSIDE = {
 
 
 def score_names(rarest: int) -> list[str]:
-    """Return what the tables show."""
+    """Return the names of the scores that the tables show."""
     groups = ("all", "many", "medium", "few", f"rarest {rarest}")
     return [f"accuracy/{group}" for group in groups]
 
 
 def inside(run: PairedRun) -> dict[str, float]:
-    """Return the loss, NBN's magnitudes and the length of the classifier's weights."""
+    """Return a run's loss, NBN's magnitudes and the length of the classifier's weights."""
     found = {"loss": run.loss.item()}
     for key, name in ("g", "magnitude"), ("bias_g", "bias_magnitude"):
         values = [p.item() for path, p in magnitudes(run.model) if path.split(".")[-1] == name]
@@ -45,10 +45,10 @@ def inside(run: PairedRun) -> dict[str, float]:
 
 
 def measured(run: PairedRun, rarest: int) -> dict[str, float]:
-    """Return the scores of a trained run, and what is inside of it.
+    """Return the scores of a trained run, and measurements of its layers.
 
-    γ's spread is its standard deviation over the channels of the last norm, over its mean. Mutual
-    information is in units of log M, the mean over CBN's layers on the first test images.
+    γ's spread is its standard deviation over the channels of the last norm, divided by its mean.
+    Mutual information is in units of log M, averaged over CBN's layers, on the first test batch.
     """
     scores = dict(run.runner.val_loop.run())
     classes = json.loads(Path(run.runner.work_dir, "classes.json").read_text())
@@ -70,10 +70,10 @@ def report(
     rarest: int,
     out: Path,
 ) -> str:
-    """Write what has been measured so far, and return it as a page.
+    """Write all that has been measured so far, and return it as a page.
 
     Args:
-        experiments: the labels of each.
+        experiments: the labels of each experiment's runs.
         ended: scores by label and seed.
     """
     page, metrics = [opening], score_names(rarest)
@@ -88,7 +88,7 @@ def report(
 
 
 def inside_table(results: Results) -> str:
-    """Return a table of the means of what is inside the models, and of the runs' time."""
+    """Return a table of the means of g, ‖W‖ and the other INSIDE columns, and of the CPU time."""
     columns = {key: means(results, key) for key in (*INSIDE, "cpu_seconds")}
     rows = []
     for label in results:

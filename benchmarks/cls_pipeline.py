@@ -1,9 +1,9 @@
 """Images per second of the CIFAR training pipeline, against the same one written the usual way.
 
-Both crop, flip, do AutoAugment and Cutout, and hand normalised batches of 512 to the main process
-from 2 workers. The usual way is a data set of Pillow images, one transform after the other on
-each: crop, flip, policy, to tensor, cutout, normalise. Ours works on arrays of 8 bits and
-normalises batches. Pictures are those of Shapes-LT. Run: python benchmarks/cls_pipeline.py
+Both crop and flip, apply AutoAugment and Cutout, and give the main process normalised batches of
+512 images from 2 workers. The usual way takes Pillow images and applies one transform after the
+other to each: crop, flip, policy, to tensor, cutout, normalise. Ours works on arrays of 8 bits and
+normalises batches. The images are those of Shapes-LT. Run: python benchmarks/cls_pipeline.py
 """
 
 import argparse
@@ -142,7 +142,7 @@ def our_steps(dataset: ShapesLT) -> dict[str, Callable]:
 
 
 def microseconds(steps: dict[str, Callable], items: Iterable[Any]) -> dict[str, float]:
-    """Mean processor time of each step for one item."""
+    """Return the mean processor time of each step for one item."""
     spent = dict.fromkeys(steps, 0.0)
     items = list(items)
     for item in items:
@@ -168,7 +168,7 @@ def measure_rates(dataset: ShapesLT, usual: UsualDataset, normalize: Any, rounds
         "ours": (ours, lambda batch: normalize(batch)["inputs"]),
     }
     rates: dict[str, list[float]] = {name: [] for name in candidates}
-    for _ in range(rounds + 1):  # in turns, so that both meet the same machine
+    for _ in range(rounds + 1):  # in turns, so that a busy machine slows both alike
         for name, candidate in candidates.items():
             rates[name].append(images_per_second(*candidate))
     ratios = [ours / usual for ours, usual in zip(rates["ours"], rates["usual"], strict=True)][1:]

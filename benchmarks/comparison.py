@@ -1,7 +1,7 @@
 """Time and peak memory of tools/compare.py, by default at the size of LVIS's validation set.
 
     python benchmarks/comparison.py                                   # a few minutes
-    python benchmarks/comparison.py --images 500 --resamples 100      # a look
+    python benchmarks/comparison.py --images 500 --resamples 100      # seconds
 
 Random ground truth and detections, 300 an image, as in benchmarks/lvis_eval.py; the second model
 has the first one's detections with other scores.

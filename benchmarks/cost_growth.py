@@ -2,9 +2,10 @@
 
     python benchmarks/cost_growth.py
 
-2**14 pixels, 128 channels and 4 components, one of them varied, in turns with `nn.BatchNorm2d` on
-the same input. A line is fitted to the medians, of components to the time over batch norm. On a GPU
-there are 16 times as many pixels. Writes cost_growth.png beside this file.
+The input has 2**14 pixels, 128 channels and 4 components; one of these is varied at a time. CBN
+runs in turns with `nn.BatchNorm2d` on the same input. A line is fitted to the median times; for
+components, to the time over batch norm. On a GPU there are 16 times as many pixels. Writes
+cost_growth.png beside this file.
 """
 
 import argparse
@@ -29,11 +30,11 @@ VARIED = {
     "channels": [32, 64, 128, 256, 512],
     "components": list(range(1, 9)),
 }
-SIDE = 16  # of the images
+SIDE = 16  # height and width of the images
 
 
 class Growth(NamedTuple):
-    """Seconds of each size in rounds that were run in turns."""
+    """The measured seconds of each size, one for each round; sizes took turns."""
 
     sizes: list[int]
     batch_norm: list[list[float]]
@@ -46,7 +47,7 @@ class Growth(NamedTuple):
 
 
 def steps(pixels: int, channels: int, components: int, scale: int) -> list[Callable[[], None]]:
-    """Return the step of batch norm and that of CBN; ``scale`` multiplies the pixels."""
+    """Return a step of batch norm and a step of CBN; ``scale`` multiplies the number of pixels."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     shape = (scale * pixels // SIDE**2, channels, SIDE, SIDE)
     x, upstream = (torch.randn(shape, device=device) for _ in range(2))
@@ -56,7 +57,7 @@ def steps(pixels: int, channels: int, components: int, scale: int) -> list[Calla
 
 
 def measure(name: str, sizes: Sequence[int], scale: int, rounds: int) -> Growth:
-    """Time all sizes of what is varied in the same rounds."""
+    """Time all sizes of pixels, channels or components (``name``) in the same rounds."""
     pairs = [steps(**(DEFAULT | {name: size}), scale=scale) for size in sizes]
     seconds = timed([step for pair in pairs for step in pair], rounds)
     unit = scale if name == "pixels" else 1
@@ -64,7 +65,7 @@ def measure(name: str, sizes: Sequence[int], scale: int, rounds: int) -> Growth:
 
 
 def line(x: Sequence[float], y: Sequence[float]) -> tuple[np.ndarray, float]:
-    """Fit a line by relative errors; return slope and intercept, and the largest such error."""
+    """Fit a line by relative errors; return slope and intercept, and the largest relative error."""
     coefficients = np.polyfit(x, y, 1, w=1 / np.asarray(y))
     return coefficients, float(np.abs(np.polyval(coefficients, x) / y - 1).max())
 
@@ -75,7 +76,7 @@ def power(x: Sequence[float], y: Sequence[float]) -> float:
 
 
 def row(name: str, growth: Growth) -> list[str]:
-    """Return the table's cells: the fits, and time over batch norm at both ends."""
+    """Return a row of the table: the fits, and the time over batch norm at both ends."""
     sizes, over = growth.sizes, growth.over_batch_norm()
     ends = [ratios(growth.cbn[end], growth.batch_norm[end]) for end in (0, -1)]
     if name == "components":
@@ -91,12 +92,12 @@ def row(name: str, growth: Growth) -> list[str]:
 HEADER = ["", "off the line", "power", "BN's power", "a component", "over BN, first", "last"]
 LEGEND = (
     "Off the line: the farthest point's distance from the fitted line. Power: p in size^p, 1 where "
-    "time grows linearly. A component: what one more takes, in units of batch norm's time."
+    "time grows linearly. A component: the time of one more, in units of batch norm's time."
 )
 
 
 def draw(growths: dict[str, Growth], path: Path) -> None:
-    """Draw times against sizes with their fitted lines; of components, the time over BN."""
+    """Draw times against sizes with their fitted lines; for components, the time over BN."""
     with picture(path, 2.3, width=7) as figure:
         grid = figure.subplots(1, len(growths))
         for axes, (name, growth) in zip(grid, growths.items(), strict=True):

@@ -1,9 +1,9 @@
-"""Check and measure all of this on a GPU within six minutes: python benchmarks/gpu_check.py.
+"""Check and measure the package on a GPU within six minutes: python benchmarks/gpu_check.py.
 
-It needs no network, and the package need not be installed. The page that it prints, and writes to
-work_dirs/gpu_check.md, has what was measured beside what is wanted; what is missing on the machine,
-or would take too long, is left out with a line. Each part is a process: one that crashes leaves the
-others.
+It needs no network, and the package need not be installed. It prints a page, and writes it to
+work_dirs/gpu_check.md, with each measured figure beside the wanted one. A part that needs what the
+machine lacks, or more time than is left, is left out with a line that says so. Each part is a
+process of its own, so that a crash ends that part alone.
 """
 
 import argparse
@@ -46,12 +46,12 @@ COUNTS = [int(1000 / (rank + 1)) + 1 for rank in range(1203)]
 
 
 class Size(NamedTuple):
-    """How large the subjects are, and how they are measured."""
+    """The sizes of what is measured, the number of rounds, and the options of ``torch.compile``."""
 
     inputs: Sequence[tuple[tuple[int, ...], torch.dtype, torch.memory_format]]
     rois: int
     classifiers: Mapping[str, tuple[dict, int, int]]
-    image: int  # of the detector
+    image: int  # height and width of the detector's images
     rounds: int
     compiling: Mapping[str, Any]
 
@@ -77,7 +77,7 @@ TOY = Size(
     rounds=3,
     compiling=dict(backend="eager"),
 )
-# Over batch norm, the linear layer and cross entropy; layers from 16 MB on.
+# The largest wanted times over batch norm, by name and way; for layers on inputs from 16 MB on.
 LAYER_TARGETS = {
     ("NBN", "eager"): 1.15,
     ("CBN", "eager"): 1.5,
@@ -88,7 +88,7 @@ STEP_TARGETS = {("NBN", "captured"): 1.01, ("CBN", "captured"): 1.15}
 
 
 def layers(size: Size, device: str, deadline: Deadline) -> None:
-    """Print a table for each input, and how near the layers' passes come to a copy's speed."""
+    """Print a table for each input, and the layers' bytes per second over a copy's."""
     builds = {"batch norm": nn.BatchNorm2d, "NBN": NBN, "CBN": partial(CBN, num_components=4)}
     for shape, dtype, memory_format in size.inputs:
         x, upstream = (
@@ -122,7 +122,7 @@ def _layer(
 
 
 def losses(size: Size, device: str, deadline: Deadline) -> None:
-    """Print tables of losses over cross entropy, and of rectified logits over the linear layer."""
+    """Print tables of losses over cross entropy, and of rectified logits over a linear layer."""
     from mmengine.registry import MODELS
 
     classes = len(COUNTS)
@@ -168,7 +168,7 @@ NORMS = {"batch norm": dict(type="BN"), "NBN": dict(type="NBN"), "CBN": CBN_EVER
 
 
 def steps(size: Size, device: str, deadline: Deadline) -> None:
-    """Print a table of training steps for each classifier, and what mixed precision does."""
+    """Print a table of training steps for each classifier, and a line on mixed precision."""
     for title, case in size.classifiers.items():
         _compare_steps(title, case, size, device, deadline, ["eager", "captured"])
     title, case = next(iter(size.classifiers.items()))
@@ -214,16 +214,16 @@ def _compare_steps(
 
 
 def detector(size: Size, device: str, deadline: Deadline) -> None:
-    """Print what a training step of Mask R-CNN takes with our norms."""
+    """Print the time of a training step of Mask R-CNN with our norms, over batch norm's."""
     benchmark_detectors(max(size.rounds // 3, 2), size.image, device, ["NBN", "CBN in all norms"])
 
 
 def data(size: Size, device: str, deadline: Deadline) -> None:
-    """Make what the runs train on, in the folder that this process runs in."""
+    """Make the data that the runs train on, in the folder that this process runs in."""
     from mmdet_ltnorm.data import make_mini_lvis, make_shapes_lt
 
     make_shapes_lt("data/shapes_lt", train_per_class=60, test_per_class=20)
-    make_mini_lvis("data/mini_lvis", num_train=240, num_val=48)  # a batch has eight
+    make_mini_lvis("data/mini_lvis", num_train=240, num_val=48)  # 30 batches of eight images
     print("Shapes-LT and mini-LVIS are made.")
 
 
@@ -237,9 +237,6 @@ MEASURED = {
 }
 
 
-# The page
-
-
 A_GPU = "a GPU"
 
 
@@ -249,13 +246,13 @@ class Part(NamedTuple):
     title: str
     command: list[str]
     seconds: float
-    needs: Sequence[str] = ()  # modules, and "a GPU"
+    needs: Sequence[str] = ()  # names of modules, and A_GPU
     lines: int = 1000
     wanted: str = ""
 
 
 def parts(toy: bool) -> list[Part]:
-    """List what is run, the most telling first."""
+    """Return all parts of the page, the most important first."""
     python = sys.executable
     itself = [python, str(ROOT / "benchmarks/gpu_check.py"), *(["--toy"] if toy else [])]
     measured = {name: [*itself, "--part", name] for name in MEASURED}
@@ -294,7 +291,7 @@ def page(wanted: Sequence[Part], folder: Path, seconds: float = 60 * MINUTES) ->
 
 
 def section(part: Part, folder: Path, deadline: Deadline) -> str:
-    """Run a part in a folder, and return what it printed under its title, or why it did not run."""
+    """Run a part in a folder, and return its title with what it printed, or why it did not run."""
     print(f"{part.title}: {' '.join(part.command)}", file=sys.stderr, flush=True)
     missing = [name for name in part.needs if not _has(name)]
     seconds = min(part.seconds, deadline.left())
@@ -317,11 +314,11 @@ def _has(name: str) -> bool:
 
 
 def run(command: Sequence[str], folder: Path, seconds: float) -> tuple[str, str]:
-    """Return how a process failed, empty if it did not, and what it printed; none outlives this."""
+    """Run a process to its end; return how it failed, empty if it did not, and what it printed."""
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
-        "GPU_CHECK_SECONDS": f"{0.6 * seconds:.0f}",  # after which a part starts nothing more
+        "GPU_CHECK_SECONDS": f"{0.6 * seconds:.0f}",  # then a part starts no further measurement
         "PYTHONWARNINGS": "ignore",
     }
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
@@ -332,7 +329,7 @@ def run(command: Sequence[str], folder: Path, seconds: float) -> tuple[str, str]
             code = process.wait(seconds)
         except subprocess.TimeoutExpired:
             code = None
-        finally:  # with what it has started
+        finally:  # its whole group, which holds the processes that it started
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()

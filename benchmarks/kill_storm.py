@@ -1,10 +1,10 @@
 """Kill trainings at random moments until they are done: benchmarks/kill_storm.py --kills 100.
 
-Tiny runs of classification, detection, a sweep, and two ranks are killed (SIGKILL, sweeps also by
-SIGTERM) while they train, while they save and while they validate for the last time, and started
-again with the same command, until they end. A run passes if no kill costs it more than one
-epoch, if nothing that it started outlives it, and if its last weights and scores are, bit for bit,
-those of the run that nobody killed.
+There are four kinds of tiny run: a classifier, a detector, a sweep, and a training on two ranks.
+Each is killed (by SIGKILL, sweeps also by SIGTERM) while it trains, saves or validates for the last
+time, and started again with the same command, until it ends. A run passes if no kill costs it more
+than one epoch, if no process that it started outlives it, and if its last weights and scores equal,
+bit for bit, those of a run that was not killed.
 """
 
 import argparse
@@ -95,7 +95,7 @@ def make_data(data: Path) -> None:
 
 
 def command(kind: str, data: Path, work_dir: Path) -> list[str]:
-    """Return the command that starts a run, or goes on with it."""
+    """Return the command that starts or resumes a run."""
     if kind == "sweep":
         places = ["--seeds", "0", "1", "--jobs", "2", "--work-dir", str(work_dir)]
         return [str(TOOLS / "sweep.py"), str(data / "classifier.py"), *places]
@@ -110,7 +110,7 @@ def command(kind: str, data: Path, work_dir: Path) -> list[str]:
 
 
 def start(arguments: list[str], log: Path) -> int:
-    """Start a command of Python's in a fork of this process, which has imported everything."""
+    """Start a command in a fork of this process, which has imported everything already."""
     child = os.fork()
     if child:
         return child
@@ -140,7 +140,7 @@ def trainings(kind: str, work_dir: Path) -> list[Path]:
 
 
 def is_moment(moment: str, folders: list[Path]) -> Callable[[], bool]:
-    """Return what tells whether it is the moment to kill a run."""
+    """Return a function that tells whether the moment to kill a run has come."""
     if moment == "while it saves":
         return lambda: any(list(folder.glob(".partial-*.pth")) for folder in folders)
     last = f"epoch_{EPOCHS}.pth"
@@ -155,7 +155,7 @@ def scores_of(folder: Path) -> dict[str, float]:
 
 
 def outcome(kind: str, work_dir: Path) -> list:
-    """Return the last weights and scores of all trainings of a run."""
+    """Return the final weights and scores of all trainings of a run."""
     results = []
     for folder in trainings(kind, work_dir):
         file = folder / f"epoch_{EPOCHS}.pth"
@@ -167,7 +167,7 @@ def outcome(kind: str, work_dir: Path) -> list:
 
 
 def outlives(child: int, work_dir: Path) -> bool:
-    """Tell whether a process that a killed one has started still runs."""
+    """Tell whether a process that the killed one had started still runs."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child, 0)
         return True
@@ -179,7 +179,7 @@ def outlives(child: int, work_dir: Path) -> bool:
 
 
 def lost(kind: str, folder: Path) -> int:
-    """Return how many finished epochs a kill has cost a training."""
+    """Return how many finished epochs a training has lost by a kill."""
     length = 2 if kind == "two ranks" else 4
     steps = [record["step"] for record in read_scalars(folder) if "loss" in record]
     checkpoint = latest_complete_checkpoint(folder)
@@ -188,7 +188,7 @@ def lost(kind: str, folder: Path) -> int:
 
 
 def wait(child: int, until: Callable[[], bool], seconds: float) -> int | None:
-    """Wait for a process's end, a moment, or some seconds; return its status if it has ended."""
+    """Wait for a process to end, for ``until``, or some seconds; return the status if it ended."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and not until():
         done, status = os.waitpid(child, os.WNOHANG)
@@ -199,7 +199,7 @@ def wait(child: int, until: Callable[[], bool], seconds: float) -> int | None:
 
 
 class Storm:
-    """Kills runs of all kinds in turn, and counts what became of them."""
+    """Runs of all kinds that are killed in turn; counts kills, passed runs and faults."""
 
     def __init__(self, folder: Path, kills: int, seed: int) -> None:
         self.folder, self.kills = folder, kills
@@ -209,12 +209,12 @@ class Storm:
         self.passed: Counter[str] = Counter()
 
     def fault(self, kind: str, work_dir: Path, what: str) -> None:
-        """Keep a fault, and the folder that shows it."""
+        """Note a fault, with the folder that shows it, and print it."""
         self.faults.append(f"{kind} in {work_dir}: {what}")
         print(self.faults[-1], flush=True)
 
     def undisturbed(self, kind: str) -> tuple[list, float]:
-        """Return what a run that nobody kills ends with, and how long it takes."""
+        """Train without a kill; return the final weights and scores, and the seconds."""
         work_dir = self.folder / f"undisturbed {kind}".replace(" ", "_")
         work_dir.mkdir(parents=True)
         started = time.monotonic()
@@ -225,7 +225,7 @@ class Storm:
         return outcome(kind, work_dir), time.monotonic() - started
 
     def run(self, kind: str, number: int, expected: list, seconds: float) -> None:
-        """Start, kill and start again until the run has ended; compare what it ends with."""
+        """Start, kill and start again until the run has ended; compare its weights and scores."""
         work_dir = self.folder / f"{kind} {number}".replace(" ", "_")
         work_dir.mkdir()
         while True:
@@ -259,13 +259,14 @@ class Storm:
             self.fault(kind, work_dir, "last weights or scores are not the undisturbed run's")
 
     def look(self, kind: str, work_dir: Path, child: int) -> None:
-        """Check what a kill has left."""
+        """Check that a kill has cost at most an epoch, and that no process outlives it."""
         for folder in trainings(kind, work_dir):
             if lost(kind, folder) > 1:
                 self.fault(kind, work_dir, f"{lost(kind, folder)} epochs of {folder} are lost")
         if self.rng.random() < 0.5:
-            return  # and start again at once
-        deadline = time.monotonic() + 40  # a training that still imports looks for its parent later
+            return  # the run starts again at once
+        # A training that is still importing looks for its parent only later.
+        deadline = time.monotonic() + 40
         while outlives(child, work_dir):
             if time.monotonic() > deadline:
                 self.fault(kind, work_dir, "a process outlives the kill of the one that started it")
@@ -274,7 +275,7 @@ class Storm:
 
 
 def main() -> int:
-    """Make the data, run each kind undisturbed, and then under kills."""
+    """Make the data, train each kind without kills, and then with kills."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)

@@ -1,14 +1,15 @@
 """Time and peak memory of LVIS evaluation: lvis-api as its users call it, and LTLVISMetric.
 
     python benchmarks/lvis_eval.py                  # boxes, about a minute
-    python benchmarks/lvis_eval.py --images 200     # a look
+    python benchmarks/lvis_eval.py --images 200     # seconds
     python benchmarks/lvis_eval.py --kind segm      # masks
     python benchmarks/lvis_eval.py --val            # LVIS val's size, without lvis-api
 
 Each runs in a process of its own on the same random ground truth and detections, and may use all
-cores (`taskset -c 0` gives it one). "read" is the annotation file, "score" the way from results to
-figures: lvis-api's from its list of results on, the metric's with process() of every image. Masks
-come as run lengths, as lvis-api takes them. The memory is the process's peak, libraries included.
+cores (`taskset -c 0` gives it one). "read" is the time for the annotation file, "score" the time
+from results to scores: lvis-api's starts with its list of results, and the metric's includes
+process() for every image. Masks are given as run lengths, as lvis-api takes them. The memory is the
+process's peak, libraries included.
 """
 
 import argparse
@@ -32,10 +33,10 @@ VAL_IMAGES = 19809
 
 
 def objects(images: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return twelve boxes an image, (I, 12, 4), and fourteen categories, (I, 14).
+    """Return twelve boxes for each image, (I, 12, 4), and fourteen categories, (I, 14).
 
-    The first six categories have two objects each, the others were looked for and are absent: about
-    as in LVIS.
+    The first six categories have two objects each; the others are the image's negative categories,
+    about as many as in LVIS.
     """
     rng = np.random.default_rng(0)
     categories = np.stack([rng.permutation(classes)[:14] + 1 for _ in range(images)])
@@ -65,7 +66,7 @@ def ground_truth(images: int, classes: int) -> dict:
 
 
 def predictions(images: int, classes: int, detections: int, kind: str) -> Iterator[dict]:
-    """Yield mmdet's data samples; a third of the detections are near an object."""
+    """Yield predictions as mmdet's data samples; a third of the detections are near an object."""
     rng = np.random.default_rng(1)
     for image_id, (boxes, categories) in enumerate(
         zip(*objects(images, classes), strict=True), start=1
@@ -121,7 +122,7 @@ def lvis_results(sample: dict, kind: str) -> Iterator[dict]:
 
 
 class Clock:
-    """Sum of the wall and CPU times of its ``with`` blocks; CPU time is right on a busy machine."""
+    """Adds up wall and CPU times of its ``with`` blocks; a busy machine changes only the first."""
 
     def __init__(self) -> None:
         self.seconds = np.zeros(2)
@@ -139,7 +140,7 @@ def measured(read: Clock, score: Clock, precision: float) -> dict[str, float]:
 
 
 def peak_gigabytes() -> float:
-    """Return the most memory that the process had; getrusage would count its parent's, too."""
+    """Return the peak memory of this process; getrusage would count its parent's, too."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) / 1e6 for line in lines if line.startswith("VmHWM"))
 
@@ -149,7 +150,7 @@ COLUMNS = {"read": "read s", "score": "score s", "cpu": "score, CPU s", "gigabyt
 
 
 def table(runs: dict[str, dict[str, float]]) -> str:
-    """Return a row for each run, and, of two, the ratio of the first to the second."""
+    """Return a table with a row for each run and, for two runs, their ratio."""
     rows = [[name, *(f"{run[key]:.2f}" for key in COLUMNS)] for name, run in runs.items()]
     if len(runs) == 2:
         theirs, ours = runs.values()

@@ -1,7 +1,8 @@
 """Long-tail methods with and without NBN on Shapes-LT, paired seeds: python benchmarks/methods.py.
 
-Cross entropy, Balanced Softmax, LDAM-DRW, cRT, RIDE and BCL; ResNet-8, last epoch. Writes table.md,
-sweep.json and comparison.png into --out. The same command continues after a kill.
+The methods are cross entropy, Balanced Softmax, LDAM-DRW, cRT, RIDE and BCL, with ResNet-8 and the
+scores of the last epoch. Writes table.md, sweep.json and comparison.png into --out. After a kill
+the same command continues.
 """
 
 import argparse
@@ -53,9 +54,9 @@ def main() -> int:
     make_shapes_lt("data/shapes_lt")
     labels = {f"cls_shapes_{key}": label for key, label in METHODS.items()}
     labels |= {f"{name}_nbn": f"{label} + NBN" for name, label in labels.items()}
-    # The same classifiers with and without NBN; cls_shapes_ride_nbn has LR, as in the papers.
+    # The classifier is the same with and without NBN; cls_shapes_ride_nbn has LR, as in the papers.
     labels["cls_shapes_ride_nbn_cosine"] = labels.pop("cls_shapes_ride_nbn")
-    # Second stages start from the others' checkpoints, so all are one sweep.
+    # One sweep, because second stages start from the checkpoints of other runs.
     runs = plan_runs([f"configs/demo/{name}.py" for name in labels], args.seeds, str(args.out))
     scores = train_runs(runs, [sys.executable, "tools/train.py"], args.jobs)
     results = {label: scores[name] for name, label in labels.items()}

@@ -4,9 +4,9 @@ python benchmarks/norms.py                      # the layers
 python benchmarks/norms.py --layers CBN --obvious   # CBN beside the code one would write first
 python benchmarks/norms.py --classifier --detector  # and rectified logits, and training steps
 
-On a GPU also larger inputs, bfloat16 and channels-last, and how near the passes come to a copy:
-forward and backward have to read and write the input's size eight times (batch norm, too), and
-"of a copy" is that many bytes a second over those of ``Tensor.copy_``.
+On a GPU there are also larger inputs, bfloat16 and channels-last. "of a copy" compares the passes
+with a copy of the input: forward and backward (batch norm's, too) have to read or write the input's
+size eight times, and the column has these bytes per second over those of ``Tensor.copy_``.
 """
 
 import argparse
@@ -34,7 +34,7 @@ SHAPES = [
     (128, 64, 8, 8),
     (8, 64, 128, 128),
 ]
-# Beyond a GPU's cache.
+# Inputs that a GPU's cache cannot hold.
 LARGE_SHAPES = [(64, 64, 112, 112), (64, 256, 56, 56), (256, 512, 28, 28), (256, 2048, 7, 7)]
 PASSES = 8
 COMPONENTS = (1, 2, 4, 8)
@@ -45,7 +45,7 @@ LAYERS: dict[str, Callable[[int], nn.Module]] = {
 
 
 class ObviousCBN(CBN):
-    """CBN as one would write it first: every component normalizes every pixel."""
+    """CBN as its formulas stand: every component normalizes every pixel."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         rows = x.movedim(1, -1).reshape(-1, 1, self.num_features)
@@ -78,7 +78,7 @@ def layer_step(layer: nn.Module, x: torch.Tensor, upstream: torch.Tensor) -> Cal
 
 
 def inputs(device: str) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Yield inputs and gradients of their outputs."""
+    """Yield pairs of an input and a gradient of the layer's output."""
     cases = product(SHAPES, [torch.float32], [torch.contiguous_format])
     if device == "cuda":
         formats = [torch.contiguous_format, torch.channels_last]
@@ -92,7 +92,7 @@ def inputs(device: str) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
 
 
 def described(x: torch.Tensor) -> str:
-    """Name an input's shape, and what is unusual about it."""
+    """Return an input's shape as text, with its dtype and format if they are not the usual ones."""
     shape = "x".join(map(str, x.shape))
     half = " bf16" if x.dtype == torch.bfloat16 else ""
     return f"{shape}{half}{'' if x.is_contiguous() else ' nhwc'}"
@@ -111,7 +111,7 @@ def benchmark_layers(
         copy = partial(torch.empty_like(upstream).copy_, upstream)
         for name, build in layers.items():
             step = layer_step(build(channels).to(device), x, upstream)
-            few = 3 if name in OBVIOUS else rounds  # at seconds a step
+            few = 3 if name in OBVIOUS else rounds  # the obvious code takes seconds for a step
             copied, theirs, ours = timed([copy, batch_norm, step], few)
             speed = ratios([PASSES / 2 * seconds for seconds in copied], ours)
             memory = peak_bytes(step) / peak_bytes(batch_norm)
@@ -120,7 +120,7 @@ def benchmark_layers(
 
 
 def benchmark_rectification(rounds: int, device: str) -> None:
-    """Compare logits rectification with the linear layer, for the 1,024 RoIs of two images."""
+    """Compare logits rectification with a linear layer, for the 1,024 RoIs of two images."""
     x = torch.randn(1024, 1024, device=device, requires_grad=True)
     upstream = torch.randn(1024, 1204, device=device)
     layers = nn.Linear(1024, 1204), RectifiedLinear(1024, 1204)

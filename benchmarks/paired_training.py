@@ -1,9 +1,9 @@
 """Several runs trained side by side on the same batches; benchmarks/cifar_lt.py's engine.
 
-mmengine's Runner builds, resumes, saves and validates each run. Only the steps are taken here, one
-run after the other on each batch. On a GPU each run has a stream of its own, and after its first
-steps, which are ordinary ones, repeats its step as a CUDA graph. A step that cannot be captured
-stays as it is, and the run says why.
+mmengine's Runner builds, resumes, saves and validates each run. Only the steps are taken here: all
+runs take their steps on a batch before the next batch comes. On a GPU each run has its own stream;
+its first steps are ordinary ones, then it replays its step as a CUDA graph. A step that cannot be
+captured stays as it is, and the run says why.
 """
 
 import json
@@ -27,7 +27,7 @@ EAGER_STEPS = 3  # before a capture: cuDNN chooses its algorithms, momentum gets
 
 
 class WaitingLoop(BaseLoop):
-    """A train loop that prepares its run and returns; the steps are taken from outside."""
+    """A training loop that prepares its run and returns; :func:`train` takes the steps."""
 
     def __init__(self, runner: Runner, dataloader: Any, max_iters: int) -> None:
         super().__init__(runner, dataloader)
@@ -36,12 +36,12 @@ class WaitingLoop(BaseLoop):
 
     @property
     def iter(self) -> int:
-        """How many steps have been taken."""
+        """The number of steps taken."""
         return self._iter
 
     @property
     def epoch(self) -> int:
-        """The run is one long epoch, as in mmengine's loop of iterations."""
+        """The epoch, always 0: as in mmengine's ``IterBasedTrainLoop`` the run is one epoch."""
         return self._epoch
 
     def run(self) -> nn.Module:
@@ -52,7 +52,7 @@ class WaitingLoop(BaseLoop):
 
 
 class Batches:
-    """A loader's batches, one at a time, in tensors that stay in their place as graphs need it."""
+    """A loader's batches, one at a time, in tensors that keep their place for CUDA graphs."""
 
     def __init__(
         self, loader: DataLoader, preprocessor: nn.Module, memory_format: torch.memory_format
@@ -62,10 +62,10 @@ class Batches:
         self._following = _endless(loader)
         self._tensors: list[Tensor] = []
         self._read = 0
-        self.data: dict[str, Any] = {}  # the arguments of a model
+        self.data: dict[str, Any] = {}  # the current batch, as a model's arguments
 
     def go_to(self, step: int) -> None:
-        """Put the batch of a step into ``data``; those between are drawn and thrown away."""
+        """Put the batch of a step into ``data``; batches before it are drawn and thrown away."""
         while self._read <= step:
             batch = next(self._following)
             self._read += 1
@@ -96,13 +96,13 @@ def _endless(loader: DataLoader) -> Iterator[Any]:
 
 
 class PairedRun:
-    """One run that is set up, and goes on where it was stopped; ``advance`` takes its next step.
+    """One run, resumed where it was stopped; ``advance`` takes its next step.
 
     Args:
-        cfg: a config whose training counts iterations; with ``channels_last``, images and weights
-            are stored so. On a GPU they always are.
-        shared: batches by loader and seed. Runs that agree in both take the same; the first of them
-            adds them here.
+        cfg: a config whose training counts iterations. With ``channels_last``, and always on a GPU,
+            images and weights are stored channels-last.
+        shared: batches by loader and seed, to which the run adds its own. Runs whose loader and
+            seed are equal share their batches.
     """
 
     def __init__(self, cfg: Config, shared: dict[str, Batches]) -> None:
@@ -132,7 +132,7 @@ class PairedRun:
 
     @property
     def steps(self) -> int:
-        """How many steps have been taken, those before a stop included."""
+        """The number of steps taken, including those before a stop."""
         return self.runner.iter
 
     def advance(self) -> None:
@@ -165,12 +165,12 @@ class PairedRun:
         self.loss.copy_(loss.detach())
 
     def _capture(self) -> str:
-        """Record a step, without taking it, and return an empty text, or why it cannot be."""
+        """Record a step without taking it; return an empty text, or why it cannot be recorded."""
         graph = torch.cuda.CUDAGraph()
         try:
             with (
                 rates_in_tensors(self._optimizer, self.loss.device) as rates,
-                # Threads of data loaders go on meanwhile.
+                # Threads of data loaders may use the GPU meanwhile.
                 torch.cuda.graph(graph, stream=self.stream, capture_error_mode="thread_local"),
             ):
                 self._step()
@@ -182,7 +182,7 @@ class PairedRun:
         return ""
 
     def _host_questions(self) -> str:
-        """Run the model forward without gradient, and return the lines that wait for the GPU."""
+        """Run the model forward without gradient, and name the lines that wait for the GPU."""
         before = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
         torch.cuda.set_sync_debug_mode("warn")
         try:
@@ -197,14 +197,14 @@ class PairedRun:
 
 
 def root_cause(error: BaseException) -> str:
-    """Return the first line of the error that came before all others."""
+    """Return the first line of the message of the error that caused all others."""
     while error.__context__:
         error = error.__context__
     return str(error).partition("\n")[0]
 
 
 def waiting_lines(caught: Sequence[warnings.WarningMessage]) -> str:
-    """Say which lines torch warned of in its mode for synchronizing operations."""
+    """Return a sentence that names the lines for which torch warned of a synchronization."""
     places = [f"{w.filename}:{w.lineno}" for w in caught if "synchronizing" in str(w.message)]
     if not places:
         return "no line of the forward pass waits for the GPU"
@@ -213,7 +213,7 @@ def waiting_lines(caught: Sequence[warnings.WarningMessage]) -> str:
 
 @contextmanager
 def on_stream(stream: Any) -> Iterator[None]:
-    """Work on a stream, after what the current one was told; without a stream, just work."""
+    """Launch on a stream, after all that the current stream has queued; without one, on that."""
     if stream is None:
         yield
         return
@@ -224,9 +224,9 @@ def on_stream(stream: Any) -> Iterator[None]:
 
 @contextmanager
 def rates_in_tensors(optimizer: Optimizer, device: torch.device) -> Iterator[list[Tensor]]:
-    """Let the optimizer read its rates from tensors, which a graph that is recorded inside reads.
+    """Let the optimizer read its learning rates from tensors, so that a recorded graph does, too.
 
-    torch's fused optimizers do; schedulers go on with numbers.
+    torch's fused optimizers can; schedulers still work with numbers.
     """
     numbers = [group["lr"] for group in optimizer.param_groups]
     rates = [torch.tensor(number, device=device) for number in numbers]
@@ -240,10 +240,10 @@ def rates_in_tensors(optimizer: Optimizer, device: torch.device) -> Iterator[lis
 
 
 def train(runs: Sequence[PairedRun], steps: int, after_step: Callable[[int], None]) -> None:
-    """Take all runs to a number of steps, each on the same batches.
+    """Train all runs up to a number of steps, on the same batches.
 
     Args:
-        after_step: is told how many steps the hindmost runs have taken.
+        after_step: called after each step with the number of steps that all runs have taken.
     """
     while (step := min(run.steps for run in runs)) < steps:
         behind = [run for run in runs if run.steps == step]

@@ -1,6 +1,6 @@
 """Run every benchmark at a small size and write one page: python benchmarks/run_all.py.
 
-Less than ten minutes on two idle cores; `make bench` does it. methods.py, cbn_training.py
+`make bench` calls it; it takes less than ten minutes on two idle cores. methods.py, cbn_training.py
 and kill_storm.py are left out: they train for half an hour and more.
 """
 
@@ -39,7 +39,7 @@ def page(benchmarks: dict[str, str]) -> str:
 
 
 def surroundings() -> str:
-    """Tell in words where and when the figures are made, and how busy the machine is."""
+    """Return a sentence on date, machine, versions and load."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     load = os.getloadavg()[0]
     return (
@@ -49,7 +49,7 @@ def surroundings() -> str:
 
 
 def section(title: str, command: str) -> str:
-    """Run a script, and return what it prints under its title, command and first sentence.
+    """Run a script, and return its title, its docstring's first line, command and output.
 
     Raises:
         CalledProcessError: the script failed.

@@ -1,7 +1,7 @@
 """Time of LTSeesawLoss and of mmdet's SeesawLoss, forward and backward, side by side.
 
-Scores and labels are those of a step on LVIS: a quarter of the RoIs is positive, their classes as
-frequent as 1 / rank. Run: python benchmarks/seesaw.py
+Scores and labels are like those of a step on LVIS: a quarter of the RoIs are positive, and a class
+is drawn in proportion to 1 / rank. Run: python benchmarks/seesaw.py
 """
 
 import argparse

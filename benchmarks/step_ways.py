@@ -14,7 +14,7 @@ from mmdet_ltnorm.benchmark import ratios, timed
 from mmdet_ltnorm.results.tables import markdown_table
 
 Step = Callable[[], object]
-# A subject is made into a step with options for torch.compile, or with None to run eagerly.
+# Makes a step from options for torch.compile, or from None a step that runs eagerly.
 Maker = Callable[[Mapping[str, Any] | None], Step]
 
 WAYS = ("eager", "captured", "compiled")
@@ -22,13 +22,13 @@ STARTS_OF_LAUNCHES = ("cudaLaunch", "cuLaunch", "cudaGraphLaunch", "cudaMemcpy",
 
 
 class Deadline:
-    """How long there is still time; a way that would take longer is left out."""
+    """The end of the time for all measurements."""
 
     def __init__(self, seconds: float) -> None:
         self._end = monotonic() + seconds
 
     def left(self) -> float:
-        """Return the seconds until then."""
+        """Return the seconds that are left."""
         return self._end - monotonic()
 
 
@@ -36,7 +36,7 @@ def captured(step: Step) -> Step:
     """Return a replay of the step as a CUDA graph.
 
     Raises:
-        RuntimeError: it cannot be captured, or there is no GPU.
+        RuntimeError: the step cannot be captured, or there is no GPU.
     """
     if not torch.cuda.is_available():
         raise RuntimeError("CUDA graphs need a GPU")
@@ -53,7 +53,7 @@ def captured(step: Step) -> Step:
 
 
 def launches(step: Step) -> int:
-    """Return how often a step tells the GPU to do something; on a CPU, torch's operations."""
+    """Return how many kernels and copies a step launches; on a CPU, how many torch operations."""
     on_gpu = torch.cuda.is_available()
     kinds = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
     with profile(activities=kinds) as profiler:
@@ -63,7 +63,7 @@ def launches(step: Step) -> int:
 
 
 def host_seconds(step: Step, rounds: int) -> float:
-    """Return the median time after which a step has been told to the GPU, which may go on."""
+    """Return the median time that the host takes to launch a step; the GPU may still be at work."""
     taken = []
     for _ in range(rounds):
         if torch.cuda.is_available():
@@ -96,10 +96,10 @@ def comparison(
     deadline: Deadline,
     ways: Sequence[str] = WAYS,
 ) -> str:
-    """Return a table of steps' times over the first one's, each way over the same way.
+    """Return a table of the steps' times over the first step's time, for each way of running them.
 
     Args:
-        targets: the largest wanted ratio by name and way, which is shown beside what is measured.
+        targets: the largest wanted ratio by name and way, shown beside the measured one.
         compiling: options of ``torch.compile``.
     """
     first, *others = makers
@@ -131,7 +131,7 @@ def _built(
     compiling: Mapping[str, Any],
     deadline: Deadline,
 ) -> dict[str, Step | str]:
-    """Return the steps of a way, or for each that cannot run so the reason."""
+    """Return each step ready to run in this way, or the reason why it cannot."""
     built: dict[str, Step | str] = {}
     for name, make in makers.items():
         if way == "eager":
@@ -142,9 +142,9 @@ def _built(
             continue
         try:
             built[name] = captured(eager[name]) if way == "captured" else make(compiling)
-            for _ in range(EAGER_STEPS):  # compiling, recording, replaying
+            for _ in range(EAGER_STEPS):  # the first ones compile, record and replay
                 built[name]()
-        except Exception as error:  # a compiler's, a driver's or torch's: the page names it
+        except Exception as error:  # from a compiler, a driver or torch: the page names it
             built[name] = f"no: {root_cause(error)[:80]}".replace("|", "/")
     return built
 

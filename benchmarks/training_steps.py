@@ -16,7 +16,7 @@ import mmdet_ltnorm  # noqa: F401, registers the norms
 from mmdet_ltnorm.benchmark import Spans, interleaved, module_spans, ratios, timed
 
 CBN_EVERYWHERE = dict(type="CBN", num_components=4, shrinkage=1.0)
-# Backbone, images and their size.
+# The backbone, the number of images in a batch, and their height and width.
 CLASSIFIERS = {
     "ResNet-32, batch 128 of 32x32": (dict(type="ResNetCIFAR", depth=32), 128, 32),
     "ResNet-50, batch 64 of 224x224": (dict(type="ResNet", depth=50, norm_eval=False), 64, 224),
@@ -26,7 +26,7 @@ LVIS = Path(__file__).resolve().parents[1] / "configs" / "lvis"
 BASELINE, WITH_NBN = LVIS / "seesaw_2x.py", LVIS / "seesaw_nbn_2x.py"
 LIVE_NORMS = {"backbone.backbone.norm_eval": False}
 MMDETS_LOSS = {"roi_head.bbox_head.loss_cls.type": "mmdet.SeesawLoss"}
-# Two configs of a detector, and what is changed in the model of each.
+# Two configs of a detector, each with changes to its model.
 DETECTORS = {
     "NBN": ((BASELINE, {}), (WITH_NBN, {})),
     "NBN, both with mmdet's Seesaw": ((BASELINE, MMDETS_LOSS), (WITH_NBN, MMDETS_LOSS)),
@@ -47,11 +47,11 @@ def classifier_step(
     narrow: torch.dtype | None = None,
     compiling: Mapping[str, Any] | None = None,
 ) -> Callable[[], torch.Tensor]:
-    """Return a training step of a classifier of 100 classes, which returns the loss.
+    """Return a training step of a classifier of 100 classes; the step returns the loss.
 
     Args:
-        narrow: train in mixed precision with this type.
-        compiling: options of ``torch.compile``, which compiles the loss.
+        narrow: the type for mixed precision, None for float32.
+        compiling: options for ``torch.compile`` of the loss, None to run eagerly.
     """
     from mmdet.registry import MODELS
 
@@ -96,9 +96,9 @@ def benchmark_classifiers(rounds: int, device: str) -> None:
 def detector_steps(
     configs: tuple[tuple[Path, dict], ...], size: int, device: str
 ) -> list[Callable[[], tuple[float, float]]]:
-    """Return a training step of each model; all start as the same function, so work is equal.
+    """Return a training step of each model; all compute the same function, so the work is equal.
 
-    A step returns its seconds, and those of the classification loss in it.
+    A step returns its seconds, and the seconds of the classification loss in it.
     """
     from mmdet.registry import MODELS
     from mmdet.testing import demo_mm_inputs
