@@ -37,8 +37,7 @@ from mmdet_ltnorm.norms import CBN
 from mmdet_ltnorm.results.logs import read_scalars
 from mmdet_ltnorm.results.pictures import COLOURS
 from mmdet_ltnorm.results.tables import markdown_table
-from mmdet_ltnorm.sweep import plan_runs, train_runs
-from mmdet_ltnorm.sweep.runs import Run
+from mmdet_ltnorm.sweep import Run, plan_runs, train_runs
 
 METHODS = {
     "bs": "batch norm",

@@ -10,7 +10,6 @@ import argparse
 import importlib
 import os
 import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
@@ -77,8 +76,6 @@ def _complete(parser: argparse.ArgumentParser, module: ModuleType) -> None:
 
 
 def _import_package() -> None:
-    # mmengine imports it; nobody who runs a command can change that.
-    warnings.filterwarnings("ignore", "pkg_resources is deprecated", UserWarning)
     try:
         importlib.import_module("mmdet_ltnorm").register()
     except ImportError as error:

@@ -1,12 +1,15 @@
 """Long-tailed recognition with normalized norms for MMDetection; importing registers everything."""
 
 import sys
+import warnings
 
 __version__ = "0.1.0"
 
 
 def register() -> None:
     """Import every room, which registers what configs name."""
+    # mmengine imports it when it reads a config of mmdet's; a user can change nothing about that.
+    warnings.filterwarnings("ignore", "pkg_resources is deprecated", UserWarning)
     try:
         import mmdet_ltnorm.analysis
         import mmdet_ltnorm.calibration

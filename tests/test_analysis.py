@@ -9,7 +9,7 @@ from mmdet.registry import DATASETS
 from mmengine.structures import InstanceData
 
 from mmdet_ltnorm.analysis import draw_predictions, plot_curves
-from mmdet_ltnorm.results import Progress, lvis_table, read_scalars
+from mmdet_ltnorm.results import lvis_table, read_scalars
 
 METRICS = {
     f"lvis/{kind}_{key}": 0.2 for kind in ("bbox", "segm") for key in ("AP", "APr", "APc", "APf")
@@ -34,11 +34,6 @@ def write_run(work_dir):
 def test_scalars_of_all_resumptions_are_read_and_a_cut_line_is_left_out(tmp_path):
     records = read_scalars(write_run(tmp_path))
     assert [record.get("iter") for record in records] == [25, 50, 75, None]
-
-
-def test_progress_says_where_a_run_is(tmp_path):
-    assert Progress.of(tmp_path / "nothing").line() == "starting"
-    assert Progress.of(write_run(tmp_path)).line() == "iteration 75, loss 2.00, mask AP 20.0"
 
 
 def test_table_shows_points_differences_and_missing_groups():

@@ -24,7 +24,7 @@ IMPORTS = {
     "data": {"class_groups"},
     "data_check": {"data", "engine", "results"},
     "deployment": {"class_groups", "classification", "data", "engine", "results", "surgery"},
-    "engine": {"class_groups", "data", "norms", "processes", "results", "surgery"},
+    "engine": {"class_groups", "data", "last_line", "norms", "processes", "results", "surgery"},
     "evaluation": {"class_groups", "data"},
     "losses": {"class_groups"},
     "norms": {"split"},
@@ -32,7 +32,7 @@ IMPORTS = {
     "results": {"class_groups", "data"},
     "split": {"class_groups"},
     "surgery": {"norms"},
-    "sweep": {"processes", "results"},
+    "sweep": {"last_line", "processes", "results"},
 }
 LOWEST = {"arguments", "lettering", "reading", "writing"}  # every room may import these
 OUTSIDE = {

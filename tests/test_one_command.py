@@ -35,6 +35,22 @@ def test_arguments_are_parsed_before_anything_of_weight_is_imported():
     assert done.stdout == "set()\n", done.stderr
 
 
+@pytest.mark.parametrize("tool", sorted(path.name for path in ROOT.glob("tools/*.py")))
+def test_help_of_a_tool_loads_no_torch(tool, monkeypatch, capsys):
+    class Refusing:
+        def find_spec(self, name, *_):
+            if name.partition(".")[0] in ("mmdet_ltnorm", "torch", "mmengine"):
+                raise AssertionError(f"{tool} imports {name} before it reads its arguments")
+
+    for name in [name for name in sys.modules if name.partition(".")[0] == "mmdet_ltnorm"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [Refusing(), *sys.meta_path])
+    monkeypatch.setattr(sys, "argv", [tool, "--help"])
+    with pytest.raises(SystemExit, match="0"):
+        runpy.run_path(str(ROOT / "tools" / tool), run_name="__main__")
+    assert capsys.readouterr().out.startswith("usage: ")
+
+
 @pytest.mark.parametrize("start", [["-m", "mmdet_ltnorm"], ["-m", "ltnorm"], TRAIN[1:2]])
 def test_help_loads_no_torch_however_it_is_started(start):
     command = [sys.executable, "-X", "importtime", *start, "--help"]

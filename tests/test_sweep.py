@@ -1,6 +1,7 @@
 """Sweeps: what is trained, what is trained again, and what the tables say."""
 
 import csv
+import io
 import json
 import math
 import re
@@ -16,6 +17,7 @@ from mmdet_ltnorm.sweep import (
     train_runs,
     write_report,
 )
+from mmdet_ltnorm.sweep.progress import Progress
 
 # Stands in for tools/train.py: notes its call, and writes what mmengine's logger would.
 TRAINING = """
@@ -134,9 +136,68 @@ def test_a_run_that_fails_is_named_and_the_others_go_on(tmp_path, command, capsy
         "ce": [0, 1],
     }
     said = r"run 2/4  fails seed 1  \d+ s  failed with exit code 1, see"
-    assert re.search(said, capsys.readouterr().out)
+    printed = capsys.readouterr().out
+    assert re.search(said, printed) and re.search(r"ce seed 0  \d+ s  all 52.0\n", printed)
     log = tmp_path / "out" / "fails" / "seed_1" / "train.log"
     assert "a fault" in log.read_text()
+
+
+def test_a_line_tells_how_far_the_runs_are_and_the_time_that_is_left(tmp_path, monkeypatch, capsys):
+    text = "train_cfg = dict(max_epochs=4)"
+    out = str(tmp_path / "out")
+    done, resumed, later = plan_runs([config(tmp_path, "ce", text)], [0, 1, 2], out)
+
+    def log(run, line):
+        run.work_dir.mkdir(parents=True, exist_ok=True)
+        with (run.work_dir / "train.log").open("a") as file:
+            file.write(f"11/28 10:00:00 - mmengine - INFO - {line}  lr: 1.0e-01  loss: 2.0\n")
+
+    log(resumed, "Epoch(train)  [2][ 5/10]")  # before the sweep: 1.5 of 4 epochs
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    progress = Progress([done, resumed, later])
+    now[0] = 5.0
+    progress.show([done, resumed])
+    assert capsys.readouterr().out == ""
+    now[0] = 12.0
+    progress.show([done, resumed])
+    assert capsys.readouterr().out == "[12 s] training ce seed 0 0%, ce seed 1 38%\n"
+    log(resumed, "Epoch(train)  [2][10/10]")
+    now[0] = 40.0  # most of it is the start, which is no measure
+    progress.show([done, resumed])
+    assert capsys.readouterr().out == "[40 s] training ce seed 0 0%, ce seed 1 50%\n"
+    log(resumed, "Epoch(train)  [3][ 5/10]")
+    now[0] = 60.0  # 0.125 of a run in 20 s, 2.375 left
+    progress.show([done, resumed])
+    told = "[1.0 min, about 6.3 min left] training ce seed 0 0%, ce seed 1 62%\n"
+    assert capsys.readouterr().out == told
+    now[0] = 600.0  # 1.25 of 2.625 runs done: 1.375 of them left
+    progress.end(done, "ended")
+    assert capsys.readouterr().out == "[10 min, about 11 min left] ended\n"
+    log(later, "Iter(train) [ 50/100]")
+    now[0] = 9000.0
+    progress.show([resumed, later])
+    told = "[2.5 h, about 1.2 h left] training ce seed 1 62%, ce seed 2 50%\n"
+    assert capsys.readouterr().out == told
+
+
+def test_in_a_terminal_the_line_is_written_over_and_does_not_wrap(tmp_path, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    runs = plan_runs([config(tmp_path, "x" * 60)], [0, 1], str(tmp_path / "out"))
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("sys.stdout", Terminal())
+    progress = Progress(runs)
+    now[0] = 2.0
+    progress.show(runs)
+    progress.end(runs[0], "ended")
+    drawn, erased, told = sys.stdout.getvalue().split("\r\033[K")[1:] + [""]
+    assert drawn.startswith("[2 s] training xxx") and len(drawn) == 79
+    assert erased == "[2 s, about 2 s left] ended\n" and told == ""
 
 
 SECOND_STAGE = "load_from = 'work_dirs/fails/epoch_9.pth'"

@@ -11,18 +11,6 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmdet_ltnorm.catalog.config_table import with_table
-from mmdet_ltnorm.catalog.model_index import model_index
-from mmdet_ltnorm.catalog.papers import (
-    INDEX_BEGIN,
-    INDEX_END,
-    PAPERS_BEGIN,
-    PAPERS_END,
-    configs_index,
-    papers_table,
-)
-from mmdet_ltnorm.writing import write_text
-
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
 
@@ -35,6 +23,18 @@ def main() -> None:
     action.add_argument("--write", type=Path, metavar="FILE")
     action.add_argument("--check", type=Path, metavar="FILE")
     args = parser.parse_args()
+    from mmdet_ltnorm.catalog.config_table import with_table
+    from mmdet_ltnorm.catalog.model_index import model_index
+    from mmdet_ltnorm.catalog.papers import (
+        INDEX_BEGIN,
+        INDEX_END,
+        PAPERS_BEGIN,
+        PAPERS_END,
+        configs_index,
+        papers_table,
+    )
+    from mmdet_ltnorm.writing import write_text
+
     try:
         file = args.write or args.check
         if file is None:

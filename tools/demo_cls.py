@@ -6,11 +6,6 @@ import os
 import sys
 from pathlib import Path
 
-from mmdet_ltnorm.data import make_shapes_lt
-from mmdet_ltnorm.processes import claim_folder, exit_on_sigterm
-from mmdet_ltnorm.sweep import plan_runs, plot_sweeps, sweep_table, train_runs, write_report
-from mmdet_ltnorm.writing import write_text
-
 OUT = Path("work_dirs/demo_cls")
 SETS = {"Digits-LT": "digits", "Shapes-LT": "shapes"}
 METHODS = {
@@ -33,6 +28,11 @@ def main() -> int:
     """Make the data, train, compare, draw."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.parse_args()
+    from mmdet_ltnorm.data import make_shapes_lt
+    from mmdet_ltnorm.processes import claim_folder, exit_on_sigterm
+    from mmdet_ltnorm.sweep import plan_runs, plot_sweeps, sweep_table, train_runs, write_report
+    from mmdet_ltnorm.writing import write_text
+
     os.chdir(Path(__file__).resolve().parents[1])  # where all paths start, wherever it was called
     exit_on_sigterm()
     try:

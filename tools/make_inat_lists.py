@@ -8,16 +8,16 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmdet_ltnorm.data.image_list import inat_lines
-from mmdet_ltnorm.reading import read_lines
-from mmdet_ltnorm.writing import write_text
-
 
 def main() -> None:
     """Write iNaturalist18_train.txt and iNaturalist18_val.txt beside the JSON files."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data_root", type=Path)
     args = parser.parse_args()
+    from mmdet_ltnorm.data.image_list import inat_lines
+    from mmdet_ltnorm.reading import read_lines
+    from mmdet_ltnorm.writing import write_text
+
     try:
         for split in "train", "val":
             lines = inat_lines(args.data_root / f"{split}2018.json")

@@ -4,9 +4,6 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmdet_ltnorm.data import draw_contact_sheet, make_mini_lvis
-from mmdet_ltnorm.reading import read_json
-
 
 def main() -> None:
     """Parse, make, say what there is."""
@@ -25,6 +22,8 @@ def main() -> None:
     parser.add_argument("--preview", type=Path, metavar="FILE", help="a picture of some images")
     args = vars(parser.parse_args())
     out_dir, preview = args.pop("out_dir"), args.pop("preview")
+    from mmdet_ltnorm.data import draw_contact_sheet, make_mini_lvis
+
     if args.pop("lvis_categories"):
         from mmdet.datasets import LVISV1Dataset
 
@@ -45,6 +44,8 @@ def main() -> None:
 
 def print_groups(file: Path) -> None:
     """Print how many categories, images and instances each frequency group has."""
+    from mmdet_ltnorm.reading import read_json
+
     content = read_json(file)
     frequency = {category["id"]: category["frequency"] for category in content["categories"]}
     print(f"{file.name}: {len(content['images'])} images")

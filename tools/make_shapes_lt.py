@@ -5,8 +5,6 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmdet_ltnorm.data import make_shapes_lt
-
 
 def main() -> None:
     """Parse and write."""
@@ -20,6 +18,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = vars(parser.parse_args())
     out_dir = args.pop("out_dir")
+    from mmdet_ltnorm.data import make_shapes_lt
+
     try:
         new = make_shapes_lt(out_dir, **args)
     except (OSError, ValueError) as error:

@@ -1,7 +1,6 @@
 """The output of a run in a terminal: a short log, and the progress."""
 
 import logging
-import sys
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -11,6 +10,8 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+
+from mmdet_ltnorm.last_line import LastLine
 
 # Pages that the log file has in full, and what the host warns of and a user cannot change.
 _IN_THE_FILE = (
@@ -49,8 +50,7 @@ class ProgressHook(Hook):
     def before_run(self, runner: Runner) -> None:
         """Find the terminal, and watch the lines that are logged to it."""
         self._stages: list[_Stage] = []
-        self._in_terminal = is_main_process() and sys.stdout.isatty()
-        self._drawn, self._said = False, time.monotonic()
+        self._last_line = LastLine()
         for handler in _terminals(runner.logger):
             handler.addFilter(self._noticed)
 
@@ -76,12 +76,12 @@ class ProgressHook(Hook):
     ) -> None:
         stage = self._stages[-1]
         stage.done += 1
+        if not (is_main_process() and self._last_line.is_due(0.1, _SILENCE)):
+            return
         now = time.monotonic()
-        if self._in_terminal:
-            if now - self._said > 0.1:
-                self._said, self._drawn = now, True
-                print(f"\r\033[K{stage.bar(now)}", end="", flush=True)
-        elif now - self._said > _SILENCE and is_main_process():
+        if self._last_line.in_terminal:
+            self._last_line.draw(stage.bar(now))
+        else:
             runner.logger.info(stage.line(now))
 
     def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
@@ -99,18 +99,12 @@ class ProgressHook(Hook):
         self._end()
 
     def _end(self) -> "_Stage":
-        self._erase()
+        self._last_line.give_way()
         return self._stages.pop()
 
     def _noticed(self, record: logging.LogRecord) -> bool:
-        self._erase()
-        self._said = time.monotonic()
+        self._last_line.give_way()
         return True
-
-    def _erase(self) -> None:
-        if self._drawn:
-            self._drawn = False
-            print("\r\033[K", end="", flush=True)
 
 
 class _Stage:

@@ -1,6 +1,5 @@
 """The results of runs, and tools to read them: models, logs, groups, tables, pictures."""
 
-from mmdet_ltnorm.results.logs import Progress as Progress
 from mmdet_ltnorm.results.logs import read_scalars as read_scalars
 from mmdet_ltnorm.results.tables import lvis_table as lvis_table
 from mmdet_ltnorm.results.trained import Trained as Trained

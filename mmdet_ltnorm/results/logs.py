@@ -1,9 +1,11 @@
 """The logs of mmengine's local visualization backend."""
 
 import json
-from dataclasses import dataclass
+import re
 from pathlib import Path
 from typing import Any
+
+_STEP = re.compile(r"(?:Epoch\(train\) +\[(\d+)\]|Iter\(train\) +)\[ *(\d+)/(\d+)\]")
 
 
 def read_scalars(work_dir: str | Path, since: str = "") -> list[dict[str, Any]]:
@@ -35,30 +37,16 @@ def read_validations(work_dir: str | Path, since: str = "") -> list[dict[str, An
     return [record for record in records if "loss" not in record and "time" in record]
 
 
-@dataclass
-class Progress:
-    """The progress of a run; ``line`` has it in words."""
+def trained_share(log: Path, last_step: int | None) -> float:
+    """Return how much of a training its log on the terminal tells of, from 0 to 1.
 
-    iteration: int = 0
-    loss: float = float("nan")
-    metrics: dict[str, float] | None = None
-
-    @classmethod
-    def of(cls, work_dir: str | Path) -> "Progress":
-        """Read the progress of the run in a work directory."""
-        progress = cls()
-        for record in read_scalars(work_dir):
-            if "loss" in record:
-                progress.iteration, progress.loss = record["iter"], record["loss"]
-            elif any(name.startswith("lvis/") for name in record):
-                progress.metrics = record
-        return progress
-
-    def line(self) -> str:
-        """Return the progress in words."""
-        if not self.iteration:
-            return "starting"
-        words = f"iteration {self.iteration}, loss {self.loss:.2f}"
-        if self.metrics:
-            words += f", mask AP {100 * self.metrics['lvis/segm_AP']:.1f}"
-        return words
+    Args:
+        last_step: the last epoch of a run that counts epochs.
+    """
+    text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
+    found = _STEP.findall(text)
+    if not found:
+        return 0.0
+    epoch, step, steps = found[-1]
+    share = int(step) / int(steps)
+    return (int(epoch) - 1 + share) / (last_step or int(epoch)) if epoch else share
