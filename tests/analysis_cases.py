@@ -1,4 +1,4 @@
-"""A classifier that was not trained and 60 random images, for tests of the analyses."""
+"""An untrained classifier and 60 random images, for tests of the analyses."""
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ IMAGES, CLASSES, CHANNELS = 60, len(COUNTS), 64
 
 
 def classifier(predictor="Linear", norm_cfg=None):
-    """ResNet-8, whose norms have statistics that are not those of a fresh layer."""
+    """Return a ResNet-8 classifier whose norms have random statistics."""
     DefaultScope.get_instance("test", scope_name="mmdet")
     torch.manual_seed(0)
     backbone = dict(type="ResNetCIFAR", depth=8, norm_cfg=norm_cfg or dict(type="BN"))
@@ -27,7 +27,7 @@ def classifier(predictor="Linear", norm_cfg=None):
 
 
 def loader(batch_size):
-    """Batches of the images, as a data loader would collate them."""
+    """Return batches of the images, as a data loader collates them."""
     images, labels = images_and_labels()
     return [
         {
@@ -47,11 +47,11 @@ def images_and_labels():
 
 @torch.no_grad()
 def reference_features(model):
-    """All features (N, C) and labels, from one pass without any of the package's analysis."""
+    """Return all features (N, C) and labels, computed without the package's analyses."""
     images, labels = images_and_labels()
     return model.backbone(images)[-1].mean((2, 3)).numpy(), labels.numpy()
 
 
 def class_accuracy(predicted, labels):
-    """Percent right of each class, by loops."""
+    """Return the accuracy of each class in percent, by loops."""
     return np.array([100 * np.mean(predicted[labels == c] == c) for c in range(CLASSES)])

@@ -1,8 +1,8 @@
-"""The NBN authors' ResNet-50 written anew from what their code computes, for comparison in tests.
+"""The NBN authors' ResNet-50, written anew from what their code computes.
 
-Parameters have the names of torchvision's ResNet. Theirs, as ours in ``official=True``: at every
-forward pass the norms that feed the last stage's residual stream use v / (|v| + 1e-6) times one
-number g, a parameter that starts at 1, in place of their weight and bias.
+Parameters have the names of torchvision's ResNet. As in our ``official=True``, the norms that feed
+the last stage's residual stream use g · v / (|v| + 1e-6) in place of their weight and bias v; the
+parameter g starts at 1, and all of them share it.
 """
 
 import torch
@@ -13,7 +13,7 @@ BLOCKS = (3, 4, 6, 3)
 
 
 class Bottleneck(nn.Module):
-    """Three convolutions with batch norms around a shortcut."""
+    """Three convolutions with batch norms, and a shortcut around them."""
 
     def __init__(self, inner, width, stride):
         super().__init__()

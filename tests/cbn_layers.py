@@ -1,4 +1,4 @@
-"""CBN layers that have learned from pixels of two clouds."""
+"""CBN layers whose components have learned two clouds of pixels."""
 
 import torch
 from torch import nn
@@ -9,7 +9,7 @@ BUFFERS = ("running_mean", "running_var", "prior")
 
 
 def trained(channels=6, batches=20, **options):
-    """A layer whose components have learned two clouds of pixels."""
+    """Return a layer whose components have learned two clouds of pixels."""
     layer = CBN(channels, **options)
     nn.init.uniform_(layer.weight, 0.5, 2), nn.init.normal_(layer.bias)
     for _ in range(batches):

@@ -1,4 +1,4 @@
-"""Random arguments of the arithmetic on components, and what a module makes of them."""
+"""Random arguments for the arithmetic on components, and a backend's results for them."""
 
 from types import SimpleNamespace
 
@@ -8,9 +8,9 @@ from mmdet_ltnorm.norms.backends.interface import Components, Rule
 
 
 def drawn_matrices(components, channels, dtype, pixels=100.0, kept=0.0, broken=False, device="cpu"):
-    """Return arguments; sums are those of so many pixels, of which the last component has none.
+    """Return arguments; the sums count ``pixels``, none of which belongs to the last component.
 
-    One of the first component's is NaN where they are ``broken``.
+    If ``broken``, one sum of the first component is NaN.
     """
 
     def normal(*size):
@@ -37,7 +37,7 @@ def drawn_matrices(components, channels, dtype, pixels=100.0, kept=0.0, broken=F
 
 
 def matrix_results(module, drawn):
-    """Return what each function makes of the arguments."""
+    """Return the result of each function of a backend for the arguments."""
     stored, rule = drawn.stored, drawn.rule
     names = ("const", "linear", "square")
     joint = module.log_joint(stored, drawn.centre, rule, drawn.dtype)

@@ -1,4 +1,4 @@
-"""Random arguments of the passes over pixels, and the matrix products in double as their oracle."""
+"""Random arguments for the passes over pixels; matrix products in float64 are their oracle."""
 
 from types import SimpleNamespace
 
@@ -11,7 +11,7 @@ TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 1e-2, to
 
 
 def drawn(shape, components, dtype, channels_last, device="cpu"):
-    """Return the arguments of all passes, which go through the pixels of ``x``."""
+    """Return arguments for all passes over the pixels of ``x``."""
 
     wide = torch.promote_types(dtype, torch.float32)
 
@@ -44,7 +44,7 @@ def in_double(value):
 
 
 def results(module, drawn):
-    """Return what each pass makes of the arguments."""
+    """Return the result of each pass of a backend for the arguments."""
     x, gradient, tables = drawn.x, drawn.gradient, drawn.tables
     centre = drawn.centre
     weights, sums = module.expectation(x, drawn.joint, centre, None)

@@ -21,9 +21,9 @@ ROUNDING = 1e-6
 
 
 def errors(far, split=False, num_components=4, samples=16, **options):
-    """Return how far the output and each gradient are from float64's, ours and batch norm's.
+    """Return the errors of the output and of each gradient, CBN's and batch norm's, by name.
 
-    They are in units of the largest number, by name.
+    An error is the largest difference to float64, over the largest absolute value there.
     """
     torch.manual_seed(0)
     layer = CBN(8, num_components=num_components, **options)

@@ -5,7 +5,7 @@ from torch.nn import functional as F
 
 
 def cbn_reference(x, weight, bias, state, layer, groups=None, training=True):
-    """Eq. 7-16 of the CBN paper on every pixel and component; return the output and the new state.
+    """Compute Eq. 7-16 of the CBN paper pixel by pixel; return the output and the new state.
 
     ``state`` is (running_mean, running_var, prior), ``layer`` has the options. A pixel's weight in
     the moments of a component is its responsibility plus the shrinkage k; with ``groups`` it is 1

@@ -1,4 +1,4 @@
-"""CIFAR's files as Python 2 wrote them, fabricated; independent of the package's own writer."""
+"""Small files in CIFAR's format, pickled as Python 2 did, without the package's writer."""
 
 import io
 import pickle
@@ -41,7 +41,7 @@ def python2_pickle(content):
 
 
 def numbered_images(first, length):
-    """Black images whose first four red pixels hold the image's number."""
+    """Return black images whose first four red pixels hold the image's number."""
     data = np.zeros((length, 3072), np.uint8)
     numbers = np.arange(first, first + length, dtype="<u4")
     data[:, :4] = numbers.view(np.uint8).reshape(-1, 4)
@@ -49,7 +49,7 @@ def numbered_images(first, length):
 
 
 def numbers_of(images):
-    """The numbers that `numbered_images` hid, from images with blue first."""
+    """Return the numbers that `numbered_images` wrote, from images with blue first."""
     return np.ascontiguousarray(images[:, 0, :4, 2]).view("<u4")[:, 0]
 
 

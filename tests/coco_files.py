@@ -1,4 +1,4 @@
-"""Small annotation files in COCO's format, whole ones and ones that something is wrong with."""
+"""Small annotation files in COCO's format, valid and faulty ones."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ NAMES = ("car", "bicycle", "bus")
 
 
 def coco(images: int = 4, names: tuple[str, ...] = NAMES, size: tuple[int, int] = (64, 64)) -> dict:
-    """Return content with an object of each category in every image, outlined by polygons."""
+    """Return a file's content: an object of each category in every image, outlined by polygons."""
     height, width = size
     categories = [{"id": i, "name": name} for i, name in enumerate(names, 1)]
     pictures = [
@@ -26,7 +26,7 @@ def coco(images: int = 4, names: tuple[str, ...] = NAMES, size: tuple[int, int] 
 
 
 def lvis(**options) -> dict:
-    """Return such content with the fields of LVIS's format."""
+    """Return the same content with the fields of LVIS's format."""
     content = coco(**options)
     for image in content["images"]:
         image |= {"neg_category_ids": [], "not_exhaustive_category_ids": []}

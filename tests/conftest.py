@@ -1,4 +1,4 @@
-"""Fixtures that any test may ask for; they import late, as xdist's controller needs nothing."""
+"""Fixtures for all tests; their imports are late because xdist's controller needs none of them."""
 
 import copy
 import functools

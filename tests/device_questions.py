@@ -1,4 +1,4 @@
-"""What a training step asks a device for, or copies to it, found without one: on torch's "meta"."""
+"""Finds, on torch's "meta" device, what would make a training step wait for a GPU."""
 
 import traceback
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
 PACKAGE = f"{Path(__file__).parents[1] / 'mmdet_ltnorm'}/"
-# What returns values, or shapes that depend on values: a GPU has to have computed them.
+# Operations whose result, or its shape, the host needs: it has to wait until the GPU is done.
 ASKING = {
     *("_local_scalar_dense", "is_nonzero", "equal", "allclose", "nonzero", "masked_select"),
     *("_unique2", "unique_dim", "unique_consecutive", "bincount", "repeat_interleave"),
@@ -24,11 +24,11 @@ FROM_NUMBERS = {torch.tensor, torch.as_tensor, Tensor.new_tensor}  # which lie o
 
 
 class Questions:
-    """While inside, note what would make the host wait if tensors on "meta" were on a GPU.
+    """A context that notes what would make the host wait if tensors on "meta" were on a GPU.
 
-    These are values that are asked for, shapes that depend on values, and copies between the
-    device and the host. The answers are zeros, and masks all true. ``asked`` names each with the
-    line of the package that asks.
+    That is reading a value, making a shape that depends on values, and copying between device and
+    host. Values that are read are zeros, and masks are all true. ``asked`` names each operation
+    with the package's line that calls it.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Questions:
         self._inside = ExitStack()
 
     def note(self, what: str) -> None:
-        """Note a question of whatever runs now."""
+        """Note an operation and the line that calls it."""
         frames = [f for f in traceback.extract_stack() if f.filename.startswith(PACKAGE)]
         where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "elsewhere"
         self.asked.append(f"{what} in {where}")

@@ -1,4 +1,4 @@
-"""What the tests of the compound and the split path share: a classifier, views and samples."""
+"""A classifier, views and samples for the tests of the compound and the split path."""
 
 import torch
 from mmengine.registry import MODELS

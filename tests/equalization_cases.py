@@ -1,4 +1,4 @@
-"""What the tests of the equalization losses share: random logits and their cross entropies."""
+"""Random logits and their cross entropies for the tests of the equalization losses."""
 
 import math
 
@@ -12,14 +12,14 @@ LOG_2 = math.log(2)
 
 
 def batch(columns, size=40, seed=0):
-    """Return logits around a probability of 1/2 and labels of 5 classes and the background."""
+    """Return logits of probabilities around 1/2, and labels of 5 classes and the background."""
     generator = torch.Generator().manual_seed(seed)
     logits = torch.randn(size, columns, generator=generator, dtype=torch.float64) - PRIOR
     return logits, torch.randint(0, 6, (size,), generator=generator)
 
 
 def cross_entropies(logits, labels):
-    """Return targets and binary cross entropies, a number at a time."""
+    """Return targets and binary cross entropies, computed number by number."""
     targets, entropies = np.zeros(logits.shape), np.zeros(logits.shape)
     for i, row in enumerate(logits.numpy()):
         for j, z in enumerate(row):

@@ -24,7 +24,7 @@ TOOLS = Path(__file__).parents[1] / "tools"
 
 
 def start_tool(output, tool, *arguments):
-    """Start a tool that adds what it prints to the file ``output``."""
+    """Start a tool in a fork; it appends what it prints to the file ``output``."""
     process = get_context(METHOD).Process(target=_run, args=(output, tool, arguments))
     process.start()
     return process
@@ -40,13 +40,13 @@ def _run(output, tool, arguments):
 
 
 def _forget_instances(kind):
-    """Drop what earlier tests' runs left: a visualizer goes on writing to its first folder."""
+    """Drop mmengine's global instances: an earlier test's visualizer writes to its own folder."""
     kind._instance_dict.clear()
     for subclass in kind.__subclasses__():
         _forget_instances(subclass)
 
 
 def run_tool(tool, *arguments):
-    """Run a tool in this process, which keeps its command line."""
+    """Run a tool in this process, and restore ``sys.argv``."""
     sys.argv = [tool, *map(str, arguments)]
     runpy.run_path(str(TOOLS / tool), run_name="__main__")

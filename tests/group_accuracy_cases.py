@@ -1,4 +1,4 @@
-"""What the tests of GroupAccuracy share: random predictions, and the scores by loops over them."""
+"""Random predictions for the tests of GroupAccuracy, and their scores by loops."""
 
 import math
 
@@ -12,7 +12,7 @@ COUNTS = [500, 250, 100, 60, 20, 19, 3, 0]  # 2 many, 3 medium, 3 few
 
 
 def random_samples(number=60, classes=8, seed=0, balanced=False):
-    """Predictions with ties, unsorted indices, and no sample of the last class."""
+    """Return predictions with ties, unsorted indices, and no sample of the last class."""
     draw = np.random.default_rng(seed)
     labels = np.arange(number) % classes if balanced else draw.integers(0, classes - 1, number)
     logits = draw.integers(0, 4, (number, classes)) + np.eye(classes)[labels]
@@ -32,7 +32,7 @@ def evaluate(samples, size=None, batch_size=7, counts=COUNTS, **options):
 
 
 def reference(samples, counts=COUNTS):
-    """The scores, by one obvious loop each."""
+    """Return the scores, each by one obvious loop."""
     ranked = [np.argsort(-s["pred_score"].numpy(), kind="stable").tolist() for s in samples]
     labels = [s["gt_label"].item() for s in samples]
     per_class = {}

@@ -1,4 +1,4 @@
-"""Files that run code when they are unpickled: each would leave a sign, the file that is named."""
+"""Files that run code when they are unpickled; each would create a file ``sign``."""
 
 import importlib
 import io
@@ -17,20 +17,20 @@ from mmengine.logging import HistoryBuffer
 
 
 class Calls:
-    """Unpickling this object calls what ``function`` is, or unpickles to, with arguments."""
+    """Unpickling this object calls ``function``, or what that unpickles to, with arguments."""
 
     def __init__(self, function: Any, *arguments: Any) -> None:
         self.function, self.arguments = function, arguments
 
     def __call__(self) -> None:
-        """Be callable, which pickle asks for."""
+        """Do nothing: pickle only asks whether this is callable."""
 
     def __reduce__(self) -> tuple[Any, tuple]:
         return self.function, self.arguments
 
 
 class Sets:
-    """Unpickling this object sets the state of what a call has returned."""
+    """Unpickling this object sets the state of an object that a call returned."""
 
     def __init__(self, function: Callable, arguments: tuple, state: Any) -> None:
         self.parts = function, arguments, state
@@ -40,7 +40,7 @@ class Sets:
 
 
 def payloads(sign: Path) -> dict[str, Any]:
-    """Return objects that make ``sign`` when an unpickler without a guard meets them."""
+    """Return objects that create the file ``sign`` when a plain unpickler reads them."""
     touch, code = f"touch {sign}", f"open({str(sign)!r}, 'w').close()"
     globals_of_host = Calls(getattr, HistoryBuffer.mean, "__globals__")
     builtins = Calls(Calls(getattr, globals_of_host, "get"), "__builtins__")
@@ -61,7 +61,7 @@ def payloads(sign: Path) -> dict[str, Any]:
 
 
 def in_checkpoint(payload: Any, where: str) -> dict[str, Any]:
-    """Return what a training checkpoint holds, with the payload in one of its parts."""
+    """Return the content of a training checkpoint with the payload in one of its parts."""
     hub = {"log_scalars": {}, "runtime_info": {"epoch": 1}, "resumed_keys": {"epoch": True}}
     content: dict[str, Any] = {
         "state_dict": {"weight": torch.ones(1)},

@@ -1,4 +1,4 @@
-"""What mmengine leaves of a run, for tests of those who read it."""
+"""Folders of runs as mmengine leaves them, for tests of the code that reads them."""
 
 import json
 
@@ -19,7 +19,7 @@ Runtime environment:
 
 
 def logged_run(folder, name, seed, few, lr=0.1, nbn=False, data=None):
-    """Write what mmengine leaves of a run of two epochs but a checkpoint; return the work dir."""
+    """Write what mmengine leaves of a two-epoch run, without checkpoints; return the work dir."""
     work_dir = folder / f"{name}_{seed}"
     logs = work_dir / "20260101_000000"
     (logs / "vis_data").mkdir(parents=True)

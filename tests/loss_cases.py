@@ -1,4 +1,4 @@
-"""What the tests of the losses share: five classes of a long tail, and losses that know them."""
+"""Class counts, losses and logits for the tests of the losses: five long-tailed classes."""
 
 import torch
 from mmengine.registry import MODELS
@@ -17,13 +17,13 @@ COUNT_LOSSES = {
 
 
 def built(name: str, **options):
-    """Build one of these losses and tell it the counts."""
+    """Return one of these losses with the class counts set."""
     loss = MODELS.build(COUNT_LOSSES[name] | options)
     loss.set_class_counts(COUNTS.tolist())
     return loss
 
 
 def batch(columns: int = 5, size: int = 12, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Return random logits, in the range of cosines, and labels."""
+    """Return random logits between -1 and 1, the range of cosines, and labels."""
     torch.manual_seed(seed)
     return torch.rand(size, columns) * 2 - 1, torch.randint(0, columns, (size,))

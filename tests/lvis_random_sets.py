@@ -109,7 +109,7 @@ def write(content: dict, folder: Path) -> str:
 
 
 def evaluate(content: dict, samples: list, folder: Path, **options) -> dict[str, float]:
-    """Score by LTLVISMetric as a Runner does, in batches of two."""
+    """Return LTLVISMetric's scores, given the samples in batches of two, as by a Runner."""
     metric = dict(type="LTLVISMetric", ann_file=write(content, folder)) | options
     evaluator = Evaluator(metric)
     evaluator.dataset_meta = dict(classes=[c["name"] for c in content["categories"]])
@@ -146,7 +146,7 @@ def lvis_api_scores(
     image_ids: list[int] | None = None,
     max_dets: int = 300,
 ) -> dict[str, float]:
-    """Score by lvis-api as its users call it; it needs ``np.float``, which NumPy 1.24 removed."""
+    """Return lvis-api's scores; it needs ``np.float``, which NumPy 1.24 removed."""
     from lvis import LVIS, LVISEval, LVISResults
 
     path = folder / "oracle.json"

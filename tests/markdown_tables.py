@@ -1,8 +1,8 @@
-"""Reading the tables in a text in Markdown."""
+"""A reader for tables in Markdown."""
 
 
 def tables(text):
-    """Return the tables in Markdown, each a list of rows of cells; a rule must follow a header."""
+    """Return the tables of a text, each a list of rows of cells; a rule must follow each header."""
     found = []
     for block in text.split("\n\n"):
         lines = [line for line in block.splitlines() if line.startswith("|")]

@@ -1,4 +1,4 @@
-"""NBN layers whose every number is random."""
+"""NBN layers with random parameters and statistics."""
 
 import torch
 
@@ -6,7 +6,7 @@ from mmdet_ltnorm.norms import NBN
 
 
 def randomized(channels, **options):
-    """An NBN layer whose raw vectors, magnitude and statistics are all random."""
+    """Return an NBN layer whose raw vectors, magnitude and statistics are all random."""
     layer = NBN(channels, dtype=torch.float64, **options)
     with torch.no_grad():
         for tensor in (*layer.parameters(), layer.running_mean):

@@ -1,4 +1,4 @@
-"""How many operations of torch a layer takes."""
+"""Counts the torch operations of a layer."""
 
 from collections import Counter
 
@@ -7,7 +7,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 
 class Operations(TorchDispatchMode):
-    """Counts operations by name, views of what there is included."""
+    """A mode that counts operations by name, views included."""
 
     def __init__(self):
         super().__init__()
@@ -19,7 +19,7 @@ class Operations(TorchDispatchMode):
 
 
 def operations(layer, x):
-    """Count the operations of a layer forward and backward."""
+    """Return the operations of a layer's forward and backward pass, by name."""
     with Operations() as forward:
         y = layer(x)
     with Operations() as backward:

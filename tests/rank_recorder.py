@@ -1,4 +1,4 @@
-"""A hook that writes what one rank of a distributed run ended with; ``custom_imports`` finds it."""
+"""A hook that writes a report of one rank of a distributed run; ``custom_imports`` loads it."""
 
 import os
 from typing import Any

@@ -1,4 +1,4 @@
-"""Image classifiers of narrow networks, and samples with labels."""
+"""Image classifiers with narrow networks, and samples with labels."""
 
 import torch
 from mmengine.registry import MODELS, DefaultScope

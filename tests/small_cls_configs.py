@@ -1,4 +1,4 @@
-"""The classification configs with narrow networks, small images, two steps and paths for tests."""
+"""The classification configs, made small for tests: narrow networks, small images, two steps."""
 
 import itertools
 from pathlib import Path
@@ -19,7 +19,7 @@ _runs = itertools.count()
 
 
 def host(model):
-    """Return the config of the backbone within those that wrap it."""
+    """Return the config of the host's backbone, which others wrap."""
     backbone = model.backbone
     while "backbone" in backbone:
         backbone = backbone.backbone
@@ -69,7 +69,7 @@ def small(path, data_roots, work_dir):
 
 
 def steps(pipeline):
-    """Yield the transforms of a pipeline, those of its views too."""
+    """Yield the transforms of a pipeline, including those of its views."""
     for step in pipeline:
         yield step
         for view in step.get("views", ()):

@@ -17,7 +17,7 @@ METRICS = {
 
 
 def write_run(work_dir):
-    """A run that was killed in the middle of a line and resumed."""
+    """Write the logs of a run that was killed in the middle of a line and resumed."""
     first = [
         {"iter": 25, "loss": 3.0, "magnitude": 16.0},
         {"iter": 50, "loss": 2.5, "magnitude": 16.1},

@@ -1,4 +1,4 @@
-"""An annotation file is refused by name, with the entry that is wrong, before training."""
+"""Faulty annotation files are refused before training; the message names file and entry."""
 
 import json
 import math

@@ -61,7 +61,7 @@ CLASSES |= {"LTSeesawLoss": LTSeesawLoss, "split_by": split_by}
 
 
 def parameters(found):
-    """Return a constructor's parameters, and those that it hands on to our and mmdet's classes."""
+    """Return a constructor's parameters, and those that it passes on to our and mmdet's classes."""
     collected = {}
     for base in found.__mro__:
         if "__init__" not in vars(base) or not base.__module__.startswith("mmdet"):

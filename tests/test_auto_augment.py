@@ -23,7 +23,7 @@ FILL = (128, 128, 128)
 
 
 def photo(size=32, seed=0):
-    """A smooth coloured picture with some noise: neither flat nor of full range."""
+    """Return a smooth coloured picture with some noise, neither flat nor of full range."""
     rng = np.random.default_rng(seed)
     coarse = rng.uniform(20, 220, (5, 5, 3))
     image = cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)
@@ -37,7 +37,7 @@ def affine(coefficients, resample=Image.NEAREST):
 
 
 def pillow(name, *args):
-    """The operation as the reference implementation of AutoAugment calls it."""
+    """Apply an operation as the reference implementation of AutoAugment does."""
     value = args[0] if args else None
     return {
         "auto_contrast": ImageOps.autocontrast,

@@ -1,4 +1,4 @@
-"""The scripts in benchmarks/ and the page that they make."""
+"""The scripts in benchmarks/, and the page of their results."""
 
 import importlib
 import sys
@@ -15,7 +15,7 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 @pytest.fixture
 def script(monkeypatch):
-    """Import a script as running it would."""
+    """Import a script of benchmarks/ as when it is run."""
     monkeypatch.syspath_prepend(BENCHMARKS)
     yield importlib.import_module
     for name in [path.stem for path in BENCHMARKS.glob("*.py")]:

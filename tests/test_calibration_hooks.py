@@ -29,7 +29,7 @@ def classifier(predictor="Linear", loss="CrossEntropyLoss", **options):
 
 
 class Detector(nn.Module):
-    """No more of a detector than its box head."""
+    """A detector that is only a box head."""
 
     def __init__(self, **loss):
         super().__init__()

@@ -22,7 +22,7 @@ CASES = {
 
 
 def case(split=False, fresh=False, sizes=(3, 5), size=4, far=0, **options):
-    """A layer, and for each rank its samples, the gradients of their outputs, and their labels."""
+    """Return a layer, and for each rank its samples, gradients of the outputs, and labels."""
     torch.manual_seed(0)
     layer = CBN(6, num_components=3, dtype=torch.float64, **options)
     for parameter in layer.parameters():

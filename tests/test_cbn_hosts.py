@@ -1,4 +1,4 @@
-"""CBN under what its hosts do to layers: build, recompute, lower precision, convert and export."""
+"""CBN in its hosts' hands: built, recomputed, in lower precision, converted and exported."""
 
 import copy
 

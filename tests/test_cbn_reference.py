@@ -34,7 +34,7 @@ BUFFERS = ("running_mean", "running_var", "prior")
 
 
 def randomized(channels, components=3, dtype=torch.float64, **options):
-    """A CBN layer whose parameters and statistics are all random."""
+    """Return a CBN layer whose parameters and statistics are all random."""
     layer = CBN(channels, num_components=components, dtype=dtype, **options)
     with torch.no_grad():
         for tensor in (*layer.parameters(), layer.running_mean):
@@ -150,7 +150,7 @@ def test_permuting_the_components_permutes_the_state_and_changes_no_output(optio
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("split", [True, False])
 def test_gradcheck_passes(kept, training, split):
-    """With responsibilities that are constants: of one's group, or of a prior at a high T."""
+    """Responsibilities are constant here: one-hot by group, or near the prior at a high T."""
     layer = randomized(3)
     stored = Components(*(getattr(layer, name) for name in BUFFERS))
     groups = torch.tensor([0, 2]) if split else None

@@ -1,4 +1,4 @@
-"""Masked channels: the fast way equals masking one channel after the other."""
+"""The fast analysis of masked channels equals masking one channel after the other."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ from mmdet_ltnorm.analysis.channels import (
 
 @torch.no_grad()
 def reference(model, masked):
-    """Accuracy of each class when some channels are zero."""
+    """Return the accuracy of each class when some channels are zero."""
     features, labels = reference_features(model)
     features[:, masked] = 0
     return class_accuracy(model.head(torch.from_numpy(features)).argmax(1).numpy(), labels)

@@ -1,4 +1,4 @@
-"""Checkpoints load without running code, training resumes, and broken files are told apart."""
+"""Checkpoints load without running code, training resumes, and broken files are recognized."""
 
 import os
 import pickle
@@ -15,7 +15,7 @@ from toy_runner import toy_runner
 
 
 class RunsACommand:
-    """What a hostile file looks like: unpickling this object runs a command."""
+    """A hostile object: unpickling it runs a command."""
 
     def __init__(self, command):
         self.command = command

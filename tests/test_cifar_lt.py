@@ -44,7 +44,7 @@ def small(tmp_path):
 
 
 def protocol_of_the_reference_code(labels, counts):
-    """Seeds the global generator; one shuffle for each class."""
+    """Return the subset's indices as the reference code draws them, one shuffle for each class."""
     np.random.seed(0)
     kept = []
     for label in np.unique(labels):

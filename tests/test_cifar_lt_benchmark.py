@@ -46,7 +46,7 @@ def tool(monkeypatch):
 
 @pytest.fixture
 def words(data, tmp_path):
-    """The command line of a tiny run, without what is trained."""
+    """Return the command line of a tiny run, without the configs to train."""
     small = ["--batch", "8", "--size", "16", "--depth", "8", "--seeds", "0"]
     options = ["--cfg-options", "train_dataloader.dataset.imbalance_factor=10"]
     return [*small, *options, "--data", str(data), "--out", str(tmp_path / "out")]

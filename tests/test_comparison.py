@@ -24,7 +24,7 @@ NAMES = ("AP", "APr", "APc", "APf")
 
 
 def detections(seed, folder, ties=True):
-    """Return a random set, its file of results, and LTLVISMetric's scores."""
+    """Draw a random set and write its results; return both, the file and LTLVISMetric's scores."""
     content, samples = random_set(seed)
     for sample in samples if not ties else []:
         prediction = sample["pred_instances"]
@@ -46,7 +46,7 @@ def test_with_weights_of_one_ap_is_the_metrics(seed, tmp_path):
 
 
 def repeated(content, samples, weights):
-    """Return the set in which each image stands as often as its weight says."""
+    """Return a data set with each image repeated as often as its weight says."""
     by_id = {sample["img_id"]: sample for sample in samples}
     images, annotations, copies = [], [], []
     order = sorted(content["images"], key=lambda image: image["id"])
@@ -107,7 +107,7 @@ COUNTS = np.array([300, 200, 50, 30, 10, 5, 5, 2])
 
 
 def classified(tmp_path, seed, name="a.json"):
-    """Score random predictions of 400 samples and write them; return file and scores."""
+    """Write random predictions of 400 samples; return the file and their scores."""
     labels = torch.from_numpy(np.random.default_rng(9).integers(7, size=400))  # none of class 7
     noise = torch.rand(400, 8, generator=torch.Generator().manual_seed(seed))
     scores = (3 * noise + torch.nn.functional.one_hot(labels, 8)).softmax(1)

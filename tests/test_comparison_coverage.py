@@ -49,7 +49,7 @@ def simulated_detections(rng, gain):
 
 
 def _matches(rng, objects, found):
-    """Find an object with the chance of its image, and as many false detections as objects."""
+    """Draw matches: each object is found with its image's chance; half are false detections."""
     true = objects[rng.random(len(objects)) < found[objects]]
     false = rng.integers(IMAGES, size=len(objects))
     score = np.concatenate([rng.normal(1.5, 1, len(true)), rng.normal(0, 1, len(false))])
@@ -61,7 +61,7 @@ def _matches(rng, objects, found):
 
 
 def point_differences(simulated, name, gain, trials, seed):
-    """Return what many pairs differ by, to know the standard error and what a gain brings."""
+    """Return the differences of many pairs, which give the standard error and a gain's effect."""
     found = []
     for trial in range(trials):
         first, second, size = simulated(np.random.default_rng([seed, trial]), gain)

@@ -1,4 +1,4 @@
-"""Training through torch.compile: what is compiled, and that it trains as eager training does."""
+"""Training with torch.compile: what is compiled, and that it equals eager training."""
 
 import copy
 from pathlib import Path
@@ -44,7 +44,7 @@ def classifier(norm_cfg, kind="ImageClassifier"):
 
 
 def batch(number, views=1):
-    """The batch of a step, whose samples know something that differs from step to step."""
+    """Return the batch of a step; its samples hold a field that differs from step to step."""
     generator = torch.Generator().manual_seed(number)
     images = list(torch.randn(views, len(LABELS), 3, 16, 16, generator=generator))
     samples = [ClsDataSample(gt_label=label) for label in LABELS.split(1)]
@@ -67,7 +67,7 @@ def run_of(model):
 
 
 def train_alike(model, views=1, steps=3, tolerance=1e-4):
-    """Train a model compiled and its copy not, and compare losses and states after each step."""
+    """Train a model compiled and a copy eagerly; compare losses and states after each step."""
     twin = copy.deepcopy(model)
     wrapper, plain = (
         build_optim_wrapper(each, dict(optimizer=dict(type="SGD", lr=0.05, momentum=0.9)))
@@ -90,7 +90,7 @@ def train_alike(model, views=1, steps=3, tolerance=1e-4):
 
 @pytest.fixture
 def graphs(monkeypatch):
-    """Compile by torch's tracer alone, and list the graphs that it found."""
+    """The list of the graphs that Dynamo finds; they run as they are, without inductor."""
     found = []
 
     def backend(graph, inputs):

@@ -1,4 +1,4 @@
-"""What the components of CBN are used for, against loops over pixels."""
+"""Statistics of CBN's components, against loops over pixels."""
 
 import math
 

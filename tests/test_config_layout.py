@@ -1,4 +1,4 @@
-"""Configs say their difference and no more, and their bases are few."""
+"""A config says its difference from its bases and no more; there are few bases."""
 
 import ast
 import functools
@@ -53,7 +53,7 @@ def test_every_base_has_a_leaf():
 
 
 def entries(value, key=""):
-    """Yield the dotted keys and values that override a base, nothing of what replaces it."""
+    """Yield the dotted keys and values that override a base; ``_delete_`` blocks are skipped."""
     if not isinstance(value, dict):
         yield key, value
     elif "_delete_" not in value:
@@ -62,7 +62,7 @@ def entries(value, key=""):
 
 
 def said(path, base):
-    """Return what a config's own text says, before it is merged into its bases."""
+    """Return a config's own entries, before they are merged into its bases."""
     text = path.read_text(encoding="utf-8")
     names = {"_base_": base}
     exec("\n".join(line for line in text.splitlines() if not line.startswith("_base_ =")), names)

@@ -1,4 +1,4 @@
-"""Who is taken for whom, and the score of each class against its training samples."""
+"""Confusion matrices, and each class's score against its number of training samples."""
 
 import numpy as np
 import pytest

@@ -112,7 +112,7 @@ def test_any_predictor_with_class_weights_serves():
 
 
 class PullViewsTogether(nn.Module):
-    """Another contrastive head, which knows no classes."""
+    """A contrastive head that uses no labels."""
 
     def __init__(self, in_channels):
         super().__init__()

@@ -15,7 +15,7 @@ from mmdet_ltnorm.losses import balanced_contrastive_loss
 
 
 def reference(features, labels, prototypes, temperature):
-    """The loss of each sample, by its definition."""
+    """Return the loss of each sample, by its definition."""
     z = [row / np.linalg.norm(row) for row in features]
     c = [row / np.linalg.norm(row) for row in prototypes]
     losses = []

@@ -1,4 +1,4 @@
-"""Damaged checkpoints, and files of other kinds, are told by name; runs keep two whole ones."""
+"""Damaged checkpoints and other files are refused by name; runs keep two whole checkpoints."""
 
 import ast
 import zipfile
@@ -122,7 +122,7 @@ def checkpoint_options(path):
 
 
 def test_every_config_keeps_two_checkpoints_and_saves_before_the_end():
-    """A kill may come while one is being written."""
+    """If a run is killed while it writes a checkpoint, the one before is whole."""
     configs = list((Path(__file__).parents[1] / "configs").rglob("*.py"))
     found = [options for path in configs for options in checkpoint_options(path)]
     kept = {int(options.get("max_keep_ckpts", 3)) for options in found}

@@ -13,7 +13,7 @@ from mmdet_ltnorm.norms import CBN, shared_num_components, split_by
 
 
 def written_out(model, weak, strong):
-    """Algorithm 1, line by line: the loss of Eq. 19 and 20 with each cosine worked out."""
+    """Return Algorithm 1's losses (Eq. 19 and 20), computed line by line and cosine by cosine."""
     labels, groups = torch.tensor(LABELS), torch.tensor(LABELS) // 2
     split = split_by(groups, 3, "modulo")
     weak_compound = model(weak).detach()

@@ -17,7 +17,7 @@ DETECTORS = sorted([*(CONFIGS / "lvis").glob("*.py"), *(CONFIGS / "demo").glob("
 
 
 def family(path):
-    """What scores are compared within: a data set and a backbone, and experts apart."""
+    """Return the group within which scores are compared: a data set and backbone; RIDE apart."""
     if path in DETECTORS:
         return path.parent.name
     data, backbone, *_ = path.stem.split("_")
@@ -26,7 +26,7 @@ def family(path):
 
 
 def narrow(path):
-    """A leaf's model config, small and without pretrained weights; losses have no weights."""
+    """Return a leaf's model config, made small, untrained, and with a loss without parameters."""
     cfg = Config.fromfile(path)
     backbone = host(cfg.model)
     if path in DETECTORS:
@@ -50,7 +50,7 @@ def narrow(path):
 
 @functools.cache
 def start(model_cfg):
-    """The effective weights that a network starts from, as a run of seed 0 has them."""
+    """Return the effective weights that a network starts from in a run of seed 0."""
     DefaultScope.get_instance("starts", scope_name="mmdet")
     torch.manual_seed(0)
     model = MODELS.build(ConfigDict(eval(model_cfg)))

@@ -66,7 +66,7 @@ def samples(labels):
 
 @torch.no_grad()
 def undecided(model, features):
-    """Let the gate go on for about half of these features after each expert."""
+    """Set the gate so that about half of these features go on to the next expert."""
     gate = model.eval().head.gate
     for layer in gate.hidden:  # one of its channels is a constant for each expert
         layer.weight[0], layer.bias[0] = 0, 0

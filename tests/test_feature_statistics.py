@@ -63,7 +63,7 @@ def test_the_batch_size_does_not_matter(batch_size):
 
 
 class PooledPixels(nn.Module):
-    """A classifier that needs no import of mmdet, which takes seconds on each rank."""
+    """A classifier that does not import mmdet, whose import takes seconds on each rank."""
 
     def __init__(self):
         super().__init__()

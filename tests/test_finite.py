@@ -11,7 +11,7 @@ HOOKS = [dict(type="FiniteHook")]
 
 
 class Failing(ToyModel):
-    """Its loss is NaN from one step on, or its step leaves weights that are not finite."""
+    """A model whose loss is NaN from one step on, or whose step makes its weights NaN."""
 
     def __init__(self, loss_at=None, weights_at=None):
         super().__init__()

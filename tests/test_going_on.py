@@ -1,4 +1,4 @@
-"""Trainings of our configs that are stopped after an epoch end as those that were not."""
+"""Trainings that stop after an epoch and resume end as trainings that did not stop."""
 
 import itertools
 import json
@@ -52,7 +52,7 @@ def detector(root, work_dir):
 
 
 def weights_and_scores(cfg, checkpoint=None):
-    """Train for three epochs, or what is left of them after a checkpoint."""
+    """Train up to the third epoch, from the start or from a checkpoint."""
     cfg.experiment_name = f"going-on-{next(_runs)}"
     if "Infinite" in cfg.train_dataloader.sampler.type:
         cfg.train_cfg = dict(type="IterBasedTrainLoop", max_iters=9, val_interval=9)

@@ -102,7 +102,7 @@ def test_a_table_of_an_unknown_kind_is_refused():
 
 
 class SureModel(ToyModel):
-    """Says class 0 with certainty."""
+    """A model that predicts class 0 with certainty."""
 
     def forward(self, inputs, data_samples, mode="tensor"):
         if mode == "loss":

@@ -21,7 +21,7 @@ CFG = dict(
 
 
 def build(positions="residual", trained=True, **host):
-    """A backbone whose NBN layers have raw vectors and magnitudes far from their start."""
+    """Return a backbone whose NBN layers have raw vectors and magnitudes far from their start."""
     cfg = dict(CFG, positions=positions, backbone=dict(CFG["backbone"], **host))
     model = MODELS.build(cfg)
     if trained:

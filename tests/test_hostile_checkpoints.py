@@ -45,7 +45,7 @@ def test_the_files_would_run_without_the_guard(name, tmp_path):
 
 
 class Own:
-    """What a program that uses the package has marked as safe itself."""
+    """A class that a user's program has marked as safe for torch.load."""
 
 
 def test_loads_in_threads_run_nothing_and_keep_the_programs_own_safe_globals(

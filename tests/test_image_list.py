@@ -24,7 +24,7 @@ TOOL = Path(__file__).parents[1] / "tools" / "make_inat_lists.py"
 
 
 def write_list(root, lines, name="list.txt", images=1):
-    """A list file, and the first images in it as pictures of their line number."""
+    """Write a list file and its first images, whose colour is their line number."""
     (root / name).write_text("".join(f"{line}\n" for line in lines))
     for number, line in enumerate(lines[:images]):
         path = root / line.rpartition(" ")[0]
@@ -149,7 +149,7 @@ def test_a_line_that_is_no_path_and_label_is_shown(tmp_path, line):
 
 
 def folders_of_images(root):
-    """Three images of a, two of b."""
+    """Write three images of class a and two of class b."""
     for name in "a/1.png", "a/2.PNG", "a/3.jpeg", "b/1.png", "b/2.webp":
         (root / name).parent.mkdir(exist_ok=True)
         cv2.imwrite(str(root / name), np.zeros((6, 8, 3), np.uint8))

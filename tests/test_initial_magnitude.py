@@ -17,7 +17,7 @@ SQRT_MEAN = (4 + 4 + 8) / 3
 
 
 def sharing(**options):
-    """Layers of two widths that share g."""
+    """Return layers of two widths that share g."""
     layers = [NBN(width, **options) for width in WIDTHS]
     share_magnitude(layers)
     return layers

@@ -45,7 +45,7 @@ NAMES = {  # and how a picture without further fonts shows them
 
 @pytest.fixture(autouse=True)
 def _bundled_fonts_alone(monkeypatch):
-    """As on a machine without any font but matplotlib's own."""
+    """Hide all fonts but matplotlib's own."""
     from matplotlib.font_manager import fontManager
 
     bundled = [entry for entry in fontManager.ttflist if "matplotlib" in entry.fname]
@@ -57,7 +57,7 @@ def _bundled_fonts_alone(monkeypatch):
 
 @pytest.fixture
 def shown(monkeypatch):
-    """The texts of every figure that is saved, all of it without a warning."""
+    """The texts of all figures that are saved; a warning is an error."""
     from matplotlib.figure import Figure
     from matplotlib.text import Text
 

@@ -1,4 +1,4 @@
-"""What losses make of empty batches, labels that are no classes, and numbers like NaN."""
+"""Losses of empty batches, labels that are no class, and logits like NaN."""
 
 import math
 

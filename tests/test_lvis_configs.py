@@ -37,7 +37,7 @@ def entries(cfg, prefix=""):
 
 
 def difference(one, other):
-    """Keys in which two configs differ, with the values of the first."""
+    """Return the keys in which two configs differ, with the values of the first."""
     one, other = entries(one.to_dict()), entries(other.to_dict())
     absent = object()
     keys = sorted(one.keys() | other.keys())
@@ -103,7 +103,7 @@ def with_the_hosts_backbone(ours):
 
 
 def without_its_evaluator(theirs):
-    """Drop the options of mmdet's metric that are not ours: they change nothing there."""
+    """Remove from mmdet's config the options of its metric that LTLVISMetric does not have."""
     for evaluator in (theirs.val_evaluator, theirs.test_evaluator):
         for option in ("backend_args", "format_only"):
             assert not evaluator.pop(option, None)

@@ -1,4 +1,4 @@
-"""The C++ library: built where it can be, and only used as its sources are."""
+"""The C++ library is built where it can be, and used only if its sources have not changed."""
 
 import shutil
 

@@ -19,7 +19,7 @@ needs_library = pytest.mark.skipif(not native.library(), reason="needs the C++ c
 
 
 def randomized(channels, **options):
-    """A layer whose raw vectors, magnitude, gains and statistics are all random."""
+    """Return a layer whose raw vectors, magnitude, gains and statistics are all random."""
     layer = NBN(channels, **options)
     with torch.no_grad():
         for name, tensor in layer.state_dict().items():

@@ -18,7 +18,7 @@ SHAPES = st.tuples(st.integers(2, 5), st.integers(1, 9), st.integers(1, 6), st.i
 
 
 def batch_norm_paper(x, gamma, beta, mean, var, eps=1e-5):
-    """Eq. 1 of the NBN paper, written out in NumPy."""
+    """Compute Eq. 1 of the NBN paper in NumPy."""
     x_hat = (x - mean[:, None, None]) / np.sqrt(var[:, None, None] + eps)
     return gamma[:, None, None] * x_hat + beta[:, None, None]
 

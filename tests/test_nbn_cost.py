@@ -43,7 +43,7 @@ def network():
 
 
 def trained_alike(backend):
-    """A compiled network and an eager one after two equal steps, and their input."""
+    """Return a compiled and an eager network after two equal steps, and their input."""
     eager, x = network(), torch.randn(4, 3, 16, 16)
     twin = copy.deepcopy(eager)
     compiled = torch.compile(twin, fullgraph=True, backend=backend)

@@ -17,7 +17,7 @@ WIDE = torch.float64
 
 
 def layers():
-    """One layer of each kind with random raw vectors and magnitude, and an input for it."""
+    """Return a layer of each kind with random raw vectors and magnitude, and an input for it."""
     made = {
         "NGN": (NGN(6, num_groups=2, dtype=WIDE), torch.randn(3, 6, 4, 4, dtype=WIDE)),
         "NLN": (NLN(6, dtype=WIDE), torch.randn(3, 5, 6, dtype=WIDE)),
@@ -31,7 +31,7 @@ def layers():
 
 
 def plain(kind):
-    """The host's layer with random weights, statistics included."""
+    """Return the host's layer with random weights and statistics."""
     host = {
         "NGN": nn.GroupNorm(2, 6, dtype=WIDE),
         "NLN": nn.LayerNorm(6, dtype=WIDE),

@@ -1,4 +1,4 @@
-"""A checkpoint of another model, of other classes or of a best epoch is refused by what differs."""
+"""Checkpoints of another model, other classes or a best epoch are refused; the message says why."""
 
 import pytest
 import torch

@@ -52,7 +52,7 @@ def predictions(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def shapes(tmp_path_factory):
-    """Options for a small Shapes-LT, and a checkpoint of a network of random weights."""
+    """Options for a small Shapes-LT, and a checkpoint of a network with random weights."""
     root = tmp_path_factory.mktemp("shapes")
     make_shapes_lt(root / "data", train_per_class=50, test_per_class=4)
     options = {

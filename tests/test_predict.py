@@ -112,7 +112,7 @@ def test_what_cannot_be_read_is_named(classifier, tmp_path, monkeypatch):
 
 
 class Answers:
-    """In the place of a Predictor: what tests of files and pictures need, at once."""
+    """A stand-in for a Predictor that answers at once, for tests of files and pictures."""
 
     def __init__(self, note="first"):
         self.note = note
@@ -260,7 +260,7 @@ def save(file, pillow, **options):
 
 
 def unusual_images(folder):
-    """Images of red 40 x 20 pixels in the forms that cameras, scanners and tools save."""
+    """Write red images of 40 x 20 pixels in the formats that cameras, scanners and tools save."""
     red = Image.new("RGB", (40, 20), (254, 0, 0))
     turned = Image.Exif()
     turned[0x0112] = 6  # to be turned by 90 degrees

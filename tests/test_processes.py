@@ -1,4 +1,4 @@
-"""One training in a folder, none without the process that started it, and an end that counts."""
+"""A folder takes one training at a time; trainings end with their parent, and report how."""
 
 import os
 import runpy
@@ -39,9 +39,9 @@ def forked(function):
 
 
 def hears(pipe, seconds=10):
-    """Return what comes through a pipe next: nothing once all who could write have ended."""
+    """Return the next bytes of a pipe, or none once all processes that could write have ended."""
     ready, _, _ = select.select([pipe], [], [], seconds)
-    assert ready, "nothing came, and somebody who could write to the pipe still runs"
+    assert ready, "nothing came, and a process that could write to the pipe still runs"
     return pipe.read(64)
 
 

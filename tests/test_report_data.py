@@ -1,4 +1,4 @@
-"""What a report reads of runs: what was trained, on which data, and nothing is run to read it."""
+"""A report reads from runs what was trained and on which data, and runs no code of theirs."""
 
 import shutil
 import subprocess

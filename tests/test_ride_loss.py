@@ -39,7 +39,7 @@ def at(loss, epoch):
 
 
 def batch(seed, experts=3, size=7):
-    """Logits are 30 times cosines."""
+    """Return random logits of experts, 30 times cosines, and labels."""
     draw = np.random.default_rng(seed)
     return 30 * draw.uniform(-1, 1, (size, experts, 5)), draw.integers(0, 5, size)
 
@@ -50,7 +50,7 @@ def softmax(z):
 
 
 def reference(z, y, target, reweighted, factor, strength):
-    """RIDE as its paper and code define it, one sample and one expert at a time."""
+    """Return RIDE's loss by its paper and code, one sample and one expert at a time."""
     n = COUNTS.double().numpy()
     margin = 0.5 * n ** (-1 / 4) / max(n ** (-1 / 4))
     weight, temperature = np.ones(5), np.ones(5)

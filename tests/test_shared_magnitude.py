@@ -56,7 +56,7 @@ def test_in_option_a_resnet_32_the_identity_shortcut_breaks_the_proportion():
 
 
 def magnitude_gradient(backbone, predictor):
-    """Gradient of g, relative to the gradient it has with a linear head."""
+    """Return the gradient of g, relative to the gradient it has with a linear head."""
     images, labels = torch.randn(8, 3, 32, 32), samples([0, 1, 2, 3, 4, 0, 1, 2])
     gradients = []
     for kind in (predictor, "Linear"):

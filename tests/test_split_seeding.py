@@ -33,7 +33,7 @@ def runner(model=None, iteration=0):
 
 
 def batch(*labels):
-    """A batch of images with instances of these classes."""
+    """Return a batch of images with instances of these classes."""
     instances = [InstanceData(labels=torch.tensor(each, dtype=torch.long)) for each in labels]
     return {"data_samples": [SimpleNamespace(gt_instances=each) for each in instances]}
 

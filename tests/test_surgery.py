@@ -60,7 +60,7 @@ def nbn_names(model):
 
 
 def trained(cfg):
-    """A backbone whose norms have weights, biases and statistics as after training."""
+    """Return a backbone whose norms have weights, biases and statistics as after training."""
     model = MODELS.build(cfg)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):

@@ -1,4 +1,4 @@
-"""What tests and their processes leave behind is in pytest's folder, which pytest removes."""
+"""All files of tests and their processes are in pytest's folder, which pytest removes."""
 
 import os
 import tempfile

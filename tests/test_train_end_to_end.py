@@ -33,7 +33,7 @@ def lvis_root(tmp_path_factory):
 
 
 def run(tool, *arguments, output):
-    """Run a tool to its good end, and return what it prints."""
+    """Run a tool that must succeed, and return what it prints."""
     process = start_tool(output, tool, *arguments)
     process.join(900)
     assert process.exitcode == 0, output.read_text()[-4000:]

@@ -17,7 +17,7 @@ from mmdet_ltnorm.data import image_ops
 
 
 def photo(size=32, seed=0):
-    """A smooth coloured picture with some noise: neither flat nor of full range."""
+    """Return a smooth coloured picture with some noise, neither flat nor of full range."""
     rng = np.random.default_rng(seed)
     coarse = rng.uniform(20, 220, (5, 5, 3))
     image = cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)

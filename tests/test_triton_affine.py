@@ -38,7 +38,7 @@ def raw_and_gradients(channels, dtype, separate, lengths, device="cpu"):
 
 
 def computed(function, raw, gradients):
-    """Return both vectors and the gradients of all that may have one."""
+    """Return both effective vectors and the gradients of all inputs that can have one."""
     inputs = [t if t is None else t.detach().clone() for t in raw]
     wanted = [t.requires_grad_() for t in inputs[:4] if t is not None]
     outputs = function(*inputs)
@@ -71,7 +71,7 @@ def in_the_interpreter(path):
 
 @pytest.fixture(scope="module")
 def interpreted(tmp_path_factory):
-    """What the interpreted kernels computed, by name of the case."""
+    """The results of the interpreted kernels, by name of the case."""
     return interpreted_results(in_the_interpreter, tmp_path_factory.mktemp("interpreter"))
 
 

@@ -89,7 +89,7 @@ def trained_once(layer, x, labels):
 
 
 def reference(layer, x, labels):
-    """Return the same of the obvious code."""
+    """Return the output, the gradients and the statistics by the obvious code."""
     state = layer.running_mean.clone(), layer.running_var.clone(), layer.prior.clone()
     groups = None if labels is None else labels % 3
     y, state = cbn_reference(x, layer.weight, layer.bias, state, layer, groups)
@@ -148,7 +148,7 @@ def of_far_layers(path):
 
 @pytest.fixture(scope="module")
 def interpreted(tmp_path_factory):
-    """What one of the functions above saves, run once; workers that share the tests need few."""
+    """The results that one of the functions above saves; each runs once, when a test needs it."""
 
     @functools.cache
     def saved_by(function):

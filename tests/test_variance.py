@@ -41,13 +41,13 @@ def joined(model, **options):
 
 
 def penalty(vector):
-    """The variance with 1 / (C - 1), and its gradient."""
+    """Return the variance with 1 / (C - 1), and its gradient."""
     centred = vector.detach() - vector.detach().mean()
     return centred.square().sum() / (len(centred) - 1), 2 * centred / (len(centred) - 1)
 
 
 def gradients(model, count=1):
-    """Gradients of a training step, in `count` accumulated parts of the same batch."""
+    """Return the gradients of a training step that accumulates one batch ``count`` times."""
     wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.0), accumulative_counts=count)
     found = {}
     wrapper.optimizer.register_step_pre_hook(

@@ -19,7 +19,7 @@ SAMPLES = len(LABELS)
 
 
 def asked(module, step, *inputs):
-    """Return what a step asks once it has run on the host, where some things are looked at once."""
+    """Return what a step asks of "meta", after one on the host that makes the one-time checks."""
     step(*inputs)
     module.to("meta").zero_grad()
     inputs = pytree.tree_map_only(torch.Tensor, lambda t: t.detach().to("meta"), inputs)
@@ -36,7 +36,7 @@ def with_counts(module):
 
 
 def registered(*rooms):
-    """Return the names in the registry of what a room's modules define."""
+    """Return the names under which a room's classes are registered."""
     prefixes = tuple(f"mmdet_ltnorm.{room}" for room in rooms)
     return {
         name for name, made in MODELS.module_dict.items() if made.__module__.startswith(prefixes)

@@ -97,7 +97,7 @@ def test_logn_prepares_all_parts_as_for_tests(folders):
 
 
 def wrapped_cfg(root, work_dir, wrap_train, wrap_test):
-    """The demo's config on few images, every data set wrapped."""
+    """Return the demo's config on few images, with every data set wrapped."""
     cfg = Config.fromfile(ROOT / "configs/demo/cls_shapes_bs_nbn_lr.py")
     cfg.model.backbone.backbone.depth = 8
     for loader, wrap in (cfg.train_dataloader, wrap_train), (cfg.test_dataloader, wrap_test):

@@ -1,4 +1,4 @@
-"""The LVIS configs' Mask R-CNN made small enough for a test, as ``--cfg-options`` of theirs."""
+"""``--cfg-options`` that make the LVIS configs' Mask R-CNN small enough for a test."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ CONFIGS = Path(__file__).parents[1] / "configs" / "lvis"
 
 
 def tiny_model(num_classes: int = 1203) -> dict[str, Any]:
-    """Options that make the model R18 of width 32, FPN 64, 16 RoIs, trained from scratch."""
+    """Return options for R18 of width 32, FPN 64 and 16 RoIs, trained from scratch."""
     backbone = "model.backbone.backbone"
     return {
         f"{backbone}.depth": 18,
@@ -36,7 +36,7 @@ def tiny_model(num_classes: int = 1203) -> dict[str, Any]:
 
 
 def tiny_data(data_root: Path, image_size: int) -> dict[str, Any]:
-    """Options that point the data loaders at a miniature, small images, no worker processes."""
+    """Return options for a miniature data set, small images and no worker processes."""
     options: dict[str, Any] = {
         "train_dataloader.dataset.pipeline.2.scales": [(image_size, image_size)]
     }

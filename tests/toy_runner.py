@@ -1,4 +1,4 @@
-"""An mmengine run of a linear layer that takes a second, for tests of what happens around it."""
+"""An mmengine run of a linear layer that takes a second, for tests of hooks and checkpoints."""
 
 import itertools
 from pathlib import Path
@@ -75,16 +75,16 @@ def toy_runner(work_dir: Path, model: nn.Module | None = None, **overrides: Any)
 
 
 def sharing_model():
-    """Two NBN layers with one magnitude."""
+    """Return two NBN layers with one magnitude."""
     norms = [NBN(4), NBN(4)]
     share_magnitude(norms)
     return nn.Sequential(*norms)
 
 
 def end_workers(runner: Runner) -> None:
-    """End the workers of a run's training data while their queues live.
+    """End the workers of a run's training data while their queues are open.
 
-    Collected later, in a circle with its queues, a loader waits five seconds for each of them.
+    A loader that the garbage collector ends waits five seconds for each worker.
     """
     runner.train_dataloader._iterator = None
     if hasattr(runner.train_loop, "dataloader_iterator"):

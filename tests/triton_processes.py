@@ -1,6 +1,6 @@
-"""Triton's kernels without a GPU: interpreted, or compiled for one that is not there.
+"""Triton kernels without a GPU: interpreted, or compiled for an absent GPU.
 
-Triton decides when it is imported whether to interpret, so another process does that.
+Triton decides at its import whether to interpret, so kernels are interpreted in another process.
 """
 
 import os
@@ -15,10 +15,7 @@ import mmdet_ltnorm.norms
 
 
 def interpreted_results(function, folder):
-    """Return what a function of a test module saves, run with interpreted kernels.
-
-    It is called as function(path).
-    """
+    """Run function(path) of a test module with interpreted kernels, and return what it saves."""
     path = folder / "results.pt"
     torch.multiprocessing.start_processes(_interpret, (function, path), start_method=METHOD)
     return torch.load(path)
@@ -40,7 +37,7 @@ def _interpret(_, function, path):
 
 
 class AbsentGPU:
-    """What Triton asks its driver to compile."""
+    """A stand-in for Triton's driver, which tells it which GPU to compile for."""
 
     def get_current_device(self):
         return 0
