@@ -23,7 +23,7 @@ from mmdet_ltnorm.results.groups import (
 from mmdet_ltnorm.results.trained import is_detector
 
 
-def test_a_classifiers_are_counted_in_its_training_set():
+def test_a_classifiers_classes_are_counted_in_its_training_set():
     train = dict(type="DigitsLT", split="train", imbalance_factor=50, pipeline=[])
     test = DATASETS.build(dict(type="DigitsLT", split="test", pipeline=[]))
     cfg = dict(train_dataloader=dict(dataset=train))

@@ -79,7 +79,7 @@ CHANGES = [
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
-def test_the_engines_agree(change, tmp_path):
+def test_the_two_lvis_engines_agree(change, tmp_path):
     content, samples = random_set(3, num_images=3, num_classes=5)
     change(content)
     scores = [evaluate(content, samples, tmp_path, engine=name) for name in ("vernier", "lvis")]
@@ -87,7 +87,7 @@ def test_the_engines_agree(change, tmp_path):
 
 
 @pytest.mark.parametrize("change", [floats, short_parts, cut_categories, orphans, other_fields])
-def test_what_has_one_meaning_changes_no_score(change, tmp_path):
+def test_odd_entries_with_one_meaning_change_no_score(change, tmp_path):
     content, samples = random_set(3, num_images=3, num_classes=5)
     expected = evaluate(content, samples, tmp_path)
     change(content)

@@ -17,7 +17,7 @@ def first(content):
     return content["annotations"][0]
 
 
-def test_whole_numbers_may_be_floats_and_orphans_are_left_out_aloud(tmp_path, caplog):
+def test_whole_numbers_may_be_floats_and_orphans_are_left_out_with_a_warning(tmp_path, caplog):
     content = coco()
     for image in content["images"]:
         image["width"] = 64.0
@@ -57,7 +57,7 @@ def test_whole_numbers_may_be_floats_and_orphans_are_left_out_aloud(tmp_path, ca
         (lambda c: first(c).update(area=math.inf), "area=inf, expected a finite number"),
     ],
 )
-def test_what_has_no_meaning_is_refused_with_the_file_and_the_entry(change, message, tmp_path):
+def test_meaningless_entries_are_refused_with_file_and_entry(change, message, tmp_path):
     content = coco()
     change(content)
     with pytest.raises(ValueError, match=rf"^{tmp_path}/a\.json.*{message}"):
@@ -114,7 +114,7 @@ def test_run_lengths_in_cocos_text_are_counted_as_pycocotools_decodes_them(seed)
 
 
 @pytest.mark.parametrize("name", ["ids", "none", "outside", "crowds"])
-def test_what_trains_nothing_or_something_else_is_refused_for_training(name, tmp_path):
+def test_annotations_that_train_nothing_or_something_else_are_refused_for_training(name, tmp_path):
     content, message = coco(), "none that can be trained"
     for note in content["annotations"]:
         if name == "ids":

@@ -52,7 +52,7 @@ def test_maps_equal_a_loop_over_images_and_channels():
 
 
 @pytest.mark.parametrize("top", [0, CHANNELS + 1])
-def test_a_number_of_channels_that_there_are_not_is_refused(top):
+def test_more_channels_than_the_model_has_are_refused(top):
     with pytest.raises(ValueError, match=rf"top must be in 1\.\.64, the channels, got {top}"):
         class_attention(classifier(), items(1), 4, 0, top)
 

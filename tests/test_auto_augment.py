@@ -98,7 +98,7 @@ def test_float_images_give_the_values_of_uint8_ones(name):
     assert (image == photo()).all()
 
 
-def test_operations_keep_their_argument_and_flat_images():
+def test_operations_leave_their_argument_and_flat_images_unchanged():
     flat = np.full((8, 8, 3), 77, np.uint8)
     for name in "auto_contrast", "equalize":
         assert (getattr(image_ops, name)(flat) == 77).all()

@@ -78,7 +78,7 @@ def test_a_missing_config_is_named(monkeypatch):
 
 
 @pytest.mark.parametrize("build", [nn.BatchNorm2d, NBN, CBN, lambda c: nn.GroupNorm(2, c)])
-def test_norms_are_timed_forward_and_backward_and_left_alone_afterwards(build):
+def test_norms_are_timed_forward_and_backward_and_keep_no_hook(build):
     model = nn.Sequential(nn.Conv2d(3, 4, 1), build(4), nn.ReLU(inplace=True), nn.Conv2d(4, 2, 1))
     x = torch.randn(2, 3, 5, 5)
     with module_spans([model[1]]) as spans:

@@ -16,7 +16,7 @@ def random_logits(columns, rows=20):
 
 
 @pytest.mark.parametrize("tau", [0.3, 1.0, 2.5])
-def test_without_background_it_is_logit_adjustment(tau):
+def test_division_without_background_is_logit_adjustment(tau):
     logits = random_logits(5)
     prior = COUNTS / COUNTS.sum()
     expected = (logits - tau * prior.double().log()).softmax(1)
@@ -24,7 +24,7 @@ def test_without_background_it_is_logit_adjustment(tau):
 
 
 @pytest.mark.parametrize("gamma", [0.3, 0.6, 1.0])
-def test_with_a_background_it_is_norcal(gamma):
+def test_division_with_a_background_is_norcal(gamma):
     logits = random_logits(6)
     expected = np.empty(logits.shape)
     for row, z in zip(expected, logits.numpy(), strict=True):

@@ -109,7 +109,7 @@ def test_a_downloaded_file_does_not_run_either(scheme, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("owner", "name"), [(HistoryBuffer, "__setstate__"), (HistoryBuffer, "__init__"), (dict, "get")]
 )
-def test_getattr_serves_log_histories_alone(owner, name, tmp_path):
+def test_getattr_is_allowed_for_log_histories_only(owner, name, tmp_path):
     torch.save(FetchesAnAttribute(owner, name), tmp_path / "walk.pth")
     with pytest.raises(ValueError, match=r"walk\.pth needs '(builtins\.getattr|dict)'"):
         load(tmp_path / "walk.pth")
@@ -169,7 +169,7 @@ def test_a_missing_file_is_named(tmp_path):
         load(tmp_path / "nowhere.pth")
 
 
-def test_an_error_that_is_not_the_files_passes_through(tmp_path):
+def test_an_error_that_is_not_about_the_file_passes_through(tmp_path):
     torch.save({"state_dict": {}}, tmp_path / "a.pth")
 
     def location(storage, place):

@@ -35,7 +35,7 @@ def detections(seed, folder, ties=True):
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_with_weights_of_one_ap_is_the_metrics(seed, tmp_path):
+def test_weights_of_one_give_the_metrics_ap(seed, tmp_path):
     content, _, path, scores = detections(seed, tmp_path)
     found = detection_scores(path, LVISAnnotations(tmp_path / "val.json"))
     for kind, iou_type in KINDS.items():

@@ -125,7 +125,7 @@ def test_of_a_detector_the_backbone_and_the_neck_are_compiled(graphs):
     assert detector.neck._compiled_call_impl is detector.backbone._compiled_call_impl is None
 
 
-def test_deferral_is_two_values_and_not_one_for_each_epoch(graphs):
+def test_a_deferred_loss_compiles_twice_and_not_for_each_epoch(graphs):
     loss = MODELS.build(
         dict(type="ClassBalancedLoss", num_classes=5, loss=dict(type="LDAMLoss", num_classes=5))
         | dict(defer_until=3)

@@ -42,7 +42,7 @@ def test_bases_are_at_most_two_levels_below_a_leaf():
     assert {path.stem for path in LEAVES if levels(path) > 2} == set()
 
 
-def test_parts_stand_on_nothing_and_leaves_on_no_part():
+def test_parts_have_no_base_and_are_no_leafs_base():
     assert not any(own_bases(path) for path in BASES if path.parent.name == "parts")
     assert not any(base.parent.name == "parts" for path in LEAVES for base in own_bases(path))
 

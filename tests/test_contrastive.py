@@ -202,7 +202,7 @@ def test_the_loss_of_two_ranks_is_that_of_one_big_batch(tmp_path):
         torch.testing.assert_close((one + other) / 2, whole, atol=1e-12, rtol=1e-9)
 
 
-def test_one_process_has_its_own_tensor():
+def test_one_process_keeps_its_tensor():
     tensor = torch.randn(2, 3)
     assert torch.equal(over_ranks(tensor, 1), tensor)
 

@@ -188,7 +188,9 @@ def test_a_box_that_is_annotated_twice_and_a_metric_that_cannot_score_are_told(b
     assert "is in COCO's format, not LVIS v1's" in found.problems["val: LTLVISMetric"][0]
 
 
-def test_the_tool_writes_numbers_and_pictures_and_tells_scripts(boxes, tmp_path, monkeypatch):
+def test_the_tool_writes_numbers_and_pictures_and_its_status_tells_of_problems(
+    boxes, tmp_path, monkeypatch
+):
     boxes.dump(tmp_path / "own.py")
     changed(boxes, "train_dataloader", lambda content: content["annotations"][0].update(
         segmentation={"size": [64, 64], "counts": [64, 640, 3392]}))  # fmt: skip

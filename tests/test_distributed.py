@@ -112,7 +112,7 @@ def test_two_ranks_train_one_model_and_update_its_magnitude_once_a_step(config):
 
 
 @pytest.mark.slow
-def test_so_do_two_processes_of_the_launch_script_in_bfloat16(config):
+def test_two_processes_of_the_launch_script_train_one_model_in_bfloat16(config):
     launch_script(config, "--work-dir", config.parent, "--amp")
     assert_one_model_and_one_update_a_step(*results_of(config))
 

@@ -148,7 +148,7 @@ def test_experts_run_one_after_the_other_until_the_gate_stops(model, first):
 
 
 @torch.no_grad()
-def test_a_gate_that_never_or_always_asks_gives_the_first_expert_or_all(model, first):
+def test_a_gate_that_never_or_always_goes_on_runs_the_first_expert_or_all(model, first):
     images = torch.randn(5, 3, 32, 32)
     model.eval().head.gate.answer.bias.fill_(-1e4)
     logits, used = model.assign(images)

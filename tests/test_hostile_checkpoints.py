@@ -149,7 +149,7 @@ def test_resuming_deletes_nothing_outside_of_the_work_directory(toy_run, tmp_pat
     assert hub["best_ckpt"].startswith(str(tmp_path / "run"))
 
 
-def test_without_our_checks_either_a_best_checkpoint_is_its_files_name_alone(tmp_path):
+def test_even_without_our_checks_a_best_checkpoint_is_only_its_files_name(tmp_path):
     for best, kept in (
         ("/home/user/best_acc_epoch_3.pth", "best_acc_epoch_3.pth"),
         (r"C:\runs\best_acc_epoch_3.pth", "best_acc_epoch_3.pth"),

@@ -84,7 +84,7 @@ def test_paths_with_backslashes_are_explained(tmp_path):
         (7, "must be a list of names, got 7"),
     ],
 )
-def test_what_names_no_classes_is_refused(tmp_path, classes, message):
+def test_names_that_are_no_class_names_are_refused(tmp_path, classes, message):
     write_list(tmp_path, ["0.png 0"])
     with pytest.raises(ValueError, match=message):
         ImageList("list.txt", 3, data_root=str(tmp_path), metainfo=dict(classes=classes))

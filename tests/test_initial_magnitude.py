@@ -108,7 +108,7 @@ def test_every_sharing_and_position_of_a_backbone_takes_a_start(share, positions
 
 
 @pytest.mark.parametrize("pretrained", ["preserve", "mean", "one"])
-def test_of_a_plain_checkpoint_pretrained_decides_and_not_the_start(pretrained):
+def test_a_plain_checkpoint_sets_g_by_pretrained_and_not_by_the_start(pretrained):
     plain = [nn.BatchNorm2d(width) for width in WIDTHS]
     for norm in plain:
         nn.init.uniform_(norm.weight, 0.2, 2)
@@ -175,13 +175,13 @@ def test_the_other_normalized_layers_take_a_start_too(kind, options):
 @pytest.mark.parametrize(
     "start", [0, -1, math.nan, math.inf, True, "sqrt", "1", [1.0], torch.ones(2)]
 )
-def test_a_start_that_is_none_is_refused(start):
+def test_an_unknown_start_is_refused(start):
     message = r"initial_magnitude must be a number above 0 or 'sqrt_channels', got"
     with pytest.raises(ValueError, match=message):
         NBN(4, initial_magnitude=start)
 
 
-def test_a_start_for_a_magnitude_that_there_is_not_is_refused():
+def test_a_start_for_a_missing_magnitude_is_refused():
     with pytest.raises(ValueError, match=r"does not have: set separate_magnitudes=True"):
         NBN(4, initial_bias_magnitude=1)
     with pytest.raises(ValueError, match=r"initial_bias_magnitude must be a number from 0 on"):

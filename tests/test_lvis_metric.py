@@ -25,7 +25,7 @@ from mmdet_ltnorm.evaluation.lvis_annotations import LVISAnnotations
 IOU_TYPES = ("bbox", "segm")
 
 
-def test_a_subset_of_the_images_is_said_aloud(tmp_path, monkeypatch):
+def test_a_score_of_a_subset_of_the_images_is_warned_of(tmp_path, monkeypatch):
     content, samples = random_set(1)
     lines = []
     monkeypatch.setattr(lvis, "print_log", lambda text, logger, level: lines.append((text, level)))

@@ -55,7 +55,7 @@ def test_what_a_killed_process_left_does_not_block_the_next(tmp_path, maker):
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
 
 
-def test_two_at_once_are_told_in_words_and_the_first_goes_on(tmp_path, maker):
+def test_a_second_maker_at_once_is_refused_and_the_first_goes_on(tmp_path, maker):
     process, go_on = maker
     message = f"another process is making {tmp_path}/set now: wait until"
     with pytest.raises(ValueError, match=message), made_folder(tmp_path / "set"):

@@ -21,7 +21,7 @@ def test_it_is_built_where_there_is_a_compiler():
 
 
 @pytest.mark.skipif(not native.library(), reason="needs the C++ code")
-def test_one_from_before_an_update_is_left_alone_with_a_word(monkeypatch, forgotten):
+def test_a_library_from_before_an_update_is_not_used_and_warned_of(monkeypatch, forgotten):
     monkeypatch.setattr(native, "sources_crc32", lambda: 1)
     with pytest.warns(UserWarning, match="from other C.. sources.*pip install -e"):
         assert native.library() is None

@@ -51,7 +51,9 @@ def test_each_pass_computes_what_the_matrix_products_do(library, shape, componen
     seed=st.integers(0, 2**31),
 )
 @needs_library
-def test_any_sizes_and_threads_will_do(samples, channels, pixels, components, threads, seed):
+def test_all_sizes_and_numbers_of_threads_agree(
+    samples, channels, pixels, components, threads, seed
+):
     torch.manual_seed(seed)
     arguments = drawn((samples, channels, pixels), components, torch.float32, channels_last=False)
     with (
@@ -98,7 +100,7 @@ def test_numbers_that_are_not_finite_show_in_their_pixel_alone(library):
 
 
 @needs_library
-def test_the_layer_takes_them_for_float32_images_on_a_cpu_and_else_the_matrix_products():
+def test_the_layer_uses_the_passes_for_float32_images_on_a_cpu_and_else_the_matrix_products():
     image = torch.randn(2, 3, 4, 4)
     eight, plain = torch.ones(8, 3), Backend(plain_pixels, plain_components)
     assert mixture_backend(image, eight) == Backend(native_pixels, native_components)

@@ -68,7 +68,7 @@ def test_values_statistics_and_gradients_are_those_of_torch(library, shape, trai
     short=st.booleans(),
     seed=st.integers(0, 2**31),
 )
-def test_any_sizes_threads_and_options_will_do(
+def test_all_sizes_threads_and_options_agree(
     shape, threads, training, tracked, separate, short, seed
 ):
     torch.manual_seed(seed)
@@ -162,7 +162,7 @@ def test_frozen_parts_expanded_gradients_and_checkpointing_are_as_with_batch_nor
 
 
 @needs_library
-def test_it_is_taken_for_float32_images_on_a_cpu_and_else_torchs_operations_are():
+def test_the_code_is_used_for_float32_images_on_a_cpu_and_else_torchs_operations():
     def takes(x, **options):
         layer = NBN(x.shape[1], dtype=x.dtype, **options)
         with patch.object(native_nbn, "call_over", side_effect=ZeroDivisionError):

@@ -61,7 +61,7 @@ def test_plain_nbn_and_cbn_are_drawn_side_by_side(tmp_path):
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_layer_that_is_not_there_is_named_with_those_that_are(tmp_path):
+def test_a_missing_layer_is_refused_with_the_names_of_the_others(tmp_path):
     models = {"CE": effective_affine(classifier())}
     with pytest.raises(
         ValueError, match=r"CE has no batch norm layer 'bn9'; there are backbone\.bn1,"

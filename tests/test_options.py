@@ -54,7 +54,7 @@ def test_an_option_that_nothing_reads_is_refused_with_what_was_perhaps_meant(cfg
         ("optim_wrapper.paramwise_cfg.bias", ""),
     ],
 )
-def test_what_only_a_reader_of_ones_own_can_know_is_warned_of(cfg, key, told, monkeypatch):
+def test_an_option_that_only_custom_code_could_read_is_warned_of(cfg, key, told, monkeypatch):
     said = []
     monkeypatch.setattr(module, "print_log", lambda *args, **kwargs: said.append((args, kwargs)))
     merge_options(cfg, {key: 5})
@@ -72,7 +72,7 @@ def test_what_only_a_reader_of_ones_own_can_know_is_warned_of(cfg, key, told, mo
         *("train_dataloader.dataset.indices", "auto_scale_lr.enable", "train_cfg.val_interval"),
     ],
 )
-def test_what_is_read_is_taken_in_silence(cfg, key, monkeypatch):
+def test_options_that_are_read_pass_without_a_warning(cfg, key, monkeypatch):
     monkeypatch.setattr(module, "print_log", None)
     merge_options(cfg, {key: 5})
     value = cfg
@@ -81,6 +81,6 @@ def test_what_is_read_is_taken_in_silence(cfg, key, monkeypatch):
     assert value == 5
 
 
-def test_a_benchmark_has_a_round():
+def test_a_benchmark_takes_at_least_one_round():
     with pytest.raises(ValueError, match="at least one round of each step, got 0"):
         benchmark_table(["c.py"], 0)

@@ -73,7 +73,7 @@ def test_the_message_names_the_parts_that_may_differ_and_those_that_are_named_do
     assert "may_differ" not in str(caught.value)
 
 
-def test_a_part_that_no_one_has_is_refused():
+def test_a_part_that_neither_model_has_is_refused():
     with pytest.raises(CheckpointError, match=r"names 'heads'.*parts are backbone, head"):
         check_same_model(network(), network(), "a.pth", ["heads"])
 

@@ -95,7 +95,7 @@ def test_the_best_checkpoint_is_that_of_the_greatest_score_of_lvis(wanted, confi
     assert "rule" not in cfg.default_hooks.checkpoint
 
 
-def test_a_page_is_a_page_and_runs_have_names_of_their_own(toy_run, tmp_path):
+def test_a_page_ends_in_html_and_runs_need_different_names(toy_run, tmp_path):
     with pytest.raises(ValueError, match=r"must be called NAME\.html, got .*epoch_2\.pth"):
         write_html([toy_run], toy_run / "epoch_2.pth")
     with pytest.raises(ValueError, match="configs need different names"):

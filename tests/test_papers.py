@@ -104,7 +104,7 @@ def test_a_row_of_two_tables_stands_in_both_with_its_number_score_and_command(tm
     )
 
 
-def test_what_no_paper_has_stands_at_the_end(tmp_path):
+def test_rows_that_no_paper_has_stand_at_the_end(tmp_path):
     text = f'{LEAF[: LEAF.index("NBN")]}No row in the papers: why not. Not measured here.\n"""\n'
     last = write(tmp_path, text).rpartition("## No row in the papers\n")[2]
     assert (
@@ -122,7 +122,7 @@ def test_the_command_of_other_imbalances_stands_below_the_first(tmp_path):
     )
 
 
-def test_a_table_that_there_is_not_is_refused(tmp_path):
+def test_an_unknown_table_is_refused(tmp_path):
     text = LEAF.format("Not measured here.").replace("Tables IV and XV", "Table XX")
     with pytest.raises(ValueError, match=r"leaf.py names NBN's Table XX, which"):
         write(tmp_path, text)

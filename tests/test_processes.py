@@ -169,7 +169,7 @@ def test_a_launch_script_tells_the_ranks_its_number(script, tmp_path):
     assert told == own
 
 
-def test_a_run_that_somebody_started_by_hand_watches_nobody(monkeypatch):
+def test_a_run_that_was_started_by_hand_watches_no_parent(monkeypatch):
     monkeypatch.delenv(processes._PARENT, raising=False)
     before = threading.active_count()
     end_with_parent()

@@ -45,7 +45,7 @@ def test_runs_on_different_data_get_a_part_each_and_no_difference(tmp_path):
     assert any("of ShapesLT data/shapes" in reason for reason in left_out)
 
 
-def test_one_data_set_in_other_words_is_one(tmp_path, monkeypatch):
+def test_a_data_set_is_recognized_when_written_differently(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     same = dict(SHAPES, data_root=f"{tmp_path}/data/../data/shapes/", pipeline=[dict(type="A")])
     repeated = dict(type="mmdet.RepeatDataset", times=3, dataset=same)

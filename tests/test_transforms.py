@@ -142,7 +142,7 @@ def test_views_come_in_the_order_of_the_config_and_do_not_touch_each_other():
     assert packed["data_samples"].gt_label.tolist() == [3]
 
 
-def test_a_view_that_gives_an_image_up_gives_all_up():
+def test_an_image_that_one_view_drops_is_dropped():
     views = [[], [lambda results: None]]
     assert TRANSFORMS.build(dict(type="MultiView", views=views))(dict(img=photo())) is None
 

@@ -58,7 +58,7 @@ LOSSES = {
 
 
 @pytest.mark.parametrize("kind", LOSSES)
-def test_a_loss_asks_nothing(kind):
+def test_a_loss_asks_the_device_for_nothing(kind):
     options, further = LOSSES[kind]
     loss = with_counts(MODELS.build(dict(type=kind, **options)))
     if kind == "EqualizationLoss":
@@ -147,7 +147,7 @@ TRIED_OTHERWISE = {"NLN"}  # tested below; no convolutional network has it
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_training_step_asks_nothing(method):
+def test_a_training_step_asks_the_device_for_nothing(method):
     options, views = METHODS[method]
     head = dict(type="ClsHead", num_classes=CLASSES) | options.get("head", {})
     defaults = dict(type="ImageClassifier", backbone=normed("BN"))
@@ -162,7 +162,7 @@ def test_a_training_step_asks_nothing(method):
     assert asked(model, step, images, LABELS) == []
 
 
-def test_layer_norm_asks_nothing():
+def test_layer_norm_asks_the_device_for_nothing():
     layer = MODELS.get("NLN")(4)
     assert asked(layer, lambda x: layer(x).sum().backward(), torch.randn(2, 4)) == []
 
@@ -199,7 +199,7 @@ HOOKS_OF_STEPS = ("FiniteHook", "MagnitudeHook", "RandomnessHook", "FeatureBiasH
 OTHER_HOOKS = {"CompileHook", "CheckClassesHook", "SplitSeedingHook"}
 
 
-def test_hooks_ask_once_where_something_is_logged():
+def test_hooks_ask_the_device_once_for_each_logged_step():
     backbone = normed("NCBN", num_components=2)
     head = dict(type="ClsHead", num_classes=CLASSES)
     model = MODELS.build(dict(type="ImageClassifier", backbone=backbone, head=head))

@@ -143,7 +143,7 @@ SOURCES = [
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.name)
-def test_files_are_written_by_this_alone(path):
+def test_the_package_writes_files_by_this_module_only(path):
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             if node.func.attr == "savefig":
