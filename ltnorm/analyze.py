@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ltnorm import refused_in_a_line
 
-OF_MODELS = {  # what each shows, and the options that its function takes, with other defaults there
+OF_MODELS = {  # what each analysis shows, and the options that its function takes
     "gamma": ("Effective γ and β of one layer (default: the last one's) and of all", ["layer"]),
     "features": ("Mean and spread of the classifier's input, by channel and group", []),
     "channels": (
@@ -32,22 +32,34 @@ OF_FILES = {
     "magnitude": ("NBN's g over training, from the logs of runs", []),
     "classes": ("Each class's accuracy or AP by its training data, from per_class_file", []),
 }
-ENDS = (".png", "_all.png", ".npz", ".json")  # of what is written
+ENDS = (".png", "_all.png", ".npz", ".json")  # endings of the files that analyses write
 OPTIONS = {
     "layer": dict(help="name of the norm layer; default the last one"),
-    "tail": dict(metavar="GROUP", help="of classes; default the least frequent one"),
-    "head": dict(metavar="GROUP", help="of classes; default the most frequent one"),
-    "severe": dict(type=float, default=0.5, help="accuracy points; default %(default)s"),
-    "negligible": dict(type=float, default=0.25, help="accuracy points; default %(default)s"),
-    "rare": dict(metavar="CLASS", help="default: the one most taken for a class of the head"),
-    "frequent": dict(metavar="CLASS", help="default: the one that it is taken for"),
-    "images": dict(nargs="+", type=int, metavar="INDEX", default=(), help="of the test set"),
-    "top": dict(type=int, help="largest weights that count; default an eighth"),
+    "tail": dict(metavar="GROUP", help="group of classes; default the least frequent one"),
+    "head": dict(metavar="GROUP", help="group of classes; default the most frequent one"),
+    "severe": dict(
+        type=float,
+        default=0.5,
+        help="accuracy points that are a severe loss; default %(default)s",
+    ),
+    "negligible": dict(
+        type=float,
+        default=0.25,
+        help="accuracy points below which a loss is negligible; default %(default)s",
+    ),
+    "rare": dict(
+        metavar="CLASS", help="default: the tail's class most often taken for one of the head"
+    ),
+    "frequent": dict(metavar="CLASS", help="default: the class that it is taken for"),
+    "images": dict(
+        nargs="+", type=int, metavar="INDEX", default=(), help="images of the test set to draw"
+    ),
+    "top": dict(type=int, help="number of largest weights that count; default an eighth"),
 }
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Make a subcommand of every analysis."""
+    """Add a subcommand for every analysis."""
     subcommands = parser.add_subparsers(dest="name", required=True, metavar="NAME")
     for name, (told, options) in {**OF_MODELS, **OF_FILES}.items():
         own = subcommands.add_parser(name, help=told)

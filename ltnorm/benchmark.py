@@ -1,8 +1,8 @@
 """Compare the training steps of configs: ltnorm benchmark CONFIG [CONFIG...].
 
-Prints a Markdown table with the time of each part of a step, images a second, memory, and the
-share of the norm layers, on the GPU if there is one. Models take turns, so that all of them see the
-same machine.
+Prints a Markdown table with the time of each part of a step, images per second, memory, and the
+share of the norm layers, on the GPU if there is one. Models take turns, so that a busy machine
+slows all of them alike.
 """
 
 import argparse
@@ -13,8 +13,10 @@ from ltnorm.run_arguments import add_config_options
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the configs, and how often to run them."""
-    parser.add_argument("configs", nargs="+", help="ratios are those to the first")
-    parser.add_argument("--rounds", type=int, default=20, help="steps of each; default %(default)s")
+    parser.add_argument("configs", nargs="+", help="config files; ratios are over the first one")
+    parser.add_argument(
+        "--rounds", type=int, default=20, help="steps of each model; default %(default)s"
+    )
     add_config_options(
         parser, "override entries of every config, e.g. train_dataloader.batch_size=8"
     )

@@ -1,8 +1,9 @@
 """Look at a config's data before anything is trained: ltnorm check CONFIG.
 
-Prints the images and objects of each class and split, and what is wrong: damaged images, other
-sizes than annotated, one image in two splits or with two labels, annotations that training would
-refuse, classes that differ between splits, model and metric. Exits with 1 if there is a problem.
+Prints the numbers of images and objects of each class and split, and all problems: damaged images,
+sizes that differ from the annotated ones, an image in two splits or with two labels, annotations
+that training would refuse, classes that differ between splits, model and metric. Exits with 1 if
+there is a problem.
 """
 
 import argparse
@@ -12,11 +13,11 @@ from ltnorm.run_arguments import add_config_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the config, and what to do with it."""
+    """Add the config and the options of the check."""
     parser.add_argument("config", help="config file")
     parser.add_argument("--out", metavar="DIR", help="write data.json, counts.png, samples.png")
     parser.add_argument(
-        "--without-images", action="store_true", help="read annotations and lists alone"
+        "--without-images", action="store_true", help="read annotations and lists only"
     )
     add_config_options(parser, "override config entries, as in training")
 

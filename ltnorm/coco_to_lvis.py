@@ -2,8 +2,8 @@
 
     ltnorm coco-to-lvis train.json val.json --out data/own/annotations_lvis
 
-The new files have what LVIS's have and COCO's do not: how many training images each category has,
-whether it is rare, common or frequent, and which categories each image does not show.
+The new files add LVIS's fields to COCO's: the number of training images of each category, whether
+it is rare, common or frequent, and the categories that an image does not show.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from ltnorm import refused_in_a_line
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the files."""
+    """Add the files and the limits of the groups."""
     parser.add_argument("train_file", type=Path, help="annotations to train with, and to count")
     parser.add_argument("other_files", type=Path, nargs="*", help="annotations to be scored on")
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")

@@ -2,8 +2,8 @@
 
 ltnorm doctor    # exit code 1 where there is a fault
 
-It has the standard library only, and imports the package as late as its hosts: it has to run where
-torch or these are missing or broken.
+It uses the standard library only, and imports torch, the hosts and this package late: it has to run
+where they are missing or broken.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-# The distributions that provide an import: OpenMMLab's, the maintained fork's, the lite ones.
+# The distributions that provide each module: OpenMMLab's, the maintained fork's, the lite one.
 PROVIDERS = {
     "mmengine": ("mmengine", "onedl-mmengine", "mmengine-lite"),
     "mmcv": ("mmcv", "onedl-mmcv", "mmcv-lite"),
@@ -28,7 +28,7 @@ PROVIDERS = {
 }
 SHOWN = ("torch", "mmengine", "mmcv", "mmdet", "numpy", "lvis", "vernier", "setuptools")
 NATIVE = "mmdet_ltnorm.norms.backends.cpu.native"
-# What a detector calls first, on the GPU if there is one.
+# Calls the ops that a detector calls first, on the GPU if there is one.
 TRIAL = """
 import torch
 from mmcv.ops import RoIAlign, nms
@@ -43,15 +43,15 @@ if kept.tolist() != [0, 2] or pooled.tolist() != torch.ones(1, 1, 2, 2).tolist()
 
 @dataclass(frozen=True)
 class Environment:
-    """What the checks look at."""
+    """The facts about a Python environment that the checks look at."""
 
     python: tuple[int, int]
     versions: dict[str, str]  # of every installed distribution
     errors: dict[str, str] = field(default_factory=dict)  # module -> why it cannot be imported
     gpu: str | None = None  # the GPU that torch sees
     ops_cuda: str | None = None  # the CUDA release that mmcv's ops were compiled with
-    trial: str | None = None  # how a process of its own that called mmcv's ops failed
-    crashed: bool = False  # whether that was by a signal, so that importing them would end this one
+    trial: str | None = None  # how a separate process that called mmcv's ops failed
+    crashed: bool = False  # whether a signal ended it, as importing the ops would end this process
 
     def distributions(self, module: str) -> list[str]:
         """Return the installed distributions that provide a module."""
@@ -149,7 +149,7 @@ def check_opencv(env: Environment) -> Iterator[Finding]:
 
 def check_ops(env: Environment) -> Iterator[Finding]:
     if not env.release("mmcv") or env.errors.keys() & {"torch", "cv2"}:
-        return  # another fault, which hides whether the ops are well
+        return  # another check tells that fault, and nothing is known about the ops
     if env.crashed:
         other = "make setup CUDA=1 STACK=onedl  # the maintained stack, made for today's torch"
         yield Finding(
@@ -244,10 +244,10 @@ CHECKS: tuple[Callable[[Environment], Iterator[Finding]], ...] = (
 
 
 def diagnose(env: Environment) -> list[Finding]:
-    """Return what the checks find."""
+    """Return the faults and notes of all checks."""
     findings = [finding for check in CHECKS for finding in check(env)]
     if not any(finding.is_fault for finding in findings):
-        findings += check_package(env)  # nearly every fault above would set this one off
+        findings += check_package(env)  # which nearly every fault above would make fail, too
     return findings
 
 
@@ -266,7 +266,7 @@ def _import_error(module: str) -> str | None:
 
 
 def try_ops(code: str = TRIAL) -> tuple[str | None, bool]:
-    """Return how a process that calls mmcv's ops fails, and whether by a signal: a crash."""
+    """Return how a process that calls mmcv's ops fails, and whether a signal ended it (a crash)."""
     if importlib.util.find_spec("mmcv") is None:
         return None, False
     command = [sys.executable, "-W", "ignore", "-c", code]
@@ -287,7 +287,7 @@ def gather() -> Environment:
     modules = ("torch", "cv2", "pkg_resources", "mmcv._ext", "mmdet", "mmdet::")
     modules += ("mmdet_ltnorm", NATIVE)
     trial, crashed = try_ops()
-    if crashed:  # before this process does
+    if crashed:  # importing them would crash this process, too
         modules = tuple(name for name in modules if name not in ("mmcv._ext", "mmdet"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

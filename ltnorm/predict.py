@@ -14,9 +14,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the model, the images and the folder."""
     parser.add_argument("config", help="config that the checkpoint was trained with")
     parser.add_argument("checkpoint", help="checkpoint file")
-    parser.add_argument("images", nargs="+", help="image files, folders of them")
+    parser.add_argument("images", nargs="+", help="image files, or folders of images")
     parser.add_argument("--out", required=True, help="folder to write to")
-    parser.add_argument("--score-thr", type=float, help="of detections; default 0.3")
+    parser.add_argument("--score-thr", type=float, help="lowest score to draw; default 0.3")
 
 
 def run(args: argparse.Namespace) -> None:

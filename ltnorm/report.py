@@ -1,7 +1,7 @@
 """Write one page about runs: ltnorm report WORK_DIR... --out report.html.
 
 A WORK_DIR is the folder of a run, or a folder of several runs, such as that of `ltnorm sweep`. The
-first config is the baseline: that of the first folder, and in it that of the sweep, or of the run
+baseline is the first config of the first folder: a sweep's first config, else the config of the run
 that was started first. The page is one file without scripts.
 """
 

@@ -16,7 +16,7 @@ TRAIN = [sys.executable, str(Path(__file__).with_name("__main__.py")), "train"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the configs and seeds."""
-    parser.add_argument("configs", nargs="+", help="the others are compared with the first")
+    parser.add_argument("configs", nargs="+", help="config files; the first is the baseline")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--work-dir", default="work_dirs/sweep", help="default %(default)s")
     parser.add_argument(
@@ -26,7 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time")
     parser.add_argument(
-        "--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="for every config"
+        "--cfg-options",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override entries of every config",
     )
 
 

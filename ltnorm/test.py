@@ -9,7 +9,7 @@ POST_HOC = ("logn", "logit_adjustment", "tau_norm", "norcal")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add a run's arguments and a test's."""
+    """Add the arguments of all runs and those of a test."""
     add_run_arguments(parser)
     parser.add_argument("checkpoint", help="checkpoint file or address")
     parser.add_argument(

@@ -7,18 +7,18 @@ from ltnorm.run_arguments import add_run_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add a run's arguments and training's."""
+    """Add the arguments of all runs and those of training."""
     add_run_arguments(parser)
     parser.add_argument(
         "--resume",
         nargs="?",
         const="auto",
         metavar="CHECKPOINT",
-        help="go on from a checkpoint; without a name, from the work dir's newest complete one",
+        help="resume from a checkpoint; without a name, from the work dir's newest complete one",
     )
     parser.add_argument("--amp", action="store_true", help="mixed precision (CPU: bfloat16)")
     parser.add_argument(
-        "--compile", action="store_true", help="compile training steps by torch.compile"
+        "--compile", action="store_true", help="compile training steps with torch.compile"
     )
     parser.add_argument(
         "--auto-scale-lr",
