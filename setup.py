@@ -26,8 +26,11 @@ setup(
     name="mmdet_ltnorm",
     version=VERSION.group(1),
     description="Normalized batch norms for long-tailed recognition with MMDetection",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["ltnorm", "mmdet_ltnorm", "mmdet_ltnorm.*"]),
+    package_data={"mmdet_ltnorm": ["py.typed", ".mim/configs/**/*.py"]},  # a link in a clone
     entry_points={"console_scripts": ["ltnorm = ltnorm:main"]},
     ext_modules=[
         Extension(
@@ -83,6 +86,6 @@ setup(
             "sphinx-copybutton>=0.5",
         ],
         "export": ["onnx>=1.16", "onnxruntime>=1.18"],  # folded models outside torch
-        "test": ["hypothesis>=6", "pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6"],
+        "test": ["hypothesis>=6", "mypy>=1.14", "pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6"],
     },
 )

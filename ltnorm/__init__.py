@@ -80,5 +80,6 @@ def _import_package() -> None:
         importlib.import_module("mmdet_ltnorm").register()
     except ImportError as error:
         sys.exit(
-            f"{error}\n`make setup` makes an environment; `pip install -e .` adds this to yours"
+            f"{error}\n`make setup` makes an environment in a clone; `python -m ltnorm doctor` "
+            "tells what is missing in yours"
         )

@@ -10,6 +10,7 @@ import argparse
 from pathlib import Path
 
 from ltnorm import refused_in_a_line
+from ltnorm.run_arguments import config_file
 
 OF_MODELS = {  # what each analysis shows, and the options that its function takes
     "gamma": ("Effective γ and β of one layer (default: the last one's) and of all", ["layer"]),
@@ -63,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     subcommands = parser.add_subparsers(dest="name", required=True, metavar="NAME")
     for name, (told, options) in {**OF_MODELS, **OF_FILES}.items():
         own = subcommands.add_parser(name, help=told)
-        own.add_argument("files", nargs="+", metavar="FILE")
+        own.add_argument("files", nargs="+", type=config_file, metavar="FILE")
         own.add_argument("--labels", nargs="+", help="names of the models in the pictures")
         own.add_argument("--out", type=Path, required=True, help="folder to write to")
         for option in options:

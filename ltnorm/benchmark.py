@@ -8,12 +8,14 @@ slows all of them alike.
 import argparse
 
 from ltnorm import refused_in_a_line
-from ltnorm.run_arguments import add_config_options
+from ltnorm.run_arguments import add_config_options, config_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the configs, and how often to run them."""
-    parser.add_argument("configs", nargs="+", help="config files; ratios are over the first one")
+    parser.add_argument(
+        "configs", nargs="+", type=config_file, help="config files; ratios are over the first one"
+    )
     parser.add_argument(
         "--rounds", type=int, default=20, help="steps of each model; default %(default)s"
     )

@@ -9,12 +9,12 @@ there is a problem.
 import argparse
 
 from ltnorm import refused_in_a_line
-from ltnorm.run_arguments import add_config_options
+from ltnorm.run_arguments import add_config_options, config_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the config and the options of the check."""
-    parser.add_argument("config", help="config file")
+    parser.add_argument("config", type=config_file, help="config file")
     parser.add_argument("--out", metavar="DIR", help="write data.json, counts.png, samples.png")
     parser.add_argument(
         "--without-images", action="store_true", help="read annotations and lists only"

@@ -221,12 +221,12 @@ def check_package(env: Environment) -> Iterator[Finding]:
     if "mmdet::" in env.errors:
         fix = f"{_install(env, 'mmdet')} --force-reinstall --no-deps"
         yield Finding(f"mmdet's own configs cannot be inherited ({env.errors['mmdet::']})", fix)
+    again = "pip install -e .  # at the root of a clone; or the sdist"
     if "mmdet_ltnorm" in env.errors:
-        problem = f"mmdet_ltnorm does not import ({env.errors['mmdet_ltnorm']})"
-        yield Finding(problem, "pip install -e .  # at the root of the checkout")
+        yield Finding(f"mmdet_ltnorm does not import ({env.errors['mmdet_ltnorm']})", again)
     elif NATIVE in env.errors:
         problem = f"the norms' C++ code is {env.errors[NATIVE]}: on a CPU they take twice as long"
-        yield Finding(problem, "pip install -e .  # again, with g++ there", is_fault=False)
+        yield Finding(problem, f"{again}, with g++ there", is_fault=False)
 
 
 CHECKS: tuple[Callable[[Environment], Iterator[Finding]], ...] = (

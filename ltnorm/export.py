@@ -9,11 +9,14 @@ import sys
 from pathlib import Path
 
 from ltnorm import refused_in_a_line
+from ltnorm.run_arguments import config_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the model and the file."""
-    parser.add_argument("config", help="config that the checkpoint was trained with")
+    parser.add_argument(
+        "config", type=config_file, help="config that the checkpoint was trained with"
+    )
     parser.add_argument("checkpoint", help="checkpoint file")
     parser.add_argument("out", type=Path, help="file to write, .onnx or .pth")
 
@@ -36,4 +39,4 @@ def run(args: argparse.Namespace) -> None:
                     f"wrote {args.out} and {export_plain(*files)}: no NBN left, MMDetection's own"
                 )
     except ImportError as error:
-        sys.exit(f"{args.prog}: {error}: pip install -e '.[export]'")
+        sys.exit(f"{args.prog}: {error}: pip install onnx onnxruntime")

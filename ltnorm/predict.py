@@ -8,11 +8,14 @@ blue, common or medium ones orange, rare or few-shot ones green.
 import argparse
 
 from ltnorm import refused_in_a_line
+from ltnorm.run_arguments import config_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the model, the images and the folder."""
-    parser.add_argument("config", help="config that the checkpoint was trained with")
+    parser.add_argument(
+        "config", type=config_file, help="config that the checkpoint was trained with"
+    )
     parser.add_argument("checkpoint", help="checkpoint file")
     parser.add_argument("images", nargs="+", help="image files, or folders of images")
     parser.add_argument("--out", required=True, help="folder to write to")

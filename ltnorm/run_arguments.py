@@ -1,11 +1,25 @@
-"""Arguments that training and testing share."""
+"""Arguments that commands share."""
 
 import argparse
+from pathlib import Path
+
+# The package's own: beside this one in a clone and where both are installed.
+CONFIGS = Path(__file__).resolve().parents[1] / "mmdet_ltnorm" / ".mim" / "configs"
+
+
+def config_file(name: str) -> str:
+    """Return the path of a config: a file, or one of the package's own as demo/cls_digits_ce."""
+    own = (CONFIGS / name.removeprefix("configs/")).with_suffix(".py")
+    return str(own) if own.is_file() and not Path(name).exists() else name
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that training and testing share, named as in mmdet's tools."""
-    parser.add_argument("config", help="config file")
+    parser.add_argument(
+        "config",
+        type=config_file,
+        help="config file, or one of the package's own as demo/cls_digits_ce",
+    )
     parser.add_argument("--work-dir", help="logs and checkpoints; default work_dirs/CONFIG_NAME")
     add_config_options(
         parser,

@@ -10,13 +10,16 @@ import sys
 from pathlib import Path
 
 from ltnorm import refused_in_a_line
+from ltnorm.run_arguments import config_file
 
 TRAIN = [sys.executable, str(Path(__file__).with_name("__main__.py")), "train"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the configs and seeds."""
-    parser.add_argument("configs", nargs="+", help="config files; the first is the baseline")
+    parser.add_argument(
+        "configs", nargs="+", type=config_file, help="config files; the first is the baseline"
+    )
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--work-dir", default="work_dirs/sweep", help="default %(default)s")
     parser.add_argument(

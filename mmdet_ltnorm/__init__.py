@@ -28,7 +28,7 @@ def register() -> None:
             raise
         raise ImportError(
             f"mmdet_ltnorm needs {error.name}, which is missing or broken: "
-            "`python tools/doctor.py` prints the line that fixes it",
+            "`python -m ltnorm doctor` prints the line that fixes it",
             name=error.name,
         ) from error
 

@@ -170,7 +170,7 @@ def test_a_missing_host_is_named_with_the_command_that_explains_it(host):
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert run.returncode == 1
     assert f"ImportError: mmdet_ltnorm needs {host}" in run.stderr
-    assert "python tools/doctor.py" in run.stderr
+    assert "python -m ltnorm doctor" in run.stderr
 
 
 if __name__ == "__main__":

@@ -59,6 +59,19 @@ def test_help_loads_no_torch_however_it_is_started(start):
     assert "argparse" in done.stderr and "torch" not in done.stderr
 
 
+def test_configs_of_the_package_are_found_by_name_from_any_folder(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    own = ROOT / "mmdet_ltnorm" / ".mim" / "configs" / "demo" / "cls_digits_ce.py"
+    for name in "demo/cls_digits_ce", "demo/cls_digits_ce.py", "configs/demo/cls_digits_ce.py":
+        args = ltnorm.parser_of().parse_args(["train", name])
+        assert Path(args.config) == own and own.samefile(ROOT / "configs/demo/cls_digits_ce.py")
+    assert ltnorm.parser_of("train").parse_args(["demo/no"]).config == "demo/no"
+    Path("demo").mkdir()
+    Path("demo/cls_digits_ce.py").touch()  # a file that is there is the one that is meant
+    args = ltnorm.parser_of("sweep").parse_args(["demo/cls_digits_ce.py", "demo/cls_digits_bs"])
+    assert args.configs == ["demo/cls_digits_ce.py", str(own.with_name("cls_digits_bs.py"))]
+
+
 def test_a_tool_is_the_command_of_its_name(monkeypatch):
     seen = []
     monkeypatch.setattr(ltnorm, "main", seen.append)
