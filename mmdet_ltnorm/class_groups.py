@@ -23,7 +23,7 @@ RARE_FIRST = "rcf"
 LVIS_LIMITS = (10, 100)
 # Blue, orange and green, from the most to the least frequent group: SHOTS' and FREQUENCIES' order.
 GROUP_COLOURS = ("#0072B2", "#D55E00", "#009E73")
-# How classes are put into the groups of split passes.
+# The ways to divide classes into the groups of split passes.
 GROUPINGS = ("contiguous", "modulo", "frequency")
 
 
@@ -112,7 +112,7 @@ def group_of_samples(
     num_classes: int | None = None,
     class_counts: Sequence[int] | Tensor | None = None,
 ) -> Tensor:
-    """Return the group of each sample's class, shape (B,); ``'modulo'`` can do without K.
+    """Return the group of each sample's class, shape (B,); ``'modulo'`` does not need K.
 
     Raises:
         ValueError: labels that are not class indices, and what :func:`group_of_classes` raises.

@@ -113,7 +113,7 @@ def end_forks_too() -> None:
     """Kill forks of this process, such as workers of data loaders, when it ends.
 
     Such a worker sees by itself that its process is gone, but may wait for ever to hand over a last
-    batch, for its sister holds the other end of the pipe open. On Linux alone.
+    batch, because another worker holds the other end of the pipe open. This works on Linux only.
     """
     if sys.platform == "linux":
         system = ctypes.CDLL(None)
@@ -127,10 +127,10 @@ def _watch(parent: int) -> None:
 
 
 def leave_process_group() -> None:
-    """End a distributed run's process with status 0, without taking its interpreter apart.
+    """End a distributed run's process with status 0, without finalizing its interpreter.
 
-    A thread of gloo's may still free tensors then, which aborts the process now and then although
-    all its work is done. Does nothing in a run of one process.
+    One of gloo's threads may still free tensors while the interpreter is finalized, which sometimes
+    aborts the process after all its work is done. Does nothing in a run of one process.
     """
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return

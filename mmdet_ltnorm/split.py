@@ -22,7 +22,7 @@ class split_into:  # noqa: N801, reads as torch.no_grad does
     it; contexts nest, the innermost counts, and one object may be entered again.
 
     Args:
-        groups: the group of each sample, 0..M-1, shape (B,); nobody looks whether it is one.
+        groups: the group of each sample, 0..M-1, shape (B,); the values are not checked.
         num_groups: M, which must be the layers' ``num_components``.
 
     Raises:
@@ -49,13 +49,14 @@ class split_by(split_into):  # noqa: N801
         with split_by(labels, num_groups=4, num_classes=100):
             logits = model(images)
 
-    It is :class:`split_into` for labels, whose values it asks the device for.
+    It checks the labels' values, for which the host waits for the device; :class:`split_into` does
+    not.
 
     Args:
         labels: the class of each sample, shape (B,).
         num_groups: M, which must be the layers' ``num_components``.
         grouping: which classes form a group; see ``class_groups.group_of_classes``.
-        num_classes: K; ``'modulo'`` can do without.
+        num_classes: K; ``'modulo'`` does not need it.
         class_counts: number of training samples of each class; ``'frequency'`` needs them.
 
     Raises:
@@ -79,7 +80,7 @@ class split_by(split_into):  # noqa: N801
 
 
 class _Entered(threading.local):
-    """The contexts that a thread is in; compilers see through it, as not through a ContextVar."""
+    """The contexts that a thread is in; torch.compile can trace it, unlike a ContextVar."""
 
     def __init__(self) -> None:
         self.stack: tuple[split_into, ...] = ()

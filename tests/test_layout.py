@@ -4,6 +4,7 @@
 """
 
 import ast
+import functools
 import subprocess
 import sys
 from collections import defaultdict
@@ -75,10 +76,18 @@ def imported_modules(nodes, path):
             yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
+@functools.cache
 def tree(path):
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
+def definitions(node):
+    """Return the functions and classes that a module or a class defines, by name."""
+    kinds = (ast.FunctionDef, ast.ClassDef)
+    return {each.name: each for each in node.body if isinstance(each, kinds)}
+
+
+@functools.cache
 def links():
     """Return the package's files that each of its files imports, by module name."""
     names = {module_name(path) for path in SOURCES}
@@ -129,6 +138,23 @@ def test_the_backends_of_norms_know_no_layer_and_plain_code_no_accelerator():
             assert all(other.startswith(backends) for other in own), name
         if name.startswith(plain):
             assert not any(other.startswith((backends + "cpu", backends + "gpu")) for other in own)
+
+
+@pytest.mark.parametrize("backend", ["plain", "cpu", "gpu"])
+@pytest.mark.parametrize(
+    "protocol, file", [("PixelPasses", "pixels.py"), ("ComponentArithmetic", "components.py")]
+)
+def test_a_backend_has_the_functions_of_its_interface_with_their_arguments(backend, protocol, file):
+    folder = PACKAGE / "norms" / "backends"
+    path = folder / backend / file
+    own, interface = definitions(tree(path)), definitions(tree(folder / "interface.py"))
+    borrowed = {name.rpartition(".")[2] for name in imported_modules(tree(path).body, path)}
+    wanted = definitions(interface[protocol])
+    assert wanted.keys() - own.keys() <= borrowed
+    for name in wanted.keys() & own.keys():
+        arguments = ast.unparse(wanted[name].args).removeprefix("self, ")
+        assert ast.unparse(own[name].args) == arguments, name
+        assert ast.unparse(own[name].returns) == ast.unparse(wanted[name].returns), name
 
 
 def test_the_package_imports_nothing_that_is_made_of_it():

@@ -62,7 +62,7 @@ def unique_channels(
 
     Args:
         weight: the classifier's rows (K, C).
-        top: the paper does not give it.
+        top: how many weights count; the paper gives no number.
 
     Raises:
         ValueError: ``top`` is not in 1..C, or the most important channels of both are the same.
@@ -123,8 +123,8 @@ def draw_attention(
     """Draw a row for each image and model: the image, and the three maps over it.
 
     Args:
-        strengths: each model's statistics over the test set; the mean over the channels of a map
-            of their mean and standard deviation is written on it.
+        strengths: each model's statistics over the test set. A map shows their mean and standard
+            deviation, averaged over the channels of the map.
         names: the rare class, the frequent class, and all classes.
     """
     rare, frequent, classes = names

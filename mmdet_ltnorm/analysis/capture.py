@@ -66,9 +66,9 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 def labelled_batches(model: nn.Module, loader: Any) -> Iterator[Batch]:
     """Yield the classifier's inputs, logits and labels of each batch, with a progress bar.
 
-    Of an image classifier that is the pooled feature of each image. Of an mmdet detector with one
-    box head it is the feature of each annotated box, which is classified as if it were a proposal;
-    its logits are those of the classes, without the background.
+    The input of an image classifier is the pooled feature of each image. The input of an mmdet
+    detector with one box head is the feature of each annotated box, which is classified as if it
+    were a proposal; the background's logit is left out.
     """
     classify = _classified_boxes if is_detector(model) else _classified_images
     with evaluating(model), inputs_of(classifier_layer(model)) as inputs:

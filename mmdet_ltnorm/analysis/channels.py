@@ -49,7 +49,7 @@ def channel_effects(
 def _class_hits(
     model: nn.Module, loader: Any, right: Callable[[Batch], Tensor]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Count hits (R, K) and samples (K,) of each class; ``right`` tells hits (R, N) of a batch."""
+    """Count hits (R, K) and samples (K,) of each class; ``right`` returns a batch's hits (R, N)."""
     hits: Any = 0
     tested: Any = 0
     for batch in labelled_batches(model, loader):
@@ -142,7 +142,7 @@ def channels_table(
 ) -> Table:
     """Return the paper's Table V for each model, with the number of masked channels.
 
-    Of several seeds it has the means and their standard errors.
+    For several seeds it has the means and their standard errors.
     """
     rows = []
     for label, seeds in models.items():
@@ -163,9 +163,9 @@ def draw_channels(
     kinds: Mapping[str, Mapping[str, NDArray[np.bool_]]],
     out: Path,
 ) -> None:
-    """Draw a dot for each channel: what the head and the tail lose without it, by kind.
+    """Draw a dot for each channel: the accuracy that head and tail lose without it, by kind.
 
-    The axes are linear up to a point, and logarithmic from there.
+    The axes are linear near 0, and logarithmic beyond.
     """
     rows = (len(models) + 1) // 2
     with picture(out, 0.5 + 1.9 * rows) as figure:

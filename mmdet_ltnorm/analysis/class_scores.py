@@ -32,12 +32,12 @@ class ClassScores(NamedTuple):
     counts: NDArray[np.int64]
     groups: Groups
     measure: str
-    # Of each class its name and the number of samples or objects tested, where they are known.
+    # The name of each class and its number of tested samples or objects, where they are known.
     tested: tuple[tuple[str, str], ...] = ()
 
     @property
     def counted(self) -> str:
-        """What the counts are of."""
+        """The name of what the counts number, for axes and tables."""
         return "training samples" if self.measure == "accuracy" else "training images"
 
 
@@ -56,7 +56,7 @@ def read_class_scores(file: str | Path) -> ClassScores:
     """
     path = Path(file)
     text = read_text(path)
-    # JSON by its first character, whatever the name: no other reader is ever asked.
+    # The first character tells JSON from CSV, whatever the file's name.
     is_json = text.lstrip()[:1] in ("[", "{")
     rows = read_json(path) if is_json else list(csv.DictReader(io.StringIO(text, newline="")))
     is_table = isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows)
@@ -111,7 +111,7 @@ def check_same_classes(models: Mapping[str, ClassScores]) -> None:
 
 
 def class_scores_table(models: Mapping[str, Sequence[ClassScores]]) -> Table:
-    """Return a table of the means over the classes of each group; of several seeds their mean."""
+    """Return a table of each group's mean over its classes, averaged over seeds."""
     first = next(iter(models.values()))[0]
     filled = {name: classes for name, classes in first.groups.items() if len(classes)}
     groups = {"all": np.arange(len(first.score)), **filled}
@@ -123,9 +123,9 @@ def class_scores_table(models: Mapping[str, Sequence[ClassScores]]) -> Table:
 
 
 def draw_class_scores(models: Mapping[str, Sequence[ClassScores]], out: Path) -> None:
-    """Draw the score of each class, and as a bar over its classes the mean of each group.
+    """Draw the score of each class, and the mean of each group as a bar over its classes.
 
-    Of several seeds they are means; a class has its standard error.
+    Scores are averaged over several seeds; those of classes then have their standard errors.
     """
     from matplotlib.ticker import LogLocator, NullLocator
 

@@ -1,9 +1,9 @@
 """The analyses: from trained models to pictures, tables and files of numbers.
 
-Several models are drawn side by side; those of different data only by ``gamma`` and ``magnitude``,
-which look at parameters and no data. A model is one or several seeds of it, which are shown by
-their mean and its standard error, but for ``attention`` and ``components``, which show each seed by
-itself. ``confusion`` writes what ``classes`` does, too.
+Several models are drawn side by side. Models of different data can only be compared by ``gamma``
+and ``magnitude``, which need no data. A model can have several seeds, which are shown by their mean
+and its standard error; ``attention`` and ``components`` show each seed by itself. ``confusion``
+also writes the files of ``classes``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -81,7 +81,7 @@ class Findings(NamedTuple):
 
 
 def gamma(models: Models, out: Path, layer: str | None = None) -> Findings:
-    """Effective γ and β of one layer (by default the last one's) and of all; needs no data."""
+    """Draw effective γ and β of one layer, by default the last, and of all; this needs no data."""
     found = {k: [effective_affine(each.model) for each in seeds] for k, seeds in models.items()}
     vectors = {label: mean_over_seeds(seeds) for label, seeds in found.items()}
     layers = {label: layer or last_norm(seeds[0].model) for label, seeds in models.items()}
@@ -98,7 +98,7 @@ def gamma(models: Models, out: Path, layer: str | None = None) -> Findings:
 
 
 def magnitude(work_dirs: Mapping[str, Sequence[str | Path]], out: Path) -> Findings:
-    """NBN's g over training, from the logs of runs."""
+    """Draw NBN's g over training, from the logs of runs."""
     found = {k: [magnitude_curves(path) for path in seeds] for k, seeds in work_dirs.items()}
     draw_magnitude(found, out / "magnitude.png")
     save_numbers(_each_seed(found), out / "magnitude")
@@ -115,7 +115,7 @@ def magnitude(work_dirs: Mapping[str, Sequence[str | Path]], out: Path) -> Findi
 
 
 def features(models: Models, out: Path) -> Findings:
-    """Mean and spread of the classifier's input over the test set, by channel and group."""
+    """Measure mean and spread of the classifier's input over the test set, by channel and group."""
     _check_same_data(models)
     found = {
         label: [feature_statistics(each.model, each.loader, each.groups) for each in seeds]
@@ -138,7 +138,7 @@ def channels(
     severe: float = 0.5,
     negligible: float = 0.25,
 ) -> Findings:
-    """Accuracy of tail and head without each channel, and without all channels of a kind."""
+    """Measure the accuracy of tail and head without each channel, and without each kind."""
     _check_same_data(models)
     tail, head = _chosen(models, tail, head)
     effects, kinds, accuracy = {}, {}, {}
@@ -186,7 +186,7 @@ def attention(
     images: Sequence[int] = (),
     top: int | None = None,
 ) -> Findings:
-    """Attention of all channels, and of those that only a rare or only a frequent class uses.
+    """Draw the attention of all channels, and of those that one rare or frequent class uses alone.
 
     By default the classes are those that the first model confuses most, and the images those of
     the rare class that it takes for the frequent one; ``top`` is an eighth of the channels.
@@ -226,7 +226,7 @@ def attention(
 
 
 def components(models: Models, out: Path, layer: str | None = None) -> Findings:
-    """Responsibilities by class group, priors and distances of a CBN layer's components."""
+    """Draw a CBN layer's components: responsibilities by class group, priors and distances."""
     _check_same_data(models)
     found = {
         label: component_statistics(each.model, each.loader, each.groups, layer)
@@ -248,7 +248,7 @@ def components(models: Models, out: Path, layer: str | None = None) -> Findings:
 
 
 def confusion(models: Models, out: Path) -> Findings:
-    """Confusion matrices, and each class's accuracy against its training samples."""
+    """Draw confusion matrices, and each class's accuracy against its training samples."""
     _check_same_data(models)
     first = next(iter(models.values()))[0]
     found = {
@@ -276,14 +276,14 @@ def confusion(models: Models, out: Path) -> Findings:
 
 
 def classes(files: Mapping[str, Sequence[str]], out: Path) -> Findings:
-    """Each class's accuracy or AP against its training data, from metrics' ``per_class_file``."""
+    """Draw each class's accuracy or AP against its training data, from a ``per_class_file``."""
     found = {label: [read_class_scores(file) for file in seeds] for label, seeds in files.items()}
     check_same_classes(_each_seed(found))
     return _classes(found, out)
 
 
 def _each_seed(models: Mapping[str, Sequence[Found]]) -> dict[str, Found]:
-    """Return what was found of each seed by itself, numbered where there are several."""
+    """Return the findings of each seed under its own label, numbered if there are several."""
     return {
         label if len(seeds) == 1 else f"{label}, run {number}": found
         for label, seeds in models.items()
@@ -292,7 +292,7 @@ def _each_seed(models: Mapping[str, Sequence[Found]]) -> dict[str, Found]:
 
 
 def _joined(models: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, dict[str, Any]]:
-    """Return the channels of all seeds as those of one."""
+    """Return the arrays of all seeds, concatenated along the channels."""
     return {
         label: {name: np.concatenate([seed[name] for seed in seeds]) for name in seeds[0]}
         for label, seeds in models.items()

@@ -20,7 +20,7 @@ from mmdet_ltnorm.results.trained import is_detector
 
 
 def cbn_layer(model: nn.Module, name: str | None = None) -> tuple[str, CBN]:
-    """Return a CBN layer and its name, by default the last one's.
+    """Return a CBN layer, by default the last one, and its name.
 
     Raises:
         ValueError: the model has no CBN layer, or none of that name; the message lists them.

@@ -55,11 +55,11 @@ def draw_confusion(
     out: Path,
     counted: str = "training samples",
 ) -> None:
-    """Draw the rows as percentages of their class, ordered by training samples, groups ruled off.
+    """Draw the rows as percentages of their class, ordered by training samples, in groups.
 
     Args:
         counts: training samples of each class (K,).
-        counted: what they are called.
+        counted: the name of what the counts number, for the axis.
     """
     order = np.argsort(-counts, kind="stable")
     group = group_of_class(groups).numpy()[order]

@@ -20,7 +20,7 @@ from mmdet_ltnorm.norms.affine import stored
 
 @HOOKS.register_module()
 class FeatureBiasHook(Hook):
-    r"""Log how uneven the channels are, of the classifier's input and of the norms before it.
+    r"""Log how uneven the channels of the classifier's input are, and those of the norms before it.
 
     Every ``interval`` iterations the visualizer, and so each of its backends, gets
 

@@ -31,8 +31,8 @@ def feature_statistics(
 ) -> dict[str, FeatureStatistics]:
     """Return statistics of the classifier's input over all samples and over each group.
 
-    The samples are not kept: sums in float64 are put together, over the batches and, in a
-    distributed run, over the ranks. A group without samples has NaN.
+    The samples are not kept: sums in float64 are merged over the batches and, in a distributed run,
+    over the ranks. A group without samples has NaN.
     """
     layer = classifier_layer(model)
     table = group_of_class(groups).to(layer.weight.device)
@@ -55,9 +55,9 @@ def variances(statistics: FeatureStatistics) -> dict[str, float]:
     r"""Return the variances over the C channels of their means and deviations, with 1/(C-1).
 
     ``var_mu`` and ``var_sigma`` are Eq. 5 and 6 of the NBN paper with a standard deviation as
-    :math:`\sigma`; ``var_sigma2`` takes the variance, which the paper's Table XVI calls so, too.
-    They grow with the scale of the features, a temperature that a linear classifier undoes;
-    ``cv_mu`` and ``cv_sigma``, standard deviation over mean, do not.
+    :math:`\sigma`; ``var_sigma2`` takes the variance, as the caption of Table XVI does. All three
+    grow with the scale of the features, which a linear classifier can undo; ``cv_mu`` and
+    ``cv_sigma``, standard deviation over mean, do not.
     """
     _, mean, std = statistics
     return {
@@ -101,7 +101,7 @@ def draw_features(
 ) -> None:
     """Draw histograms over the channels of μ and σ, a row for all samples and for each group.
 
-    Of several seeds they show the mean number of channels.
+    For several seeds they show the mean number of channels.
     """
     first = next(iter(models.values()))
     names = _with_samples(first)

@@ -59,9 +59,9 @@ def effective_affine(model: nn.Module) -> dict[str, NDArray[np.float32]]:
 def mean_over_seeds(
     seeds: Sequence[Mapping[str, NDArray[np.float32]]],
 ) -> Mapping[str, NDArray[np.float32]]:
-    """Return the means over several seeds of the sorted vectors; those of one seed as they are.
+    """Return the mean over seeds of the sorted vectors; one seed's are returned unchanged.
 
-    CBN's components, which have no order, are put into that of their mean γ.
+    CBN's components have no order of their own: they are first sorted by their mean γ.
     """
     if len(seeds) == 1:
         return seeds[0]
@@ -75,7 +75,7 @@ def mean_over_seeds(
 def gamma_table(
     models: Mapping[str, Sequence[Mapping[str, NDArray[np.float32]]]], layers: Mapping[str, str]
 ) -> Table:
-    """Return a table of one layer's γ, of several seeds the means with their standard errors."""
+    """Return a table of one layer's γ; for several seeds, means with their standard errors."""
     rows = []
     for label, name in layers.items():
         found = [

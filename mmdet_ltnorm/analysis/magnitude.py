@@ -32,7 +32,7 @@ def magnitude_curves(work_dir: str | Path) -> dict[str, NDArray[np.float64]]:
 def draw_magnitude(
     models: Mapping[str, Sequence[Mapping[str, NDArray[np.float64]]]], out: Path
 ) -> None:
-    """Draw g of each model, the mean over its seeds; several magnitudes of one share its look."""
+    """Draw g of each model, averaged over its seeds; all magnitudes of a model look alike."""
     with picture(out, 2.2) as figure:
         axes = figure.subplots()
         for label, look in line_looks(models):

@@ -1,4 +1,4 @@
-"""Times of steps that take turns, so that all see the same machine."""
+"""Times of steps that take turns, so that a busy machine slows all of them alike."""
 
 import ctypes
 import platform
@@ -22,7 +22,7 @@ def interleaved(steps: Sequence[Callable[[], Result]], rounds: int) -> list[list
     results: list[list[Result]] = [[] for _ in steps]
     order = list(zip(steps, results, strict=True))
     for turn in range(rounds + 1):
-        shuffle(order)  # who runs after whom decides what is still in the caches
+        shuffle(order)  # the order decides what is still in the caches
         for step, collected in order:
             result = step()
             if turn:

@@ -21,7 +21,8 @@ _MODELS = {CLASSIFIER: "classifiers with a ClsHead", DETECTOR: "two-stage detect
 class PostHocHook(Hook):
     """Replaces a part of the head that turns logits into scores during a test.
 
-    ``layers`` tells by its layer of logits which kinds of heads a method is for.
+    ``layers`` holds the attributes by which a method finds the head that it is for: the names of
+    the head's layer of logits.
     """
 
     priority = "HIGH"  # before ClassCountsHook, which tells its counts to what is in the model
@@ -85,8 +86,8 @@ class LogitAdjustmentHook(_WithStrength):
 class NorCalHook(_WithStrength):
     """NorCal of a two-stage detector; the strength is gamma.
 
-    The number of images of each class is that of the training annotations of the config. The
-    authors' code gives gamma no value: theirs starts at 0, which changes nothing.
+    The numbers of images are read from the config's training annotations. The authors' code gives
+    no value for gamma: its default is 0, which changes nothing.
     """
 
     layers = (DETECTOR,)

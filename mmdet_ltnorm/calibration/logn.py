@@ -17,7 +17,7 @@ from mmdet_ltnorm.calibration.stand_ins import LogitNormalized
 from mmdet_ltnorm.data.wrapped import dataset_configs
 from mmdet_ltnorm.moments import Moments
 
-# Without the samples that are repeated for ranks to have equally many.
+# ``round_up`` would repeat samples, so that all ranks have equally many.
 _IN_ORDER = dict(sampler=dict(type="DefaultSampler", shuffle=False, round_up=False))
 
 
@@ -25,10 +25,10 @@ _IN_ORDER = dict(sampler=dict(type="DefaultSampler", shuffle=False, round_up=Fal
 class LogNHook(PostHocHook):
     """LogN of a classifier or a two-stage detector, after one pass over the training images.
 
-    A classifier sees each training image once, as test images are prepared. A detector sees what
-    it is trained with: augmented images, and as many proposals with and without objects as its
-    sampler draws, from the run's seed; with test proposals, nearly all of them background, the
-    statistics would be others.
+    A classifier sees each training image once, prepared like a test image. A detector sees what it
+    is trained with: augmented images, and as many proposals with and without objects as its sampler
+    draws, from the run's seed. Test proposals are nearly all background and would give other
+    statistics.
     """
 
     layers = (CLASSIFIER, DETECTOR)

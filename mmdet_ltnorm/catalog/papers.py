@@ -20,7 +20,7 @@ class Item(NamedTuple):
 
     ``measures`` is what it shows; ``reading`` what the paper leaves open and what is done here;
     ``runs`` what runs it beside the configs that name it; ``small`` the demo configs that measure
-    the like on small data.
+    the same on small data.
     """
 
     name: str
@@ -331,7 +331,7 @@ def configs_index(configs: Path) -> str:
     """Return Markdown with the commands of each table and figure, then of the other configs.
 
     Raises:
-        ValueError: a config names a table that there is none, or see
+        ValueError: a config names a table that does not exist, or see
             :func:`~mmdet_ltnorm.catalog.config_table.read_leaf`.
     """
     leaves = _leaves(configs)

@@ -21,7 +21,7 @@ class ContrastiveClassifier(ImageClassifier):
     The two branches of Zhu et al., "Balanced Contrastive Learning for Long-Tailed Visual
     Recognition". A training batch is a list of views, which ``MultiView`` makes: the head learns
     from the first, the contrastive head from the others, after one pass of the backbone over all of
-    them, whose norms see one batch. Tests take plain images and know the head alone.
+    them, whose norms see one batch. Tests take plain images and use the head only.
 
     Args:
         contrastive_head: config of a module that is built with ``in_channels``, D. Its
@@ -66,14 +66,14 @@ class ContrastiveClassifier(ImageClassifier):
 class PrototypeContrastiveHead(BaseModule):
     """Projections of features, and of the classifier's weights as the prototypes of the classes.
 
-    Each has an MLP of its own (Linear, batch norm, ReLU, Linear); that of the prototypes sees all C
-    classes as one batch. The gradient of the prototypes reaches the classifier.
+    Features and prototypes have an MLP each (Linear, batch norm, ReLU, Linear); the prototypes' MLP
+    sees all C classes as one batch. The gradient of the prototypes reaches the classifier.
 
     In a distributed run the loss is that of all ranks' samples, with gradient to each: N ranks
     equal one big batch, except for the statistics of batch norms. So it is in the authors' code,
     whose loss sees the joined batch of all GPUs. Ranks need batches of one size, as mmengine's
-    samplers make them. (That code also projects the view of the classifier, which nothing but the
-    batch norm's statistics notices.)
+    samplers make them. (That code also projects the classifier's view, which changes the statistics
+    of the batch norm and nothing else.)
 
     Args:
         loss: config of a loss called as ``loss(features, labels, prototypes)``, features

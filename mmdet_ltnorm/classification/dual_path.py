@@ -35,8 +35,8 @@ class TwoPathClassifier(ImageClassifier):
         super().__init__(*args, **kwargs)
         self.grouping = grouping
         self.num_groups = shared_num_components(self.backbone)
-        # On the labels' device, of its final size from the start as averaged copies need it, and in
-        # no checkpoint, for it follows from the data set.
+        # A buffer, to be on the labels' device; of its final size, which averaged copies need; and
+        # not in checkpoints, because it follows from the data set.
         groups = torch.zeros(self.head.num_classes, dtype=torch.int64)
         self.register_buffer("class_groups", groups, persistent=False)
         self._are_grouped = False
@@ -58,7 +58,7 @@ class TwoPathClassifier(ImageClassifier):
     def split(self, data_samples: Sequence[BaseDataElement]) -> split_into:
         """Return the context in which these samples are normalized split by their classes."""
         if not self._are_grouped:
-            self._group_classes()  # says what is missing
+            self._group_classes()  # its error names what is missing
         labels = torch.cat([sample.gt_label for sample in data_samples])
         return split_into(self.class_groups[labels], self.num_groups)
 

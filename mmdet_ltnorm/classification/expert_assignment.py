@@ -19,8 +19,8 @@ POSITIVE_WEIGHT = 100.0  # of samples that need another expert, which are few
 class ExpertGate(nn.Module):
     """Decide from an expert's features and the logits so far whether to run the next expert.
 
-    Each expert but the last has a layer from its features, of unit length, to 16 channels; the
-    layer from these and the ``top_k`` largest logits to the answer is one for all.
+    Each expert but the last has a layer from its features, scaled to unit length, to 16 channels.
+    All experts share the layer from these and the ``top_k`` largest logits to the answer.
 
     Shape: features (N, D) and logits (N, C) to (N,); above 0 the next expert is asked.
     """
@@ -88,7 +88,7 @@ class ExpertAssignmentClassifier(SecondStageClassifier):
     """A multi-expert classifier that runs an expert only on images that its gate sends there.
 
     In training all experts run, and the head's gate learns. Predictions are the mean of the logits
-    of the experts asked, whose number is each sample's ``num_experts``, which ``ExpertsUsed``
+    of the experts that ran. A sample's ``num_experts`` is their number, which ``ExpertsUsed``
     averages.
     """
 

@@ -45,8 +45,8 @@ class ClsHead(BaseModule):
         """Initialize the predictor as ``nn.Linear``.
 
         mmdet's ``NormedLinear`` starts with weights of length 0.01 D^(1/2), made for its box heads.
-        Steps of a direction grow with the inverse square of the length, and LDAM does not survive
-        the first ones.
+        The steps of a weight's direction are proportional to the inverse square of its length, and
+        with so short ones LDAM diverges at once.
         """
         super().init_weights()
         self.predictor.reset_parameters()

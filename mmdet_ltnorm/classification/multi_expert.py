@@ -122,8 +122,8 @@ class MultiExpertHead(ClsHead):
     """Logits of several experts, their mean for predictions, and a loss of all of them.
 
     Args:
-        num_experts: that of the backbone.
-        predictor: config of the layer that each expert has one of.
+        num_experts: K, the backbone's number of experts.
+        predictor: config of the layer of logits; each expert gets its own.
         loss: config of a loss called as ``loss(logits, labels)`` with logits (N, K, C), such as
             ``RIDELoss``.
     """

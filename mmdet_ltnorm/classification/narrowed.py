@@ -17,7 +17,7 @@ def NarrowedResNet(  # noqa: N802, it stands as a type in configs
     of the host's type, with the host's state-dict keys.
 
     Raises:
-        ValueError: a backbone that is none of mmdet's ResNets, or a part of a channel.
+        ValueError: a backbone that is none of mmdet's ResNets, or no whole number of channels.
     """
     # mmdet needs mmcv's compiled ops, which importing this package must not.
     from mmdet.models.backbones import RegNet, ResNet

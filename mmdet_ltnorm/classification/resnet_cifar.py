@@ -24,7 +24,7 @@ class ResNetCIFAR(BaseModule):
     Args:
         depth: 6n + 2; ResNet-8 is the smallest.
         width: multiplier of the channels.
-        channels: of the three stages at width 1, all different.
+        channels: the channels of the three stages at width 1, all different.
         shortcut: where the shape changes, ``'A'``: take every other pixel and pad with channels of
             zeros, no parameters; ``'B'``: 1x1 convolution and norm.
         stem_stride: 2 quarters the cost, for demonstrations.

@@ -44,7 +44,7 @@ def paired_bootstrap(
     Each resample draws as many test images as there are, with replacement, and scores both models
     on the same draw, so that images that are hard for both models cancel. The interval leaves out
     2.5 % of the resampled differences on each side (Efron and Tibshirani, "An Introduction to the
-    Bootstrap", Section 13.3). It knows the chance in the choice of test images, not that in
+    Bootstrap", Section 13.3). It covers the chance in the choice of test images, not the chance in
     training.
 
     Raises:

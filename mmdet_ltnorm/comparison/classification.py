@@ -19,7 +19,7 @@ class AccuracyScores:
     Args:
         label: Class of each sample, (N,).
         right: Whether the model's first choice was right, (N,).
-        train_samples: of each class, (K,), which make the groups.
+        train_samples: training samples of each class, (K,), which make the groups.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ def accuracy_scores(
     """Pair the contents of two ``results_file`` of ``GroupAccuracy``; also return the samples.
 
     Raises:
-        ValueError: one is no such file, or they are of other samples or class counts.
+        ValueError: one is no such file, or their samples or class counts differ.
     """
     for content, name in zip((first, second), names, strict=True):
         if missing := [field for field in FIELDS if field not in content]:

@@ -20,7 +20,7 @@ class DetectionScores:
 
     Args:
         frequency: r, c or f of each category, in the order of the matches.
-        images: how many there are.
+        images: number of images.
     """
 
     def __init__(

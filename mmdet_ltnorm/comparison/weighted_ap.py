@@ -20,11 +20,11 @@ class WeightedAP:
     AP is the mean over the thresholds and 101 recalls of the best precision at that recall or
     beyond. An image of weight 2 counts as two equal images do.
 
-    Precision rises at hits only, so the others matter in sums alone. The sums stay integers, which
-    NumPy adds up four times as fast as floats.
+    Precision rises at hits only, so other detections matter only in the sums. The sums stay
+    integers, which NumPy adds up four times as fast as floats.
 
     Args:
-        images: how many there are.
+        images: number of images.
     """
 
     def __init__(self, matches: ClassMatches, images: int) -> None:

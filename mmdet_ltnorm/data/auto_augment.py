@@ -10,7 +10,7 @@ from mmengine.registry import TRANSFORMS
 
 from mmdet_ltnorm.data import image_ops
 
-# The published policies: one of 25 pairs is drawn; (operation, probability, level from 0 to 9).
+# The published policies: 25 pairs of (operation, probability, level from 0 to 9); one is drawn.
 Step = tuple[str, float, int]
 CIFAR10_POLICY: list[tuple[Step, Step]] = [
     (("invert", 0.1, 7), ("contrast", 0.2, 6)),
@@ -79,7 +79,7 @@ RAND_AUGMENT_OPS = (
 
 
 def auto_augment_arguments(name: str, level: int) -> list[tuple[float, ...]]:
-    """The arguments of an operation at a level from 0 to 9, of which one is drawn."""
+    """Return the arguments of an operation at a level from 0 to 9; one of them is drawn."""
     part = level / 9
     if name in WITHOUT_ARGUMENT:
         return [()]
@@ -97,7 +97,7 @@ def auto_augment_arguments(name: str, level: int) -> list[tuple[float, ...]]:
 
 
 def rand_augment_arguments(name: str, magnitude: float) -> tuple[float, ...]:
-    """The arguments of an operation at a magnitude from 0 to 10, a sign drawn at random."""
+    """Return the arguments of an operation at a magnitude from 0 to 10; a sign is random."""
     part, sign = magnitude / 10, random.choice((-1, 1))
     if name in WITHOUT_ARGUMENT:
         return ()

@@ -87,7 +87,7 @@ class CIFARFormat(LongTailedArrays):
 
 
 def _images(data: Any, path: Path) -> np.ndarray:
-    """Rows of 3 x 32 x 32 values, red first, as images with blue first."""
+    """Turn rows of 3 x 32 x 32 values, red first, into images with blue first."""
     if not isinstance(data, np.ndarray) or data.ndim != 2 or data.shape[1] != 3 * 32 * 32:
         got = getattr(data, "shape", type(data).__name__)
         raise ValueError(f"{path}: expected data of shape (N, 3072), got {got}")

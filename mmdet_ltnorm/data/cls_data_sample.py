@@ -16,8 +16,8 @@ class ClsDataSample(BaseDataElement):
     def to(self, *args: Any, **kwargs: Any) -> "ClsDataSample":
         """Move the tensors; return the same object if there is nothing to move, as a tensor does.
 
-        The data preprocessor asks this of each sample of a batch, and mmengine's own way, by deep
-        copies, takes half as long as an image of 32x32 pixels in all of its pipeline.
+        The data preprocessor calls it for each sample of a batch. mmengine's own way, a deep copy,
+        takes half as long as the whole pipeline of an image of 32x32 pixels.
         """
         moved = {key: value.to(*args, **kwargs) for key, value in self.items()}
         if all(moved[key] is value for key, value in self.items()):
@@ -34,8 +34,8 @@ class ClsDataSample(BaseDataElement):
     def __getstate__(self) -> dict[str, Any]:
         """Pickle the label as a number.
 
-        A worker of a data loader sends every tensor by a file descriptor of its own. Labels as
-        tensors would need 512 of them a batch, and 1,024 is a usual limit for a process.
+        A worker of a data loader sends every tensor by a file descriptor of its own. A batch of 512
+        labels would need 512 of them, and 1,024 is a usual limit for a process.
         """
         state = dict(self.__dict__)
         label = state.get("gt_label")

@@ -189,7 +189,7 @@ class KnownImageList(ImageList):
 
     Args:
         split: which of the published lists.
-        ann_file: where it is, if not below `data_root` under its published name.
+        ann_file: the list, if it is not below `data_root` under its published name.
 
     Raises:
         ValueError: the split is unknown, or the list is longer or shorter than the published one.
@@ -293,7 +293,7 @@ and then `python tools/make_inat_lists.py {{root}}` makes the lists.
 
 
 def inat_lines(annotation_file: str | Path) -> list[str]:
-    """The list lines of an iNaturalist JSON, train2018.json or val2018.json, in its order.
+    """Return the list lines of iNaturalist's train2018.json or val2018.json, in its order.
 
     Raises:
         FileNotFoundError: there is no such file.

@@ -42,7 +42,7 @@ def _lookup(image: np.ndarray, table: np.ndarray) -> np.ndarray:
 
 @_on_levels
 def invert(image: np.ndarray) -> np.ndarray:
-    """255 - value."""
+    """Return 255 - value."""
     return cv2.bitwise_not(image)
 
 

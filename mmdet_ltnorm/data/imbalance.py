@@ -6,7 +6,7 @@ import numpy as np
 
 
 def exponential_counts(largest: int, num_classes: int, imbalance_factor: float) -> list[int]:
-    """Class sizes n_k = int(largest * IF^(-k / (C - 1))) for the classes k = 0 ... C - 1.
+    """Return class sizes n_k = int(largest * IF^(-k / (C - 1))) for k = 0 ... C - 1.
 
     The profile of CIFAR-10/100-LT (Cui et al., CVPR 2019).
     """
@@ -17,7 +17,7 @@ def exponential_counts(largest: int, num_classes: int, imbalance_factor: float) 
 
 
 def step_counts(largest: int, num_classes: int, imbalance_factor: float) -> list[int]:
-    """Class sizes `largest` in the first half of the classes and int(largest / IF) in the rest."""
+    """Return `largest` for the first half of the classes and int(largest / IF) for the rest."""
     ratio = _ratio(imbalance_factor)
     head = num_classes // 2
     counts = [largest] * head + [int(largest * ratio)] * (num_classes - head)

@@ -38,7 +38,7 @@ class LabelledDataset(BaseDataset):
         return info
 
     def get_labels(self) -> np.ndarray:
-        """Labels of all images, int64 of shape (N,), without reading an image."""
+        """Return the labels of all images, int64 of shape (N,), without reading an image."""
         infos = (BaseDataset.get_data_info(self, index) for index in range(len(self)))
         return np.fromiter((info["gt_label"] for info in infos), np.int64, len(self))
 
@@ -48,7 +48,7 @@ class LabelledDataset(BaseDataset):
         return np.bincount(self.get_labels(), minlength=len(self._metainfo["classes"])).tolist()
 
     def get_cat_ids(self, idx: int) -> list[int]:
-        """The label of one image in the form for mmengine's ClassBalancedDataset."""
+        """Return the label of one image as mmengine's ClassBalancedDataset takes it."""
         return [BaseDataset.get_data_info(self, idx)["gt_label"]]
 
 
@@ -82,7 +82,7 @@ class LongTailedArrays(LabelledDataset):
         imbalance_factor: size of the largest class over that of the smallest; 1 keeps all images,
             in the data's own order.
         profile: "exponential" or "step".
-        subset_seed: chooses the images that are kept; 0 is everybody's.
+        subset_seed: chooses the images that are kept; 0 keeps those of the published code.
         index_file: the kept indices are written to this file, or read from it where it exists.
 
     Raises:
@@ -127,8 +127,7 @@ class LongTailedArrays(LabelledDataset):
         if self.imbalance_factor != 1:
             indices = self._subset(labels, len(names))
             images, labels = images[indices], labels[indices]
-        # Apart from the list, which is serialised: one array is shared by, or sent at once to,
-        # the workers.
+        # Not in the list, which is serialised: workers share one array, or get it at once.
         self.images = images
         return [{"array_index": i, "gt_label": int(label)} for i, label in enumerate(labels)]
 

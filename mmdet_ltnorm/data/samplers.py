@@ -1,12 +1,12 @@
 """Samplers that decide how often each class is seen.
 
-They take a data set with `get_labels()`, or wrappers around such ones, and make one order of all
-ranks from the seed and the epoch, of which each rank takes every world_size-th index: batches of N
-ranks together are those of one process with an N times larger batch. An epoch has as many images
-as the data set.
+They take a data set with `get_labels()`, or wrappers around such data sets. Seed and epoch give one
+order for all ranks, of which each rank takes every world_size-th index: the batches of N ranks
+together are the batches of one process with an N times larger batch. An epoch has as many images as
+the data set.
 
-Instance-balanced is mmengine's DefaultSampler. Class-aware, which takes `num_sample_class` images
-of one class after the other (4 in cRT), is mmdet's ClassAwareSampler.
+mmengine's DefaultSampler is instance-balanced. mmdet's ClassAwareSampler is class-aware: it takes
+`num_sample_class` images (4 in cRT) of one class after the other.
 """
 
 from collections.abc import Iterator
@@ -55,7 +55,7 @@ class ClassPowerSampler(WeightedClassSampler):
         super().__init__(dataset, **kwargs)
 
     def class_weights(self, counts: np.ndarray) -> np.ndarray:
-        """n_k^power."""
+        """Return n_k^power."""
         return counts.astype(float) ** self.power
 
 
@@ -71,7 +71,7 @@ class EffectiveNumberSampler(WeightedClassSampler):
         super().__init__(dataset, **kwargs)
 
     def class_weights(self, counts: np.ndarray) -> np.ndarray:
-        """n_k (1 - beta) / (1 - beta^n_k)."""
+        """Return n_k (1 - beta) / (1 - beta^n_k)."""
         return counts * (1 - self.beta) / (1 - self.beta**counts)
 
 

@@ -24,7 +24,7 @@ class LoadImageFromFile(mmcv.transforms.LoadImageFromFile):
     """mmcv's transform, replaced in all configs so that errors name the image.
 
     Raises:
-        ValueError: the image is missing, empty, damaged or none.
+        ValueError: the file is missing, empty, damaged or no image.
     """
 
     def transform(self, results: dict) -> dict | None:

@@ -53,7 +53,7 @@ def dataset_classes(dataset: Any) -> tuple[str, ...]:
 def check_same_classes(training: Sequence[str], other: Sequence[str]) -> None:
     """Check that a training set and its test set have the same classes.
 
-    Lists only number their classes, which can be compared with nothing.
+    Data sets from lists may only number their classes; numbers are not compared.
 
     Raises:
         ValueError: naming what differs.

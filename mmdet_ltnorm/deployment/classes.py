@@ -18,8 +18,8 @@ from mmdet_ltnorm.results.groups import Groups, counts_and_groups
 def class_names(cfg: Any, model: nn.Module, meta: Mapping[str, Any]) -> list[str]:
     """Return the names that a checkpoint's meta holds, else those of the config's test set.
 
-    Of its annotations, only the names of the categories are read, to be compared; where only they
-    would tell, the names are the numbers of the classes.
+    Of the test set's annotations, only the names of the categories are read, for a comparison. If
+    nothing else names the classes, their names are their numbers.
 
     Raises:
         ValueError: there are more or fewer names than classes, or they are not in the order of the

@@ -200,7 +200,8 @@ def magnitudes(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
 def check_class_config(cfg: Mapping[str, Any], *loaders: str) -> None:
     """Check annotation files, the classes of data sets, and the model's number of classes.
 
-    Before the model is built, which dies of numbers that differ without saying where.
+    This comes before the model is built: different numbers would end that with an error that does
+    not say where they are.
 
     Raises:
         ValueError: naming the file, or the config keys to change.

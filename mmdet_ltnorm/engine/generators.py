@@ -20,13 +20,13 @@ _STEP, _EPOCH, _BATCH = range(3)  # what numbers are drawn for
 class RandomnessHook(Hook):
     """Make the random numbers of a step depend only on the seed and the step's number.
 
-    mmengine's generators depend on earlier draws, which a resumed run has not made; the ones of
-    workers that are started anew for each epoch even begin each with the same numbers. Here
+    mmengine's generators depend on earlier draws, which a resumed run has not made; and workers
+    that are started anew for each epoch begin every epoch with the same numbers. Here
     Python's, NumPy's and torch's generators start anew before each training step, and for each
     batch that is loaded. So a run draws the same with any number of workers, and after a resume
     from any checkpoint at the end of an epoch, or at any iteration of a run that counts those.
-    (Such a run has its workers before any hook: they draw as mmengine has them, which is the same
-    after a resume because it loads all earlier batches again, but not with more workers.)
+    (A run by iterations starts its workers before any hook. They draw as mmengine seeds them: the
+    same after a resume, which loads all earlier batches again, but not with more workers.)
     """
 
     def before_train(self, runner: Runner) -> None:

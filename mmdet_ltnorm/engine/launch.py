@@ -156,7 +156,7 @@ def build_runner(cfg: Config) -> Runner:
 def build_test_runner(cfg: Config) -> Runner:
     """Build a runner that leaves the training's config in the work directory alone.
 
-    mmengine's would write its own over it; beside the test's log it is written in any case.
+    mmengine's runner would replace it by the test's, which is written beside the test's log anyway.
     """
     if cfg.launcher != "none" and not torch.cuda.is_available():
         _open_gloo(cfg)

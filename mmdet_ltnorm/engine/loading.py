@@ -26,9 +26,9 @@ class CheckCheckpointHook(Hook):
     mmengine loads the weights that fit, and lists the others in a line of its log.
 
     Args:
-        may_differ: modules that training starts afresh, or converts, where ``load_from`` has them
-            otherwise: a new classifier, or NBN in the place of batch norm. For a test,
-            ``'classes'`` alone counts: its classes are called otherwise.
+        may_differ: modules that may differ from those in ``load_from``, because training
+            initializes them afresh, as a new classifier, or converts them, as batch norm to NBN. A
+            test takes only ``'classes'``, for classes of other names.
     """
 
     priority = "VERY_HIGH"  # before EMAHook, which exchanges the weights

@@ -13,9 +13,9 @@ from mmdet_ltnorm.engine.checkpoint import is_whole
 def latest_complete_checkpoint(work_dir: str | Path) -> str | None:
     """Return the last complete training checkpoint of a run, None if there is none.
 
-    It is the one that the run itself names in ``last_checkpoint``, else the newest by number: times
-    of files lie once a folder was copied. A file that a kill has cut short, or that was damaged
-    later, is passed over with a warning.
+    It is the one that the run itself names in ``last_checkpoint``, else the newest by number; the
+    times of files mean nothing once a folder was copied. A file that a kill has cut short, or that
+    was damaged later, is passed over with a warning.
     """
     for path in _newest_first(Path(work_dir)):
         if is_whole(path):

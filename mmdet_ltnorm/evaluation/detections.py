@@ -46,9 +46,9 @@ def image_detections(
 ) -> ImageDetections:
     """Return the ``limit`` best detections of mmdet's ``pred_instances`` for scoring.
 
-    Boxes and masks are kept for the labels in ``annotated`` alone. LVIS is a federated data set: a
-    detection of a class that nobody looked for in this image takes a place among the ``limit``
-    best, and is dropped after that, so its mask need not be moved or encoded.
+    Boxes and masks are kept for the labels in ``annotated`` only. LVIS is a federated data set: a
+    detection of a class that was not searched for in this image takes a place among the ``limit``
+    best, but does not count, so its mask need not be moved or encoded.
     """
     score = torch.as_tensor(prediction["scores"]).cpu().double().numpy()
     label = torch.as_tensor(prediction["labels"]).cpu().int().numpy()

@@ -34,7 +34,7 @@ def average_precision(tables: Tables, frequency: Sequence[str]) -> dict[str, flo
 
 
 def average_recall(tables: Tables) -> dict[str, float]:
-    """Return AR and ARs/m/l at 300 detections an image, with the means of AP."""
+    """Return AR and ARs/m/l at 300 detections an image, averaged over classes as AP is."""
     return {
         f"AR{area}@300": _mean_of_known(tables.recall[..., place])
         for place, area in enumerate(["", *_AREAS])

@@ -18,7 +18,7 @@ from mmdet_ltnorm.norms.backends.precision import widened
 
 PRETRAINED = ("preserve", "mean", "one")
 SQRT_CHANNELS = "sqrt_channels"
-# In which layers that share a magnitude must agree.
+# The options that must be equal in all layers that share a magnitude.
 OPTIONS = (
     *("normalize", "learn_magnitude", "separate_magnitudes", "official", "pretrained"),
     *("initial_magnitude", "initial_bias_magnitude"),
@@ -97,7 +97,7 @@ class NormalizedAffine(nn.Module):
         return self._effective(stored(self, "bias"), magnitude, self.bias_gain)
 
     def fusible(self, input: Tensor) -> RawAffine | None:
-        """Return what a fused function takes in place of the effective vectors, if one may."""
+        """Return the raw vectors and scalars for a fused function, None where none may be used."""
         if not self.normalize or self.official:
             return None
         weight, bias = stored(self, "weight"), stored(self, "bias")
@@ -191,7 +191,7 @@ def check_start(name: str, value: float | str, least: str) -> None:
     """Check the initial value of a magnitude.
 
     Args:
-        name: of the argument that says it.
+        name: the argument's name, for the message.
         least: ``'above 0'`` or ``'from 0 on'``.
 
     Raises:
@@ -270,7 +270,7 @@ def _lengths(layer: NormalizedAffine, vector: str) -> Tensor:
 
 
 def stored(module: nn.Module, name: str) -> Tensor:
-    """Return the tensor that the state dict holds under ``name``, past a property of that name."""
+    """Return the tensor that the state dict holds under ``name``, which a property may hide."""
     if name in module._parameters:
         return module._parameters[name]
     if name in module._buffers:

@@ -55,7 +55,7 @@ class FeatureNorm(nn.Module):
     It has no parameters, and is the same in training and evaluation.
 
     Args:
-        dims: over which dimensions of (N, C, H, W): [1] or [1, 2, 3].
+        dims: the dimensions of (N, C, H, W) to normalize over: [1] or [1, 2, 3].
     """
 
     def __init__(self, num_features: int, dims: Sequence[int], eps: float = 1e-5) -> None:

@@ -122,7 +122,7 @@ class CBN(MixtureOfBatchNorms):
         return self._by_stored(input)[0]
 
     def _by_operators(self, x: Tensor) -> Tensor:
-        """Do the layer's work in two calls that compilers keep whole; it warns of nothing then."""
+        """Normalize by operators, which compilers keep whole; there are no warnings then."""
         x, training = feature_map.dense(x), self.training
         groups = active_groups(len(x), self.num_components) if training else None
         fresh = training and self.may_be_fresh()

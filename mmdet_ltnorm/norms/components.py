@@ -25,8 +25,8 @@ class MixtureOfBatchNorms(_BatchNorm):
     """The parameters and statistics of a batch norm layer, for M components.
 
     Parameters ``weight`` and ``bias`` (M, C); buffers ``running_mean`` and ``running_var`` (M, C),
-    ``prior`` (M,) and ``num_batches_tracked``. ``not_finite`` is no part of the state, nor are the
-    responsibilities of some pixels of the last batch, rows that end before one of -1, if any.
+    ``prior`` (M,) and ``num_batches_tracked``. The state dict leaves out ``not_finite``, and the
+    responsibilities of some pixels of the last batch: rows up to the first one of -1.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class MixtureOfBatchNorms(_BatchNorm):
         dtype: Any = None,
     ) -> None:
         super().__init__(num_features, eps, momentum, affine=False, track_running_stats=False)
-        # So far the base class made no tensors, which would be of shape (C,).
+        # With these False, the base class has made no tensors, whose shape would be (C,).
         self.affine = self.track_running_stats = True
         self.num_components = num_components
         shape, factory = (num_components, num_features), {"device": device, "dtype": dtype}
@@ -49,7 +49,7 @@ class MixtureOfBatchNorms(_BatchNorm):
         self.register_buffer("running_var", torch.empty(shape, **factory))
         self.register_buffer("prior", torch.empty(num_components, **factory))
         self.register_buffer("num_batches_tracked", torch.tensor(0, device=device))
-        # 1 from the first batch on whose moments were not finite; read where the host waits anyway.
+        # 1 once a batch's moments were not finite; read where the host waits anyway.
         met = torch.tensor(0, device=device)
         self.register_buffer("not_finite", met, persistent=False)
         self._sample = torch.empty(SAMPLED, num_components, **factory)
@@ -78,7 +78,7 @@ class MixtureOfBatchNorms(_BatchNorm):
         return Components(self.running_mean, self.running_var, self.prior)
 
     def may_be_fresh(self) -> bool:
-        """Tell whether the components may not have met their first batch; one has no others."""
+        """Tell whether the components may wait for their first batch; a single one does not."""
         return not self._placed and self.num_components > 1
 
     def place(self, x: Tensor) -> None:
@@ -88,7 +88,7 @@ class MixtureOfBatchNorms(_BatchNorm):
             self._look_whether_placed()
 
     def train(self, mode: bool = True) -> "MixtureOfBatchNorms":
-        """Set the mode, and look whether the components have been placed: compiled code cannot."""
+        """Set the mode, and check whether the components are placed, which compiled code cannot."""
         super().train(mode)
         if mode and self.may_be_fresh() and type(self.running_mean) is Tensor:
             self._look_whether_placed()

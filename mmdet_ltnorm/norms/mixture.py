@@ -50,9 +50,9 @@ from mmdet_ltnorm.norms.synchronize import moments_gradient_over_ranks, moments_
 
 
 class Pass(NamedTuple):
-    """What a forward pass leaves for its backward pass: responsibilities (B, M, P), and more.
+    """The tensors of a forward pass that its backward pass needs; responsibilities are (B, M, P).
 
-    ``moments`` are there in training only.
+    ``moments`` are None outside of training.
     """
 
     responsibilities: Tensor

@@ -55,7 +55,7 @@ class NBN(NormalizedAffine, nn.BatchNorm2d):
 
     Raises:
         ValueError: ``affine=False`` (there is nothing to normalize), an unknown ``pretrained``, a
-            start that is none, or a checkpoint whose layers shared g differently.
+            invalid start of g, or a checkpoint whose layers shared g differently.
     """
 
     survives_sync_bn = False  # conversion takes it for batch norm and drops the magnitude

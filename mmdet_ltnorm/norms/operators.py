@@ -68,7 +68,7 @@ def _start(
     fresh_mean: Tensor,
     fresh: bool,
 ) -> tuple[Components, Tensor]:
-    """Return copies of the statistics that a pass starts from, a repeated one as the first time."""
+    """Return copies of the statistics that a pass starts from, or those of the pass it repeats."""
     passes = _passes.setdefault(fresh_mean, TrainingPasses())
     if recomputing():
         stored, split = passes.take(x.shape, centre)

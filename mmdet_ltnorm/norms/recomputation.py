@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mmdet_ltnorm.norms.backends.interface import Components
 
-# More passes than this between a forward pass and its recomputation are not remembered.
+# A pass is forgotten after this many later ones.
 PASSES = 8
 
 

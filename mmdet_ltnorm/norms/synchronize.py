@@ -24,8 +24,8 @@ def there_are_other_ranks() -> bool:
 def moments_over_ranks(sums: Tensor, centre: Tensor) -> Tensor:
     """Return the sums of every rank's powers of offsets, S⁰, S¹, S² side by side, (M, 1 + 2C).
 
-    They are of offsets from the rank's own centre (C,), and what returns is, too. In between are
-    sums of powers of the pixels, in float64.
+    Each rank's sums are of offsets from its own centre (C,), and so is its result. In between they
+    are turned into sums of powers of the pixels, in float64.
     """
     if not there_are_other_ranks():
         return sums

@@ -86,7 +86,7 @@ class LoggedRun:
 
     @property
     def place(self) -> float:
-        """The config's place in the sweep that the run is of, infinite in none that has ended."""
+        """The config's place in the finished sweep that the run is of; infinite without one."""
         try:
             names = list(read_json(self.work_dir.parents[1] / "sweep.json")["runs"])
         except (IndexError, KeyError, OSError, TypeError, ValueError):
@@ -97,7 +97,7 @@ class LoggedRun:
     def settings(self) -> dict[str, str]:
         """The entries that make the config, whatever the seed and the work directory.
 
-        A backbone in ``LTNormBackbone`` has the keys that it has without.
+        A backbone inside ``LTNormBackbone`` has the keys that it has outside of it.
         """
         read = {
             key: value
@@ -236,7 +236,7 @@ def config_differences(runs: Mapping[str, LoggedRun]) -> dict[str, list[Differen
 
 
 def _unwrapped(settings: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Give the entries of the backbone in ``LTNormBackbone`` the keys that they have without it."""
+    """Give entries of a backbone in ``LTNormBackbone`` the keys that they have outside of it."""
     for key, value in settings.items():
         if key.startswith(f"{WRAPPED}."):
             yield key.replace(WRAPPED, "model.backbone", 1), value

@@ -45,9 +45,9 @@ class CheckpointError(ValueError):
 def keep_plain(checkpoint: Any, name: str) -> None:
     """Drop entries of a loaded checkpoint that mmengine would run or delete by path.
 
-    Of ``meta`` and the message hub stay the entries that mmengine needs to go on: counters,
-    scores, names of classes and logged numbers. Texts of configs go, and of a best checkpoint's
-    path its file's name stays.
+    It keeps the entries of ``meta`` and of the message hub that mmengine needs to resume: counters,
+    scores, names of classes and logged numbers. It drops texts of configs, and keeps only the
+    file's name of a best checkpoint's path.
 
     Raises:
         CheckpointError: it is no dict, or an entry is not of the type that it has in a checkpoint.
@@ -123,7 +123,7 @@ def check_same_model(
     Args:
         own: the state of the model.
         weights: those of the checkpoint.
-        name: of the checkpoint, for the message.
+        name: the checkpoint's name, for the message.
         may_differ: modules, such as ``'roi_head.bbox_head.fc_cls'``, of which weights may be
             missing, unknown or of other shapes; None where there is no such choice.
 

@@ -94,10 +94,10 @@ def difference(results: Results, metric: str, name: str, baseline: str) -> Estim
 
 
 def over_seeds(values: Sequence[float], form: str = ".1f") -> str:
-    """Return the mean of the seeds' values with its standard error, without one of one seed.
+    """Return the mean of the seeds' values with its standard error; one seed has no error.
 
-    If ``form`` is one of significant digits, those of the mean end where those of the error do,
-    which has one, and two if the first is a 1.
+    If ``form`` gives significant digits, the error has one digit, or two if the first is a 1, and
+    the mean ends at the error's last digit.
     """
     mean, error, _ = estimate(values).of_mean()
     if math.isnan(mean):

@@ -24,7 +24,7 @@ class Annotations:
 
     Whole numbers that were written as 64.0 are integers, and annotations of images that are not in
     the file are left out with a warning, as every reader of the format does; ``is_literal`` tells
-    that nothing of it was needed.
+    that no such change was made.
 
     Raises:
         ValueError: names the file, what is wrong in which entry, and what to do about it.

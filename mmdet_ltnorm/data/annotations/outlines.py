@@ -26,7 +26,7 @@ class Outline(NamedTuple):
             return self.fault
         if self.size is not None and self.size != (height, width):
             return f"has a mask of (height, width) {self.size}, its image has {(height, width)}"
-        # Farther away than the image is long: pixels of another image, or other units.
+        # Points farther away than the image is long are of another image, or in other units.
         longer = max(height, width)
         if self.low < -longer or self.high > 2 * longer:
             return (

@@ -29,8 +29,8 @@ def check_sources(datasets: Mapping[str, Any], training: str = "train_dataloader
     """Check the annotation files of data sets in COCO's format, and the sets' classes.
 
     Args:
-        datasets: data sets or their configs, by the loader that the messages name; of the one that
-            is called ``training``, there must be something to train.
+        datasets: data sets or their configs, by the loader that the messages name; the one called
+            ``training`` must have objects to train.
 
     Returns:
         The names of the classes, none if no data set is of this format.
@@ -101,7 +101,7 @@ def _of_config(cfg: Mapping[str, Any]) -> Iterator[Source]:
 def labelled_in_file(source: Source) -> list[str] | None:
     """Return the names of a file's categories by label, None if they are unknown.
 
-    Nothing else is read of it, and nothing else can be wrong with it.
+    Only the categories are read, so no other fault of the file matters.
     """
     try:
         *_, categories = format_parts(read_json(source.file), source.file)

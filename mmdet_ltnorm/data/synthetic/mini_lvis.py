@@ -216,7 +216,7 @@ def _leave_some_out(
 
 
 def _some_absent(present: list[int], num_categories: int, rng: np.random.Generator) -> list[int]:
-    """Some absent categories: LVIS is federated, about the others the file says nothing."""
+    """Return some absent categories; of the others the file says nothing, as LVIS is federated."""
     absent = np.setdiff1d(np.arange(num_categories), present)
     number = min(NEGATIVES_PER_IMAGE, len(absent) // 2)
     return sorted(rng.permutation(absent)[:number].tolist())

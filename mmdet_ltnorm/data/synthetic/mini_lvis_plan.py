@@ -59,7 +59,7 @@ def share_out(counts: np.ndarray, num_images: int, rng: np.random.Generator) -> 
 
 
 def _power_law(num_images: int, num_categories: int) -> np.ndarray | None:
-    """The counts whose largest is as high as CATEGORIES_PER_IMAGE allows; None if none fits."""
+    """Return counts with the largest that CATEGORIES_PER_IMAGE allows; None if none fits."""
 
     def counts(largest: int) -> np.ndarray:
         return np.geomspace(largest, LEAST_TRAIN_IMAGES, num_categories).round().astype(int)

@@ -53,7 +53,7 @@ def draw_scene(
 
 
 def _lineup(categories: list[int], rng: np.random.Generator) -> list[int]:
-    """The categories and repetitions of some, in the order of painting."""
+    """Return the categories, and repetitions of some, in the order of painting."""
     if not categories:
         return []
     number = max(len(categories), rng.integers(*OBJECTS_PER_IMAGE, endpoint=True))
@@ -64,7 +64,7 @@ def _lineup(categories: list[int], rng: np.random.Generator) -> list[int]:
 def _place(
     shape: str, size: int, objects: list[SceneObject], areas: list[int], rng: np.random.Generator
 ) -> np.ndarray:
-    """Coverage of a shape, placed such that enough stays visible of every earlier object."""
+    """Draw a shape where every earlier object stays visible enough; return its coverage."""
     largest = 1.0
     while True:
         radius = size * largest * rng.uniform(*OBJECT_RADIUS)

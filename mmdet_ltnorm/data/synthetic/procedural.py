@@ -1,4 +1,4 @@
-"""Pictures without files: shapes, textures, how they are painted, and the outlines of masks.
+"""Pictures that are drawn from numbers: shapes, textures, surfaces, and the outlines of masks.
 
 Colours are triples in [0, 1] and images float32 arrays (height, width, 3) in [0, 1].
 """
@@ -15,7 +15,7 @@ def _circle(radius: float) -> np.ndarray:
 
 
 def _spokes(radii: Sequence[float]) -> np.ndarray:
-    """Corners at equal angles and the given distances, the first one on top."""
+    """Return corners at equal angles and the given distances, the first one on top."""
     angles = np.linspace(0, 2 * np.pi, len(radii), endpoint=False) - np.pi / 2
     return np.asarray(radii)[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
@@ -62,7 +62,7 @@ def draw_shape(
     angle: float = 0.0,
     aspect: float = 1.0,
 ) -> np.ndarray:
-    """Coverage of each pixel by a shape, uint8 of shape `image_size` = (height, width), 255 = all.
+    """Return each pixel's coverage by a shape, uint8 of `image_size` = (height, width), 255 = all.
 
     `centre` is (x, y) in pixels; `angle` turns clockwise, in radians; `aspect` stretches the
     shape's own y axis and shrinks its x axis, which keeps the area.
@@ -107,7 +107,7 @@ TEXTURES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 def draw_texture(
     name: str, image_size: tuple[int, int], period: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Share of the first of two colours, float32 in [0, 1], at a random angle and phase.
+    """Return the share of the first of two colours, in [0, 1], at a random angle and phase.
 
     `period` is the distance between two stripes, dots or equal checks, in pixels.
     """
@@ -122,26 +122,26 @@ def draw_texture(
 
 
 def draw_clouds(image_size: tuple[int, int], cells: int, rng: np.random.Generator) -> np.ndarray:
-    """Smooth noise, float32 in [0, 1], with about `cells` bumps across the image."""
+    """Return smooth noise, float32 in [0, 1], with about `cells` bumps across the image."""
     grid = rng.random((cells + 1, cells + 1), dtype=np.float32)
     height, width = image_size
     return np.clip(cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC), 0, 1)
 
 
 def hsv(hue: float, saturation: float, value: float) -> np.ndarray:
-    """The RGB colour of a hue (in turns, any real number), saturation and value."""
+    """Return the RGB colour of a hue (in turns, any real number), saturation and value."""
     return np.array(colorsys.hsv_to_rgb(hue % 1, saturation, value), np.float32)
 
 
 def mix(share: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """`share` of the first colour or image and the rest of the second."""
+    """Mix two colours or images; `share` is the part of the first."""
     return second + share[..., None] * (first - second)
 
 
 def draw_surface(
     texture: str, hue: float, image_size: tuple[int, int], period: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """An image of one material: bright and dark shades of about this hue, unevenly lit."""
+    """Draw one material: bright and dark shades of about this hue, unevenly lit."""
     bright = hsv(hue + rng.normal(0, 0.04), rng.uniform(0.6, 1), rng.uniform(0.75, 1))
     share = draw_texture(texture, image_size, period, rng)
     light = 0.75 + 0.35 * draw_clouds(image_size, 2, rng)
@@ -149,7 +149,7 @@ def draw_surface(
 
 
 def draw_background(image_size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """An image of muted colours in clouds, under a faint texture."""
+    """Draw muted colours in clouds, under a faint texture."""
     shades = [hsv(rng.random(), rng.uniform(0, 0.35), rng.uniform(0.3, 0.8)) for _ in range(3)]
     ground = mix(draw_clouds(image_size, int(rng.integers(2, 6)), rng), *shades[:2])
     texture = str(rng.choice(list(TEXTURES)))
@@ -159,7 +159,7 @@ def draw_background(image_size: tuple[int, int], rng: np.random.Generator) -> np
 
 
 def mask_polygons(mask: np.ndarray) -> list[list[float]]:
-    """Outlines [x1, y1, x2, y2, ...] that pycocotools rasterises to just this boolean mask.
+    """Return outlines [x1, y1, x2, y2, ...] that pycocotools rasterises to this boolean mask.
 
     One polygon for each part; polygons cannot have holes, so that a part with one is cut in two.
     """

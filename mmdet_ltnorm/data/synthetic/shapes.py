@@ -61,7 +61,7 @@ class ShapesLT(CIFARFormat):
 
 
 def class_looks(num_classes: int) -> list[tuple[int, int]]:
-    """The shape and the texture of each class, as positions in SHAPES and TEXTURES.
+    """Return the shape and the texture of each class, as positions in SHAPES and TEXTURES.
 
     The pairs fill a square of about sqrt(num_classes) shapes and as many textures, so that a
     class shares its shape with some classes and its texture with others and neither suffices.
@@ -120,7 +120,7 @@ def make_shapes_lt(
 
 
 def draw_class(look: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """An image of a class, uint8 RGB of shape (32, 32, 3)."""
+    """Draw an image of a class, uint8 RGB of shape (32, 32, 3)."""
     size = (IMAGE_SIZE, IMAGE_SIZE)
     pattern, period = TEXTURES[look[1]]
     share = draw_texture(pattern, size, period, rng)

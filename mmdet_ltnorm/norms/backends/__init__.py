@@ -1,1 +1,1 @@
-"""Where the norms' arithmetic runs: plain torch operations, C++ on a CPU, Triton on a GPU."""
+"""The norms' arithmetic in three implementations: torch, C++ for a CPU, Triton for a GPU."""

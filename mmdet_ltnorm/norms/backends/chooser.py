@@ -1,7 +1,4 @@
-"""Which implementation does the work of a forward pass and its backward pass.
-
-A layer asks once in each forward pass.
-"""
+"""The choice of an implementation, once in each forward pass, which its backward pass keeps."""
 
 from torch import Tensor
 
@@ -20,15 +17,15 @@ from mmdet_ltnorm.norms.backends.plain import components as plain_components
 from mmdet_ltnorm.norms.backends.plain import nbn as plain_nbn
 from mmdet_ltnorm.norms.backends.plain import pixels as plain_pixels
 
-# Compiled kernels, in C++ and in Triton, unroll up to so many.
+# Compiled kernels, in C++ and in Triton, have unrolled loops up to this number.
 MOST_COMPONENTS = 8
 
 
 def mixture_backend(x: Tensor, *statistics: Tensor) -> Backend:
-    """Return who does CBN's work for a dense input and parameters and statistics (M, C), (M,).
+    """Return the implementations for a dense input and parameters and statistics (M, C), (M,).
 
-    C++ takes float32 images whose pixels are adjacent, and Triton any tensor of a GPU. Beside the
-    C++ passes, parameters and statistics of another type than float32 are left to torch.
+    C++ takes float32 images whose pixels are adjacent, and Triton any tensor of a GPU. If
+    parameters or statistics are not float32, torch does their arithmetic beside C++'s passes.
     """
     plain = Backend(plain_pixels, plain_components)
     if x.numel() == 0 or len(statistics[0]) > MOST_COMPONENTS:
@@ -46,7 +43,7 @@ def mixture_backend(x: Tensor, *statistics: Tensor) -> Backend:
 
 
 def nbn_backend(x: Tensor, raw: RawAffine, statistics: Statistics) -> NormalizedBatchNorm:
-    """Return who does NBN's work for an input (B, C, ...), its vectors and stored statistics.
+    """Return the implementation for an input (B, C, ...), NBN's vectors and stored statistics.
 
     C++ takes float32 images whose pixels are adjacent, Triton dense vectors on one GPU.
     """

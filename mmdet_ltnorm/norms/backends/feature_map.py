@@ -1,4 +1,4 @@
-"""How the numbers of a feature map (B, C, ...) lie in memory, and what is read off some of them."""
+"""The memory format of feature maps (B, C, ...), and values that are read from some pixels."""
 
 import torch
 from torch import Tensor
@@ -29,9 +29,9 @@ def as_matrices(x: Tensor) -> Tensor:
 
 
 def centre(x: Tensor) -> Tensor:
-    """Return a point among the pixels, (C,): the mean of some samples' middle ones.
+    """Return a point among the pixels, (C,): the mean of the middle pixels of some samples.
 
-    It is of the type that the passes compute in, so that all of them mean the same point.
+    It has the dtype that the passes compute in, so that all of them use the same point.
     """
     dtype = computing_dtype(x)
     if x.numel() == 0:

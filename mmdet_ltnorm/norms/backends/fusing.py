@@ -1,4 +1,4 @@
-"""When an autograd function of ours may do at once what is many operations of torch."""
+"""When one autograd function of ours may replace many operations of torch."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,7 +8,7 @@ from torch.autograd import forward_ad
 
 
 def may_fuse(*tensors: Tensor | None) -> bool:
-    """Tell whether nobody has to see torch's operations: compilers, tracers, other derivatives."""
+    """Tell whether no compiler, tracer or other derivative has to see torch's operations."""
     return (
         not torch.compiler.is_compiling()
         and not torch.jit.is_tracing()
@@ -24,14 +24,15 @@ def differentiable_gradients(
     needed: Sequence[bool],
     gradients: Sequence[Tensor],
 ) -> tuple[Tensor | None, ...]:
-    """Return the gradients of a function of torch's operations; they can be differentiated again.
+    """Return a function's gradients by torch's operations, so that they can be differentiated.
 
-    For the backward pass of a fused function where ``create_graph=True`` enables gradients in it.
+    A fused function's backward pass calls it where ``create_graph=True`` enables gradients there.
 
     Args:
-        inputs: those that the fused function saved.
+        function: the same function as the fused one, made of torch's operations.
+        inputs: the tensors that the fused function saved.
         needed: which of the inputs need a gradient; others get None.
-        gradients: those of the outputs.
+        gradients: the gradients of the outputs.
     """
     wanted = [tensor for tensor, is_needed in zip(inputs, needed, strict=True) if is_needed]
     found = torch.autograd.grad(function(*inputs), wanted, gradients, create_graph=True)

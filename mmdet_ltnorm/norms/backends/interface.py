@@ -1,10 +1,10 @@
-r"""What a backend computes: its arguments, and the functions that each implementation has.
+r"""The interface of a backend: the functions that each implementation has, and their arguments.
 
-CBN takes two kinds of work, passes over the pixels of a feature map (B, C, ...) and arithmetic on
+CBN's work is of two kinds: passes over the pixels of a feature map (B, C, ...), and arithmetic on
 its M components, whose statistics and coefficients are matrices (M, C);
-:mod:`~mmdet_ltnorm.norms.mixture` has the formulas. Pixels and means are taken as offsets from a
-centre (C,), a point among the pixels, but where they are called means: differences of large numbers
-would leave rounding errors alone. "Wide" means float32, or the pixels' type if it is wider.
+:mod:`~mmdet_ltnorm.norms.mixture` has the formulas. Both compute with offsets (o) from a centre
+(C,), a point among the pixels, because differences of large numbers lose precision; only what is
+called ``mean`` is no offset. "Wide" means float32, or the pixels' type if it is wider.
 """
 
 from typing import NamedTuple, Protocol
@@ -23,7 +23,7 @@ SMALLEST_RESPONSIBILITY = 1e-20
 
 
 class RawAffine(NamedTuple):
-    """NBN's vectors (C,) and scalars; without a ``bias_magnitude`` the magnitude is the bias's."""
+    """NBN's raw vectors (C,) and scalars; a ``bias_magnitude`` of None means a shared magnitude."""
 
     weight: Tensor
     bias: Tensor
@@ -34,9 +34,10 @@ class RawAffine(NamedTuple):
 
 
 class Statistics(NamedTuple):
-    """What normalizes: stored mean and var (C,), or a batch's, towards which the stored ones move.
+    """The stored mean and var (C,), and whether a batch's statistics normalize instead of them.
 
-    ``momentum`` is the weight of the batch; a layer that stores none has neither mean nor var.
+    Then the stored ones move towards the batch's, which get the weight ``momentum``. Both are None
+    in a layer that stores none.
     """
 
     mean: Tensor | None
@@ -53,7 +54,7 @@ class NormalizedBatchNorm(Protocol):
 
 
 class Components(NamedTuple):
-    """What a layer stores about its components: mean and var (M, C), prior (M,)."""
+    """A layer's stored statistics of its components: mean and var (M, C), prior (M,)."""
 
     mean: Tensor
     var: Tensor
@@ -65,9 +66,9 @@ class Components(NamedTuple):
 
 
 class BatchMoments(NamedTuple):
-    """What a training batch tells about the components.
+    """The components' moments in a training batch.
 
-    ``mean``, ``offset`` (the mean's from the centre) and ``var`` (biased) are (M, C), ``count`` is
+    ``mean``, ``offset`` (of the mean from the centre) and ``var`` (biased) are (M, C), ``count`` is
     n_j (M, 1), ``share`` the mean responsibility (M,) and ``total`` the number of pixels; ``seen``
     (M, 1) and ``enough`` tell whether count and total suffice.
     """
@@ -83,9 +84,9 @@ class BatchMoments(NamedTuple):
 
 
 class Affine(NamedTuple):
-    """What normalizes an offset o: o · scale + shift.
+    """The affine map that normalizes an offset o: o · scale + shift.
 
-    ``offset`` is that of the mean and ``inverse`` 1 / sqrt(var + eps); all are (M, C).
+    ``offset`` is the mean's offset and ``inverse`` 1 / sqrt(var + eps); all are (M, C).
     """
 
     offset: Tensor
@@ -95,7 +96,7 @@ class Affine(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """How to normalize: the arguments of these names of :class:`~mmdet_ltnorm.norms.CBN`.
+    """The options of CBN: the arguments of :class:`~mmdet_ltnorm.norms.CBN` of the same names.
 
     ``kept`` is the share of the stored statistics in those that normalize a training batch.
     """
@@ -114,7 +115,7 @@ class PixelPasses(Protocol):
     """Passes over the pixels of a dense x (B, C, ...), with responsibilities (B, M, P), wide.
 
     Where the channels are adjacent in memory, responsibilities are (1, M, B P). Coefficients are
-    (M, C), wide. No pass makes a tensor as large as x but its result.
+    (M, C), wide. A pass makes no tensor as large as x except its result.
     """
 
     def expectation(
@@ -156,15 +157,15 @@ class PixelPasses(Protocol):
 
 
 class ComponentArithmetic(Protocol):
-    """Arithmetic on what is known of M components; differences of squares are taken in float64."""
+    """Arithmetic on the statistics of M components; differences of squares are taken in float64."""
 
     def log_joint(
         self, stored: Components, centre: Tensor, rule: Rule, dtype: torch.dtype
     ) -> Joint:
-        r"""Return what makes :math:`\log\tau_j + \log f_j(x) / T`, but what all j share.
+        r"""Return const, linear and square of :math:`\log\tau_j + \log f_j(x) / T` (Eq. 9).
 
-        It is const + linear · o + square · o², of shapes (M, 1), (M, C) and (M, C), Eq. 9. Without
-        the means over j the sum over many channels is small, and float32 does for it.
+        It is const + linear · o + square · o², of shapes (M, 1), (M, C) and (M, C), minus the mean
+        over j, which the softmax cancels: so sums over many channels stay small enough for float32.
         """
 
     def affine_of_stored(
@@ -176,7 +177,7 @@ class ComponentArithmetic(Protocol):
         rule: Rule,
         dtype: torch.dtype,
     ) -> Affine:
-        """Return what normalizes with the stored statistics."""
+        """Return the affine map that normalizes with the stored statistics."""
 
     def affine_of_batch(
         self,
@@ -189,11 +190,11 @@ class ComponentArithmetic(Protocol):
         split: bool,
         dtype: torch.dtype,
     ) -> tuple[Affine, BatchMoments]:
-        """Return what normalizes a training batch, and the batch's moments.
+        """Return the affine map that normalizes a training batch, and the batch's moments.
 
-        ``sums`` are S⁰, S¹, S² of offsets side by side, (M, 1 + 2C) in float64. A component needs
-        one pixel to be seen, those that the shrinkage lends included; where the batch is split a
-        component needs two, as a batch does. Sums that are not finite are seen.
+        ``sums`` are S⁰, S¹, S² of offsets side by side, (M, 1 + 2C) in float64. A component is seen
+        if it has at least one pixel, including those that the shrinkage adds; in a split batch it
+        needs two, as a batch does. A component with sums that are not finite is seen.
         """
 
     def affine_gradient(
@@ -204,7 +205,7 @@ class ComponentArithmetic(Protocol):
     def sums_gradient(
         self, to_weight: Tensor, to_bias: Tensor, used: Affine, moments: BatchMoments, rule: Rule
     ) -> Tensor:
-        """Return the gradient of the sums (M, 1 + 2C) from those of weight and bias."""
+        """Return the gradient of the sums (M, 1 + 2C) from the gradients of weight and bias."""
 
     def move(
         self,
@@ -217,15 +218,15 @@ class ComponentArithmetic(Protocol):
     ) -> None:
         """Move stored statistics in place towards a batch's, which get the weight ``rate``.
 
-        ``not_finite``, an integer, becomes 1 if the batch's are not finite; those move nothing.
-        ``unbiased`` ones store N / (N - 1) times the batch's variance, as batch norm does; N is the
-        number of pixels of the batch or, where it is split, of the component's part. A batch that
-        is split says nothing about the prior.
+        Where the batch's are not finite, nothing moves, and the integer ``not_finite`` becomes 1.
+        With ``unbiased``, N / (N - 1) times the batch's variance is stored, as by batch norm; N is
+        the number of pixels of the batch or, if it is split, of the component's part. A split batch
+        leaves the prior as it is.
         """
 
 
 class Backend(NamedTuple):
-    """The two kinds of work that CBN takes, and who does each."""
+    """The implementations of both kinds of CBN's work."""
 
     pixels: PixelPasses
     components: ComponentArithmetic

@@ -1,4 +1,4 @@
-"""What normalizes, and a batch's moments, in three tensors: as compiled code returns them."""
+"""An affine map and a batch's moments in three tensors, as operators and kernels return them."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from mmdet_ltnorm.norms.backends.interface import Affine, BatchMoments
 
 
 def packed(used: Affine, moments: BatchMoments | None) -> tuple[Tensor, Tensor, Tensor]:
-    """Return copies in three tensors; without moments, four matrices and nothing else."""
+    """Return copies in three tensors; without moments, the last two are empty."""
     if moments is None:
         nothing = used.scale.new_empty(0)
         return torch.stack(used), nothing, nothing.bool()
@@ -18,7 +18,7 @@ def packed(used: Affine, moments: BatchMoments | None) -> tuple[Tensor, Tensor, 
 
 
 def unpacked(matrices: Tensor, numbers: Tensor, flags: Tensor) -> tuple[Affine, BatchMoments]:
-    """Return what normalizes, and a batch's moments, as views.
+    """Return the affine map and the batch's moments, as views.
 
     Args:
         matrices: (7, M, C), the four of :class:`Affine`, then mean, offset and var of the batch.

@@ -1,6 +1,6 @@
 """Arithmetic on M components in C++.
 
-In torch it is a hundred operations a training step, which take longer than the numbers do.
+In torch it takes a hundred operations a training step, whose calls take longer than the arithmetic.
 """
 
 import torch

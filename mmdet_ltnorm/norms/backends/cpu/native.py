@@ -43,7 +43,7 @@ TYPES = dict(
 )
 FOLDER = Path(__file__).parent
 SOURCES = FOLDER / "csrc"
-# So many numbers are worth another thread.
+# An additional thread is worth its start for this many numbers.
 GRAIN = 2**15
 
 
@@ -51,7 +51,7 @@ GRAIN = 2**15
 def library() -> ctypes.CDLL | None:
     """Return the library for this machine, or None where there is none.
 
-    In a checkout, one that was built from other sources than those there is left alone.
+    In a checkout, a library that was built from other sources is not used.
     """
     fast = torch.backends.cpu.get_cpu_capability() in WITH_AVX2
     files = (FOLDER / (name + suffix) for name, suffix in product(NAMES[not fast :], ENDINGS))
@@ -84,12 +84,12 @@ def sources_crc32() -> int | None:
 
 
 def reads(tensor: Tensor) -> bool:
-    """Tell whether a tensor is as the C++ code reads it."""
+    """Tell whether the C++ code can read a tensor."""
     return tensor.is_cpu and tensor.dtype == torch.float32 and tensor.is_contiguous()
 
 
 def takes(x: Tensor) -> bool:
-    """Tell whether the C++ code is there, and x a feature map whose pixels are adjacent."""
+    """Tell whether there is a library, and x is a feature map whose pixels are adjacent."""
     if not reads(x) or x.numel() == 0 or library() is None:
         return False
     _, channels, pixels = _sizes(x)

@@ -1,1 +1,1 @@
-"""The arithmetic in torch's operations: for any device and type, and what the others must equal."""
+"""The arithmetic in torch's operations, for any device and type: the reference for the others."""

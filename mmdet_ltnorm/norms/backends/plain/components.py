@@ -1,4 +1,4 @@
-"""Arithmetic on M components: what normalizes, a batch's moments and their gradients."""
+"""Arithmetic on M components: affine maps, a batch's moments and their gradients."""
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from mmdet_ltnorm.norms.backends.interface import (
 
 
 def log_joint(stored: Components, centre: Tensor, rule: Rule, dtype: torch.dtype) -> Joint:
-    """Return const, linear and square of the logarithm of prior times density."""
+    """See :meth:`.ComponentArithmetic.log_joint`."""
     offset, variance = stored.mean.double() - centre, stored.var.double() + rule.eps
     inverse = (variance * rule.temperature).reciprocal()
     linear = offset * inverse
@@ -33,7 +33,7 @@ def affine_of_stored(
     rule: Rule,
     dtype: torch.dtype,
 ) -> Affine:
-    """Return what normalizes with the stored statistics."""
+    """See :meth:`.ComponentArithmetic.affine_of_stored`."""
     offset = (stored.mean.double() - centre).to(dtype)
     return _affine(weight, bias, offset, stored.var, rule, dtype)
 
@@ -41,7 +41,7 @@ def affine_of_stored(
 def _affine(
     weight: Tensor, bias: Tensor, offset: Tensor, var: Tensor, rule: Rule, dtype: torch.dtype
 ) -> Affine:
-    """Return what normalizes with the means' offsets and variances (M, C)."""
+    """Return the affine map of components with these offsets and variances (M, C)."""
     inverse = (var.to(dtype) + rule.eps).rsqrt()
     scale = weight.to(dtype) * inverse
     return Affine(offset, inverse, scale, torch.addcmul(bias.to(dtype), offset, scale, value=-1))
@@ -57,7 +57,7 @@ def affine_of_batch(
     split: bool,
     dtype: torch.dtype,
 ) -> tuple[Affine, BatchMoments]:
-    """Return what normalizes a training batch, and the batch's moments."""
+    """See :meth:`.ComponentArithmetic.affine_of_batch`."""
     moments = moments_of_batch(sums, centre, rule.shrinkage, split, dtype)
     offset, var = moments.offset, moments.var
     old_offset, old_var = (stored.mean.double() - centre).to(dtype), stored.var.to(dtype)
@@ -86,14 +86,14 @@ def moments_of_batch(
 
 
 def affine_gradient(plain: Tensor, weighted: Tensor, used: Affine) -> tuple[Tensor, Tensor]:
-    """Return the gradients of weight and bias from Σ w g and Σ w g · o, (M, C) each."""
+    """See :meth:`.ComponentArithmetic.affine_gradient`."""
     return weighted.addcmul_(used.offset, plain, value=-1).mul_(used.inverse), plain
 
 
 def sums_gradient(
     to_weight: Tensor, to_bias: Tensor, used: Affine, moments: BatchMoments, rule: Rule
 ) -> Tensor:
-    """Return the gradient of the sums (M, 1 + 2C) from those of weight and bias."""
+    """See :meth:`.ComponentArithmetic.sums_gradient`."""
     mine = moments.seen.to(to_bias.dtype) * (1 - rule.kept)
     second = -0.5 * used.scale * used.inverse * to_weight * mine
     first = torch.addcmul(-used.scale * to_bias * mine, moments.offset, second, value=-2)
@@ -111,7 +111,7 @@ def move(
     unbiased: bool,
     split: bool,
 ) -> None:
-    """Move stored statistics in place towards a batch's."""
+    """See :meth:`.ComponentArithmetic.move`."""
     dtype, var = running.mean.dtype, batch.var
     finite = batch.mean.isfinite() & var.isfinite()
     not_finite.masked_fill_(~finite.all(), 1)

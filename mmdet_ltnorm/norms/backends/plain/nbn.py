@@ -14,7 +14,7 @@ def normalized(x: Tensor, raw: RawAffine, statistics: Statistics) -> Tensor:
 
 
 def batch_norm(x: Tensor, affine: tuple[Tensor, Tensor], statistics: Statistics) -> Tensor:
-    """Return torch's batch norm with some weight and bias."""
+    """Return torch's batch norm of x with these affine vectors."""
     mean, var, from_batch, momentum, eps = statistics
     return F.batch_norm(x, mean, var, *affine, from_batch, momentum, eps)
 
@@ -48,7 +48,7 @@ def rescaled_pair(
     weight_gain: Tensor,
     bias_gain: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Return both vectors :func:`rescaled`, the bias by the same magnitude if it has none."""
+    """Return both vectors :func:`rescaled`; without a magnitude of its own the bias takes g."""
     own = magnitude if bias_magnitude is None else bias_magnitude
     return rescaled(weight, magnitude, weight_gain), rescaled(bias, own, bias_gain)
 

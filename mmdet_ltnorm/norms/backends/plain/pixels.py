@@ -17,7 +17,7 @@ from mmdet_ltnorm.norms.backends.interface import SMALLEST_RESPONSIBILITY, Joint
 # elsewhere a tile should be worth the launches of its kernels.
 TILE_BYTES = {"cpu": 2**20}
 TILE_BYTES_ELSEWHERE = 2**26
-# Runs of adjacent pixels are worth more than the cache up to this length.
+# Up to this length, a longer run of adjacent pixels gains more than the cache does.
 TILE_PIXELS = 2**12
 
 
@@ -28,7 +28,7 @@ def expectation(
     groups: Tensor | None,
     summed: bool = True,
 ) -> tuple[Tensor, Tensor | None]:
-    """Return the responsibilities and their sums, the first two from matrix products."""
+    """See :meth:`.PixelPasses.expectation`."""
     matrices, (const, linear, square) = as_matrices(x), joint
     if groups is None:
         weights = const.new_empty(matrices.shape[0], len(const), matrices.shape[2])
@@ -54,7 +54,7 @@ def expectation(
 def mixed_affine(
     x: Tensor, centre: Tensor, weights: Tensor, scale: Tensor, shift: Tensor
 ) -> Tensor:
-    """Return o · Σ w scale + Σ w shift of offsets o = x - centre."""
+    """See :meth:`.PixelPasses.mixed_affine`."""
     y = torch.empty_like(x)
     for pixels, output, w in _tiles(as_matrices(x), as_matrices(y), weights):
         result = _buffer(output, w.dtype)
@@ -68,7 +68,7 @@ def mixed_affine(
 def gradient_sums(
     x: Tensor, centre: Tensor, gradient: Tensor, weights: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return Σ w g and Σ w g · (x - centre), (M, C) each."""
+    """See :meth:`.PixelPasses.gradient_sums`."""
     matrices = as_matrices(x)
     plain, weighted = _accumulators(matrices, weights), _accumulators(matrices, weights)
     for pixels, g, w in _tiles(matrices, as_matrices(gradient), weights):
@@ -87,7 +87,7 @@ def input_gradient(
     first: Tensor,
     second: Tensor,
 ) -> Tensor:
-    """Return g · Σ w scale + Σ w first + 2 o · Σ w second of offsets o = x - centre."""
+    """See :meth:`.PixelPasses.input_gradient`."""
     to_x = torch.empty_like(x)
     matrices = (as_matrices(tensor) for tensor in (x, gradient, to_x))
     second = 2 * second
