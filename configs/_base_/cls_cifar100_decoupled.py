@@ -16,7 +16,8 @@ model = dict(
     backbone_eval=True,
     head=dict(num_classes=100),
 )
-train_dataloader = dict(dataset=dict(type="CIFAR100LT"))
+train_dataloader = _base_.batches
+train_dataloader.dataset.type = "CIFAR100LT"
 val_dataloader = dict(dataset=dict(type="CIFAR100LT"))
 test_dataloader = val_dataloader
 train_cfg = dict(max_epochs=max_epochs)

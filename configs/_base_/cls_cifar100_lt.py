@@ -8,7 +8,8 @@ reports at the standard width, which is this one.
 _base_ = ["./parts/runtime.py", "./parts/cifar.py", "./parts/cifar_13000_iterations.py"]
 
 model = dict(head=dict(num_classes=100))
-train_dataloader = dict(dataset=dict(type="CIFAR100LT"))
+train_dataloader = _base_.batches
+train_dataloader.dataset.type = "CIFAR100LT"
 val_dataloader = dict(dataset=dict(type="CIFAR100LT"))
 test_dataloader = val_dataloader
 default_hooks = dict(checkpoint=dict(by_epoch=False, interval=1000))

@@ -17,9 +17,8 @@ model.backbone.backbone.backbone.channels = (16, 24, 48)
 model.head.num_classes = 100
 model.head.loss.diversity_factor = -0.45
 model.head.loss.defer_until = model.head.loss.loss.defer_until = 160
-train_dataloader = dict(
-    dataset=dict(type="CIFAR100LT", pipeline=_base_.rotating_pipeline),
-)
+train_dataloader = _base_.batches
+train_dataloader.dataset.update(type="CIFAR100LT", pipeline=_base_.rotating_pipeline)
 val_dataloader = dict(dataset=dict(type="CIFAR100LT"))
 test_dataloader = val_dataloader
 optim_wrapper = dict(optimizer=dict(weight_decay=5e-4, nesterov=True))

@@ -8,4 +8,5 @@ model = dict(
         loss=dict(type="ClassBalancedLoss", defer_until=160, loss=dict(type="LDAMLoss")),
     )
 )
+train_dataloader = _base_.batches
 default_hooks = dict(checkpoint=dict(interval=10))

@@ -16,6 +16,7 @@ model = _base_.ride_model
 model.backbone.backbone = _base_.model.backbone
 model.backbone.backbone.backbone.channels = (16, 24, 48)
 model.head.loss.defer_until = model.head.loss.loss.defer_until = 160
-train_dataloader = dict(dataset=dict(pipeline=_base_.rotating_pipeline))
+train_dataloader = _base_.batches
+train_dataloader.dataset.pipeline = _base_.rotating_pipeline
 optim_wrapper = dict(optimizer=dict(weight_decay=5e-4, nesterov=True))
 default_hooks = dict(checkpoint=dict(interval=10))

@@ -1,4 +1,4 @@
-"""CIFAR-10-LT, ResNet-32, cross entropy: the network and the test. A recipe adds the training.
+"""CIFAR-10-LT, ResNet-32, cross entropy: the network and the data. A recipe adds the training.
 
 Other rows by --cfg-options:
     train_dataloader.dataset.imbalance_factor=50     10, 50, 100 (here), 200; 1 is balanced CIFAR
@@ -26,6 +26,13 @@ model = dict(
     ),
 )
 
+# A recipe's ``batches`` complete it.
+train_dataloader = dict(
+    collate_fn=dict(type="default_collate"),
+    num_workers=4,
+    persistent_workers=True,
+    dataset=dict(type="CIFAR10LT", data_root="data/cifar/", split="train", imbalance_factor=100),
+)
 val_dataloader = dict(
     batch_size=500,
     collate_fn=dict(type="default_collate"),

@@ -7,18 +7,11 @@ train_dataloader.batch_size=512/G.
 max_iters = 13000
 warmup = 800
 
-train_dataloader = dict(
+batches = dict(
     batch_size=512,
-    collate_fn=dict(type="default_collate"),
-    num_workers=4,
-    persistent_workers=True,
     drop_last=True,
     sampler=dict(type="InfiniteSampler", shuffle=True),
     dataset=dict(
-        type="CIFAR10LT",
-        data_root="data/cifar/",
-        split="train",
-        imbalance_factor=100,
         pipeline=[
             dict(type="PadCrop"),
             dict(type="HorizontalFlip"),

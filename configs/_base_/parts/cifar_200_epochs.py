@@ -8,20 +8,11 @@ rotating_pipeline = [
     dict(type="PackClsInputs"),
 ]
 
-train_dataloader = dict(
+batches = dict(
     batch_size=128,
-    collate_fn=dict(type="default_collate"),
-    num_workers=4,
-    persistent_workers=True,
     drop_last=False,
     sampler=dict(type="DefaultSampler", shuffle=True),
-    dataset=dict(
-        type="CIFAR10LT",
-        data_root="data/cifar/",
-        split="train",
-        imbalance_factor=100,
-        pipeline=[*weak, dict(type="PackClsInputs")],
-    ),
+    dataset=dict(pipeline=[*weak, dict(type="PackClsInputs")]),
 )
 train_cfg = dict(by_epoch=True, max_epochs=200, val_interval=10)
 optim_wrapper = dict(optimizer=dict(type="SGD", lr=0.1, momentum=0.9, weight_decay=2e-4))

@@ -8,20 +8,11 @@ max_epochs = 400
 weak = [dict(type="PadCrop"), dict(type="HorizontalFlip")]
 strong = [*weak, dict(type="ClsAutoAugment", policy="cifar10")]
 dual_path_pipeline = [dict(type="MultiView", views=[weak, strong]), dict(type="PackClsInputs")]
-train_dataloader = dict(
+batches = dict(
     batch_size=128,
-    collate_fn=dict(type="default_collate"),
-    num_workers=4,
-    persistent_workers=True,
     drop_last=True,
     sampler=dict(type="DefaultSampler", shuffle=True),
-    dataset=dict(
-        type="CIFAR10LT",
-        data_root="data/cifar/",
-        split="train",
-        imbalance_factor=100,
-        pipeline=[*strong, dict(type="PackClsInputs")],
-    ),
+    dataset=dict(pipeline=[*strong, dict(type="PackClsInputs")]),
 )
 train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=10)
 optim_wrapper = dict(optimizer=dict(type="SGD", lr=0.05, momentum=0.9, weight_decay=5e-4))
