@@ -269,7 +269,7 @@ def confusion(models: Models, out: Path) -> Findings:
     save_numbers(matrices, out / "confusion")
     caption = (
         "A row has the percentages of one class's test samples that are taken for each class; "
-        f"classes are sorted by their {counted}, and lines part the groups."
+        f"classes are sorted by their {counted}, and lines separate the groups."
     )
     pictures, words = _classes(per_class, out)
     return Findings({**pictures, out / "confusion.png": Drawn(COLUMN, caption)}, words)
@@ -314,7 +314,7 @@ def _classes(models: Mapping[str, Sequence[ClassScores]], out: Path) -> Findings
     first = next(iter(models.values()))[0]
     caption = (
         f"The {first.measure} of each class at its number of {first.counted}; horizontal lines "
-        "are the means of the groups, and dotted lines part the groups."
+        "are the means of the groups, and dotted lines separate the groups."
     )
     return Findings({out / "classes.png": Drawn(COLUMN, caption)}, [class_scores_table(models)])
 
