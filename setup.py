@@ -81,7 +81,7 @@ setup(
         "docs": [  # the pinned versions need Python 3.11
             "docutils>=0.22",  # formulas as MathML, without a script
             "furo>=2024.8",
-            "myst-parser>=4",
+            "myst-parser>=5.2",
             "sphinx>=8",
             "sphinx-copybutton>=0.5",
         ],

@@ -1,6 +1,8 @@
 """Sphinx's settings. `make docs` builds the site; it loads nothing from elsewhere."""
 
+import posixpath
 import re
+from pathlib import Path
 
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
@@ -32,8 +34,11 @@ html_static_path = ["_static"]
 html_css_files = ["ltnorm.css"]
 html_math_renderer = "mathml"
 exclude_patterns = ["_build"]
-# Of pages beside docs/, such as configs/README.md. tests/test_pages.py follows every link.
-suppress_warnings = ["myst.xref_missing"]
+suppress_warnings = ["myst.xref_missing"]  # tests/test_pages.py follows every link
+# Pages that stand elsewhere in the repository, and that a page here includes.
+INCLUDED = {"README.md": "index.md", "tools/README.md": "tools.md"}
+INCLUDED |= {"configs/README.md": "configs.md", "configs/lvis/README.md": "lvis.md"}
+LINK = re.compile(r"(?<=\])\((?!#|[a-z]+:)([^)\s]+)\)")  # of a path
 
 # Of brackets and sums: docutils knows few of these commands, and browsers choose well.
 SIZES = re.compile(r"\\([Bb]ig[glr]*|textstyle)(?![A-Za-z])")
@@ -56,6 +61,29 @@ def display_math(writer: HTML5Translator, node: nodes.math_block) -> None:
     raise nodes.SkipNode
 
 
+def moved(text: str, folder: str) -> str:
+    """Return the text of a page in a folder of the repository with its links as docs/ has them."""
+
+    def link(match: re.Match) -> str:
+        path, hash_, anchor = match[1].partition("#")
+        there = posixpath.normpath(posixpath.join(folder, path))
+        return f"({INCLUDED.get(there) or posixpath.relpath(there, 'docs')}{hash_}{anchor})"
+
+    return LINK.sub(link, text)
+
+
+def read_source(app: Sphinx, name: str, text: list[str]) -> None:
+    """Lead links to a page that the site includes to the page of the site."""
+    text[0] = moved(text[0], "docs")
+
+
+def read_included(app: Sphinx, path: Path, name: str, text: list[str]) -> None:
+    """Make the links of a page of another folder lead to where they lead there."""
+    text[0] = moved(text[0], posixpath.normpath(posixpath.join("docs", path.parent.as_posix())))
+
+
 def setup(app: Sphinx) -> None:
     """Register the renderer: MathJax, Sphinx's own, would be loaded from the network."""
+    app.connect("source-read", read_source)
+    app.connect("include-read", read_included)
     app.add_html_math_renderer("mathml", (inline_math, None), (display_math, None))

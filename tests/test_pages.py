@@ -66,6 +66,25 @@ def test_the_commands_of_a_page_exist_with_their_options(page):
         assert (ROOT / config).exists(), f"{page.name} names {config}"
 
 
+def test_the_site_includes_what_stands_in_these_pages():
+    for page in ROOT.glob("docs/*.md"):
+        for block in re.findall(r"^```{include} (.+?)^```$", page.read_text("utf-8"), re.M | re.S):
+            name, *options = block.splitlines()
+            text = (page.parent / name).read_text(encoding="utf-8")
+            for marker in re.findall(r': "(.+)"$', "\n".join(options), re.M):
+                assert marker in text, f"{page.name} needs {marker!r} in {name}"
+
+
+def test_a_number_of_the_methods_is_one_of_the_experiments():
+    known = [ROOT / "docs" / "experiments.md", *ROOT.glob("configs/demo/*.py")]
+    measured = " ".join(file.read_text(encoding="utf-8") for file in known)
+    methods = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
+    numbers = re.findall(r"[+-]?[\d.]+\s±\s\d\.\d", methods)
+    assert len(numbers) > 20
+    missing = [number for number in numbers if " ".join(number.split()) not in measured]
+    assert not missing, f"docs/experiments.md has none of {missing}"
+
+
 def test_the_readme_is_short():
     assert README.stat().st_size <= 8 * 1024
 

@@ -93,7 +93,7 @@ def test_a_row_of_two_tables_stands_in_both_with_its_number_score_and_command(tm
         "| [leaf](set/leaf.py) | Cross Entropy | 42.2 (few 6.3) | 41.0, 1 run | "
         "`python tools/train.py configs/set/leaf.py` |"
     )
-    sections = {part.partition("\n")[0]: part for part in index.split("### ")[1:]}
+    sections = {part.partition("\n")[0]: part for part in index.split("## ")[1:]}
     assert {name for name, part in sections.items() if row in part} == {
         "NBN Table IV",
         "NBN Table XV",

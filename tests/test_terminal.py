@@ -40,7 +40,7 @@ def test_pages_are_in_the_file_alone_and_the_first_useful_line_comes_soon(run, t
     before = printed.partition("Epoch(train)")[0]
     assert before.count("\n") < 15
     [file] = tmp_path.glob("*/*.log")
-    for page in "System environment", "own_entry", "Hooks will be executed":
+    for page in "Exp name", "System environment", "own_entry", "Hooks will be executed":
         assert page not in printed and page in file.read_text()
     assert f"config, environment and hooks are in {file}" in printed
     assert "FileClient" not in printed and "HardDiskBackend" not in printed

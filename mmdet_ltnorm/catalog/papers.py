@@ -397,7 +397,7 @@ def _cells(
 def _section(
     title: str, item: Item, rows: Sequence[tuple[Leaf, str, str]], small: Sequence[Leaf]
 ) -> Iterator[str]:
-    yield f"### {title}"
+    yield f"## {title}"
     if rows:
         yield "\n| config | row | the paper's number | measured here | command |"
         yield "|---|---|---|---|---|"

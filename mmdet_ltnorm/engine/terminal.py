@@ -15,7 +15,7 @@ from mmdet_ltnorm.last_line import LastLine
 
 # Pages that the log file has in full, and what the host warns of and a user cannot change.
 _IN_THE_FILE = (
-    *("Config:\n", "Hooks will be executed", f"\n{60 * '-'}\nSystem environment"),
+    *("Config:\n", "Exp name: ", "Hooks will be executed", f"\n{60 * '-'}\nSystem environment"),
     *('"FileClient" will be', '"HardDiskBackend" is', "Distributed training is not used, all Sync"),
 )
 # The batch's accuracy is a mean over the window as the loss is; validations' scores are not.
