@@ -46,7 +46,7 @@ def matrix_results(module, drawn):
         rule = rule._replace(shrinkage=0.0 if split else rule.shrinkage)
         args = drawn.weight, drawn.bias, drawn.sums, stored, drawn.centre, rule, split, drawn.dtype
         used, moments = module.affine_of_batch(*args)
-        running = Components(*(table.clone() for table in stored))
+        running = Components(*(each.clone() for each in stored))
         not_finite = torch.zeros((), dtype=torch.int64, device=drawn.sums.device)
         module.move(running, moments, not_finite, 0.1, unbiased=True, split=split)
         found[f"not finite {split}"] = not_finite

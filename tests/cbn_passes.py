@@ -21,7 +21,7 @@ def drawn(shape, components, dtype, channels_last, device="cpu"):
     x, gradient = normal(*shape) + 3, normal(*shape)
     if channels_last:
         x, gradient = (t.to(memory_format=torch.channels_last) for t in (x, gradient))
-    table = components, shape[1]
+    size = components, shape[1]
     x = x.to(dtype)
     return SimpleNamespace(
         x=x,
@@ -29,10 +29,10 @@ def drawn(shape, components, dtype, channels_last, device="cpu"):
         gradient=gradient.to(dtype),
         joint=(
             normal(components, 1),
-            normal(*table) / shape[1] ** 0.5,
-            -normal(*table).abs() / shape[1],
+            normal(*size) / shape[1] ** 0.5,
+            -normal(*size).abs() / shape[1],
         ),
-        tables=(normal(*table), normal(*table), normal(*table)),
+        matrices=(normal(*size), normal(*size), normal(*size)),
         groups=torch.randint(0, components, (shape[0],), device=device),
     )
 
@@ -45,13 +45,13 @@ def in_double(value):
 
 def results(module, drawn):
     """Return the result of each pass of a backend for the arguments."""
-    x, gradient, tables = drawn.x, drawn.gradient, drawn.tables
+    x, gradient, matrices = drawn.x, drawn.gradient, drawn.matrices
     centre = drawn.centre
     weights, sums = module.expectation(x, drawn.joint, centre, None)
     one_hot, split_sums = module.expectation(x, drawn.joint, centre, drawn.groups)
     alone, _ = module.expectation(x, drawn.joint, centre, None, summed=False)
     plain, weighted = module.gradient_sums(x, centre, gradient, weights)
-    affine = tables[:2]
+    affine = matrices[:2]
     return dict(
         weights=weights,
         alone=alone,
@@ -61,7 +61,7 @@ def results(module, drawn):
         y=module.mixed_affine(x, centre, weights, *affine),
         plain=plain,
         weighted=weighted,
-        to_x=module.input_gradient(x, centre, gradient, weights, *tables),
+        to_x=module.input_gradient(x, centre, gradient, weights, *matrices),
     )
 
 

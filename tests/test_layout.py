@@ -157,6 +157,13 @@ def test_a_backend_has_the_functions_of_its_interface_with_their_arguments(backe
         assert ast.unparse(own[name].returns) == ast.unparse(wanted[name].returns), name
 
 
+def test_no_two_classes_of_the_package_have_one_name():
+    names = [
+        node.name for path in SOURCES for node in tree(path).body if isinstance(node, ast.ClassDef)
+    ]
+    assert sorted(names) == sorted(set(names))
+
+
 def test_the_package_imports_nothing_that_is_made_of_it():
     for path in SOURCES:
         modules = imported_modules(ast.walk(tree(path)), path)

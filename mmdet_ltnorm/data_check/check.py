@@ -10,7 +10,7 @@ from mmengine.registry import METRICS, init_default_scope
 from terminaltables import AsciiTable
 
 from mmdet_ltnorm.data.wrapped import check_same_classes, class_counts
-from mmdet_ltnorm.data_check.findings import Findings
+from mmdet_ltnorm.data_check.findings import DataFindings
 from mmdet_ltnorm.data_check.images import check_images
 from mmdet_ltnorm.data_check.pictures import draw_counts, draw_samples
 from mmdet_ltnorm.data_check.splits import Split, read_splits
@@ -28,7 +28,7 @@ class DataCheck:
 
     splits: list[Split]
     groups: Groups
-    findings: Findings
+    findings: DataFindings
 
     def text(self) -> str:
         """Return the check in words; of many classes, the most and the least frequent ones."""
@@ -83,7 +83,7 @@ def check_data(cfg: Mapping[str, Any], with_images: bool = True) -> DataCheck:
         with_images: read every image file, which takes as long as an epoch's reading.
     """
     init_default_scope(cfg.get("default_scope", "mmdet"))
-    findings = Findings()
+    findings = DataFindings()
     splits = read_splits(cfg, findings)
     groups: Groups = {}
     if splits and splits[0].title.startswith("train"):
@@ -94,7 +94,7 @@ def check_data(cfg: Mapping[str, Any], with_images: bool = True) -> DataCheck:
     return DataCheck(splits, groups, findings)
 
 
-def _check_training(cfg: Mapping[str, Any], split: Split, findings: Findings) -> Groups:
+def _check_training(cfg: Mapping[str, Any], split: Split, findings: DataFindings) -> Groups:
     groups: Groups = {}
     with findings.collecting("train"):
         counts, groups = counts_and_groups(cfg, split.dataset)
@@ -107,7 +107,7 @@ def _check_training(cfg: Mapping[str, Any], split: Split, findings: Findings) ->
     return groups
 
 
-def _check_fit(cfg: Mapping[str, Any], splits: list[Split], findings: Findings) -> None:
+def _check_fit(cfg: Mapping[str, Any], splits: list[Split], findings: DataFindings) -> None:
     """Compare the splits' classes with each other, the model's and the metrics'."""
     loaders = [f"{split.title.partition(',')[0]}_dataloader" for split in splits]
     with findings.collecting("classes"):

@@ -13,7 +13,7 @@ SHOWN = 10  # of each kind
 
 
 @dataclass
-class Findings:
+class DataFindings:
     """Problems and notes by subject, each with its images or files."""
 
     problems: dict[str, list[str]] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class Findings:
 
 
 class _Noting(logging.Handler):
-    def __init__(self, findings: Findings, title: str) -> None:
+    def __init__(self, findings: DataFindings, title: str) -> None:
         super().__init__(logging.WARNING)
         self._findings, self._title = findings, title
 

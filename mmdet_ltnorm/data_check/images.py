@@ -12,7 +12,7 @@ from rich.progress import track
 from mmdet_ltnorm.data.annotations import size_fault
 from mmdet_ltnorm.data.image_files import check_whole
 from mmdet_ltnorm.data.transforms import LoadImageFromFile
-from mmdet_ltnorm.data_check.findings import Findings
+from mmdet_ltnorm.data_check.findings import DataFindings
 from mmdet_ltnorm.data_check.splits import Split
 
 
@@ -26,7 +26,7 @@ class Seen(NamedTuple):
     size_fault: str = ""
 
 
-def check_images(splits: Sequence[Split], findings: Findings) -> None:
+def check_images(splits: Sequence[Split], findings: DataFindings) -> None:
     """Read every image once, and note the faults."""
     known: dict[bytes, tuple[str, Seen]] = {}
     console = Console(stderr=True)
@@ -76,7 +76,7 @@ def _seen(part: Any, index: int) -> Seen:
     return Seen(name, label, digest.digest(), size_fault=fault)
 
 
-def _twice(title: str, first: Seen, other_title: str, other: Seen, findings: Findings) -> None:
+def _twice(title: str, first: Seen, other_title: str, other: Seen, findings: DataFindings) -> None:
     pair = f"{other.name} is {first.name}"
     if title == other_title:
         if first.label != other.label:

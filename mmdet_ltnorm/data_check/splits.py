@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mmdet_ltnorm.data.annotations import check_sources
 from mmdet_ltnorm.data.wrapped import class_counts, dataset_classes, dataset_configs, dataset_parts
-from mmdet_ltnorm.data_check.findings import Findings
+from mmdet_ltnorm.data_check.findings import DataFindings
 from mmdet_ltnorm.engine.checks import check_data_files
 
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
@@ -57,7 +57,7 @@ class Split:
                 yield part, index
 
 
-def read_splits(cfg: Mapping[str, Any], findings: Findings) -> list[Split]:
+def read_splits(cfg: Mapping[str, Any], findings: DataFindings) -> list[Split]:
     """Build and count the data sets of a config; build equal ones of two loaders once."""
     configs: dict[str, Any] = {}
     for loader in LOADERS:
@@ -88,7 +88,7 @@ def _built(dataset: Mapping[str, Any]) -> Any:
     return DATASETS.build(dataset)
 
 
-def _counted(title: str, dataset: Any, findings: Findings) -> Split:
+def _counted(title: str, dataset: Any, findings: DataFindings) -> Split:
     names = list(dataset_classes(dataset))
     if hasattr(next(dataset_parts(dataset)), "get_labels"):
         counts = np.array(class_counts(dataset))

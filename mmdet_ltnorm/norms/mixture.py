@@ -72,17 +72,17 @@ def forward(
 ) -> tuple[Tensor, Pass]:
     """Normalize a dense input (B, C, ...); ``groups`` (B,) are those of a split pass."""
     dtype, moments, split = computing_dtype(x), None, groups is not None
-    passes, components = backend
+    pixels, components = backend
     with torch.autocast(x.device.type, enabled=False):
         joint = components.log_joint(stored, centre, rule, dtype)
-        weights, sums = passes.expectation(x, joint, centre, groups, rule.training)
+        weights, sums = pixels.expectation(x, joint, centre, groups, rule.training)
         if rule.training:
             sums = moments_over_ranks(sums, centre)
             args = weight, bias, sums, stored, centre, rule, split, dtype
             used, moments = components.affine_of_batch(*args)
         else:
             used = components.affine_of_stored(weight, bias, stored, centre, rule, dtype)
-        y = passes.mixed_affine(x, centre, weights, used.scale, used.shift)
+        y = pixels.mixed_affine(x, centre, weights, used.scale, used.shift)
     return y, Pass(weights, used, moments)
 
 
@@ -97,10 +97,10 @@ def backward(
     needs_x: bool,
 ) -> tuple[Tensor | None, Tensor, Tensor]:
     """Return the gradients of x, if it needs one, and of weight and bias."""
-    gradient, (passes, components) = feature_map.like(gradient, x), backend
+    gradient, (pixels, components) = feature_map.like(gradient, x), backend
     weights, used, moments = of
     with torch.autocast(x.device.type, enabled=False):
-        plain, weighted = passes.gradient_sums(x, centre, gradient, weights)
+        plain, weighted = pixels.gradient_sums(x, centre, gradient, weights)
         to_weight, to_bias = components.affine_gradient(plain, weighted, used)
         if moments:
             sums = components.sums_gradient(to_weight, to_bias, used, moments, rule)
@@ -110,7 +110,7 @@ def backward(
         to_x = None
         if needs_x:
             first, second = sums[:, 1:].chunk(2, dim=1)
-            to_x = passes.input_gradient(x, centre, gradient, weights, used.scale, first, second)
+            to_x = pixels.input_gradient(x, centre, gradient, weights, used.scale, first, second)
     return to_x, to_weight.to(weight.dtype), to_bias.to(weight.dtype)
 
 

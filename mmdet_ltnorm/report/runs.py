@@ -211,7 +211,7 @@ def facts(runs: Sequence[LoggedRun]) -> dict[str, str]:
     return found
 
 
-class Difference(NamedTuple):
+class ChangedSetting(NamedTuple):
     """A setting, with its value in a config and in the first one; None where it is not set."""
 
     key: str
@@ -219,14 +219,16 @@ class Difference(NamedTuple):
     first: str | None
 
 
-def config_differences(runs: Mapping[str, LoggedRun]) -> dict[str, list[Difference]]:
+def config_differences(runs: Mapping[str, LoggedRun]) -> dict[str, list[ChangedSetting]]:
     """Return the settings of each other config that are not those of the first."""
     first, *others = runs
     found = {}
     for name in others:
         one, other = runs[first].settings, runs[name].settings
         found[name] = [
-            Difference(key, *(_plain(each[key]) if key in each else None for each in (other, one)))
+            ChangedSetting(
+                key, *(_plain(each[key]) if key in each else None for each in (other, one))
+            )
             for key in {**one, **other}
             # Testing is most often a copy of validation.
             if one.get(key) != other.get(key)

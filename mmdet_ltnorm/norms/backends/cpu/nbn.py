@@ -28,7 +28,7 @@ from mmdet_ltnorm.norms.backends.plain import nbn as plain
 def normalized(x: Tensor, raw: RawAffine, statistics: Statistics) -> Tensor:
     """Return (B, C, ...) batch-normalized, then scaled and shifted by the normalized vectors."""
     if torch.is_grad_enabled():
-        return NormalizedBatchNorm.apply(x, *raw, statistics)
+        return FusedBatchNorm.apply(x, *raw, statistics)
     return _forward(x, raw, statistics)[0]
 
 
@@ -41,7 +41,7 @@ def _forward(x: Tensor, raw: tuple[Tensor, ...], statistics: Statistics) -> tupl
     return y, used
 
 
-class NormalizedBatchNorm(torch.autograd.Function):
+class FusedBatchNorm(torch.autograd.Function):
     """:func:`normalized`, with gradients."""
 
     @staticmethod
