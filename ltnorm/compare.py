@@ -2,8 +2,8 @@
 
 The files are what `ltnorm test --out FILE.json` writes, or detections in lvis-api's results
 format. Both models are scored on the same resamples of the test images (paired bootstrap). The
-interval tells the chance in the choice of these images. The chance in training takes several seeds:
-see `ltnorm sweep`.
+interval covers the chance in the choice of these images. To see the chance in training, train
+several seeds: see `ltnorm sweep`.
 """
 
 import argparse
