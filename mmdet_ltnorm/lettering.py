@@ -11,7 +11,7 @@ from functools import cache
 from mmengine.logging import print_log
 
 JOINERS = "\u200c\u200d"  # they shape scripts and emoji, and have no look of their own
-# What has a meaning in Markdown, there where it has one: brackets in links and footnotes alone.
+# Characters with a meaning in Markdown, where they have it: brackets only in links and footnotes.
 MARKDOWN = re.compile(r"[\\|*`$~]|\](?=[(\[:])|\[(?=\^)|<(?=[\w/!?])|&(?=[#\w])|_(?!\w)|(?<!\w)_")
 
 

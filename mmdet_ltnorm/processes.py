@@ -24,7 +24,7 @@ from mmengine.logging import print_log
 
 _PARENT = "MMDET_LTNORM_PARENT"
 _PR_SET_PDEATHSIG = 1  # of Linux's prctl: the signal that a process gets when its parent ends
-_PATIENCE = 10  # seconds; what a killed process has started ends within these
+_PATIENCE = 10  # seconds in which the children of a killed process end
 _claimed: dict[Path, IO[str]] = {}
 
 
@@ -102,8 +102,8 @@ def end_with_parent() -> None:
     That is a process that called :func:`start_child`, or torchrun's; a run that was started by hand
     continues without its shell.
     """
-    # Its number is given, for it may have ended while this process was still importing. Ranks have
-    # it from tools/dist_train.sh, or from the first lines of the tool.
+    # The parent's number comes by the environment, because the parent may have ended while this
+    # process was importing. For ranks tools/dist_train.sh sets it, or the first lines of the tool.
     started_by = os.environ.pop(_PARENT, None)
     if started_by is not None:
         threading.Thread(target=_watch, args=(int(started_by),), daemon=True).start()

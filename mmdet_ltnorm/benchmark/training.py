@@ -18,7 +18,7 @@ from mmdet_ltnorm.engine.options import merge_options
 from mmdet_ltnorm.reading import read_model_config
 from mmdet_ltnorm.results.tables import Table
 
-# What costs time between steps or writes files, and changes nothing in a step.
+# Hooks that cost time between steps or write files, and change nothing in a step.
 SWITCHED_OFF = ("timer", "logger", "param_scheduler", "checkpoint")
 LEFT_OUT = ("missing_validation", "randomness", "resume")  # mmengine takes no None for these
 

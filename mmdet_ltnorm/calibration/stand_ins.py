@@ -10,7 +10,7 @@ from mmdet_ltnorm.losses.base import ClassCounts
 class FrequencyDivided(ClassCounts):
     """Divides the scores of a head by a power of the class counts."""
 
-    custom_cls_channels = custom_activation = True  # how heads see that there is get_activation
+    custom_cls_channels = custom_activation = True  # heads then call get_activation
 
     def __init__(self, loss: nn.Module, num_classes: int, strength: float) -> None:
         super().__init__(num_classes)

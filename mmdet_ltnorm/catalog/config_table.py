@@ -16,9 +16,9 @@ class Leaf(NamedTuple):
     path: Path
     title: str
     command: str
-    rows: tuple[tuple[str, str], ...]  # of the papers, each with its numbers
-    measured: str  # empty if it is not
-    option: str = ""  # for the rows of other imbalances than the command's, N in place of them
+    rows: tuple[tuple[str, str], ...]  # rows of the papers, each with its numbers
+    measured: str  # empty if nothing was measured
+    option: str = ""  # makes the command that of another imbalance, whose place N takes
 
 
 def read_leaf(path: Path) -> Leaf:

@@ -13,7 +13,7 @@ from mmdet_ltnorm.classification.multi_expert import MultiExpertHead
 from mmdet_ltnorm.classification.two_stage import SecondStageClassifier
 
 HIDDEN_CHANNELS = 16
-POSITIVE_WEIGHT = 100.0  # of samples that need another expert, which are few
+POSITIVE_WEIGHT = 100.0  # the weight of samples that need another expert, which are few
 
 
 class ExpertGate(nn.Module):

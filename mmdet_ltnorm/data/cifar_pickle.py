@@ -81,10 +81,10 @@ def _no_bytearray(unpickler: pickle._Unpickler) -> None:
     raise pickle.UnpicklingError("it holds a bytearray, which no CIFAR file does")
 
 
-# The one in Python and as fast here: the one in C takes 8 bytes for each place of its memory up to
-# the largest that a file names, which 9 bytes can make 8.6 GB.
+# pickle's unpickler in Python, which is as fast here. The one in C allocates 8 bytes for each place
+# of its memo up to the largest that a file names: 9 bytes of a file could make it take 8.6 GB.
 class _Unpickler(pickle._Unpickler):
-    # Python fills a bytearray of the length that a file names before it looks for its bytes.
+    # Python would allocate a bytearray of the length that a file names, whatever the file's length.
     dispatch = {**pickle._Unpickler.dispatch, pickle.BYTEARRAY8[0]: _no_bytearray}
 
     def find_class(self, module: str, name: str) -> Any:

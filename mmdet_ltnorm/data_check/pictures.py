@@ -56,7 +56,7 @@ def draw_samples(split: Split, groups: Groups, out: Path) -> None:
     for part, info, label in _chosen(split):
         try:
             image = load_image(part, info)["img"]
-        except (OSError, ValueError):  # told elsewhere
+        except (OSError, ValueError):  # the check of images names it
             continue
         image = image[..., 2::-1] if image.ndim == 3 else np.stack(3 * [image], axis=-1)
         colour = {each: colours[group_of.get(each, "")] for each in range(len(split.names))}

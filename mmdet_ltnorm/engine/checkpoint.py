@@ -52,8 +52,8 @@ _History.__qualname__ = HistoryBuffer.__qualname__
 
 
 def _history_statistic(owner: type, name: str) -> Callable:
-    # HistoryBuffer pickles its statistics as getattr(HistoryBuffer, "mean") and so on. The builtin
-    # would let a file walk from any object to any other; this stands in for it.
+    # HistoryBuffer pickles its statistics as getattr(HistoryBuffer, "mean") and so on. This is
+    # called instead of getattr, by which a file could reach any object from any other.
     if owner is not _History or name not in _HISTORY_STATISTICS:
         raise pickle.UnpicklingError("Unsupported global: GLOBAL builtins.getattr")
     return getattr(HistoryBuffer, name)

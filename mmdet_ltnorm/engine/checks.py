@@ -36,7 +36,7 @@ def check_data_files(cfg: Mapping[str, Any], *loaders: str) -> None:
             if hasattr(kind, "missing_file"):
                 if missing := kind.missing_file(dataset):
                     raise FileNotFoundError(f"{loader}: {missing}")
-            # Remote files, and data sets of other kinds, are their readers' to find.
+            # Only readers can find remote files, and those of other data sets.
             elif dataset.get("ann_file") and dataset.get("backend_args") is None:
                 _check_dataset_files(loader, dataset)
             root = Path(dataset.get("data_root") or "")

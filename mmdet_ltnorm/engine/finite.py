@@ -129,7 +129,7 @@ def _saves_by_iteration(hook: Hook, runner: Runner) -> bool:
 
 
 def _remedy(runner: Runner) -> str:
-    # No checkpoint of this run is worse: all were looked at before they were saved.
+    # All checkpoints of this run are good: the weights were checked before each was saved.
     good = latest_complete_checkpoint(runner.work_dir)
     return (
         f"{f'The last good checkpoint is {good}' if good else 'No checkpoint is saved'}. Lower the "

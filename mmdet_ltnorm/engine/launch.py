@@ -44,7 +44,7 @@ POST_HOC = {  # names on the command line, of hooks in the room calibration
     "norcal": "NorCalHook",
 }
 
-# Losses that have trained the model to do without the frequencies of the classes.
+# Losses that correct for the class frequencies in training.
 ADJUSTING = (
     *("BalancedContrastiveLoss", "BalancedSoftmaxLoss", "ClassBalancedLoss", "LDAMLoss"),
     *("LTSeesawLoss", "RIDELoss", "SeesawLoss"),
@@ -55,7 +55,7 @@ RESAMPLING += ("EffectiveNumberSampler",)
 
 RESULT_WRITERS = ("GroupAccuracy", "LTLVISMetric")
 
-# Our bases name them; a config without one of those gets them too.
+# Our bases have these hooks; other configs get them, too.
 RUN_HOOKS = {
     "resume": "ResumeHook",
     "missing_validation": "MissingValidationHook",
@@ -90,7 +90,7 @@ def config_for_training(args: argparse.Namespace) -> Config:
     if args.resume is not None:
         auto = args.resume == "auto"
         checkpoint = latest_complete_checkpoint(cfg.work_dir) if auto else _existing(args.resume)
-        if checkpoint:  # a first start under a restarting scheduler has none yet
+        if checkpoint:  # none at the first start, if a cluster always starts jobs with --resume
             cfg.update(load_from=checkpoint, resume=True)
             _take_seed(cfg, checkpoint)
     _find_best(cfg)
@@ -188,7 +188,7 @@ def _add_run_hooks(cfg: Config) -> None:
     for name, kind in RUN_HOOKS.items():
         hooks.setdefault(name, dict(type=kind))
     cfg.setdefault("log_processor", dict(type="LogProcessor")).setdefault("mean_pattern", MEANS)
-    if "max_iters" in (cfg.get("train_cfg") or {}):  # else all validations are of "epoch 0"
+    if "max_iters" in (cfg.get("train_cfg") or {}):  # or all validations would be of "epoch 0"
         hooks.setdefault("logger", dict(type="LoggerHook")).log_metric_by_epoch = False
 
 
@@ -296,7 +296,7 @@ def _check_written(cfg: Config, config: str, mode: str) -> None:
     read = [config, cfg.get("load_from") or config, *(Path(r, f) for r in roots for f in files)]
     keys = ("results_file", "per_class_file", "out_file_path")
     check_outputs([metric[key] for metric in metrics for key in keys if metric.get(key)], read)
-    # mmengine writes the config without its bases there. One that has none was written so.
+    # mmengine writes the config without bases there; a file without bases is such a copy.
     copy = Path(cfg.work_dir, Path(config).name)
     if copy.is_file() and copy.samefile(config) and "_base_" in copy.read_text(encoding="utf-8"):
         raise ValueError(

@@ -40,7 +40,7 @@ class CheckCheckpointHook(Hook):
         """Check the checkpoint before its weights are put into the model."""
         name = str(runner._load_from or runner.work_dir)
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        # The one that is built by now; reading the runner's properties would build the others.
+        # The loop that is built by now; the runner's properties would build the others.
         loops = (runner._train_loop, runner._test_loop, runner._val_loop)
         loop = next(loop for loop in loops if isinstance(loop, BaseLoop))
         starts = loop is runner._train_loop and not runner._resume

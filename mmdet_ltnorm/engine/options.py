@@ -11,7 +11,7 @@ from mmengine.config import Config, DictAction
 from mmengine.logging import print_log
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 
-# Entries of a whole config that mmengine, mmdet or this package read beside Runner's arguments.
+# The top-level entries that are read: Runner's arguments, and others of the hosts and this package.
 READ = {
     *("activation_checkpointing", "compile", "custom_imports", "efficient_conv_bn_eval", "fp16"),
     *(
@@ -28,7 +28,7 @@ LOOPS = ("EpochBasedTrainLoop", "IterBasedTrainLoop")
 LOOP = {"type", "by_epoch"}.union(
     *(inspect.signature(loop).parameters for loop in (EpochBasedTrainLoop, IterBasedTrainLoop))
 )
-# Entries without a type of their own, and what is read of them.
+# Entries without a type, and the keys in them that are read.
 PARTS = {
     "auto_scale_lr": {"base_batch_size", "enable"},
     "env_cfg": {"cudnn_benchmark", "dist_cfg", "mp_cfg", "resource_limit"},

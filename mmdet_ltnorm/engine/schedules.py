@@ -11,12 +11,12 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict, _ParamScheduler
 from mmengine.registry import HOOKS
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
-# What of a scheduler's state changes while it runs. The rest is what the config says.
+# The entries of a scheduler's state that change while it runs; the config sets the others.
 _PROGRESS = {
     *("last_step", "_global_step", "_last_value", "verbose"),
     *("best", "num_bad_epochs", "cooldown_counter"),
 }
-# The options of optimizers that never hold state of the run itself.
+# Options of optimizers that come from the config and hold no state of the run.
 _OPTIONS = ("lr", "momentum", "betas", "weight_decay", "dampening", "nesterov", "eps")
 
 

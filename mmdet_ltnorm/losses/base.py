@@ -79,8 +79,8 @@ class ClassCounts(nn.Module):
     def __init__(self, num_classes: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         checked_integer("num_classes", num_classes, at_least=1)
-        # Of its final size from the start: checkpoints load, and averaged copies of the model,
-        # which mmengine makes before any hook could set the counts, keep the same buffers.
+        # It has its final size from the start, so that checkpoints load, and so that averaged
+        # copies, which mmengine makes before a hook can set the counts, have the same buffers.
         self.register_buffer("class_counts", torch.zeros(num_classes, dtype=torch.int64))
         self._counts_are_known = False  # the device is asked once, not in each training step
 

@@ -84,7 +84,7 @@ class LDAMLoss(ClassCounts, SampleLoss):
         self.max_margin = checked_number("max_margin", max_margin, at_least=0)
         self.scale = checked_number("scale", scale, above=0)
         self.input_scale = checked_number("input_scale", input_scale, above=0)
-        self._are_cosines = False  # what the predictor makes once, it makes in each training step
+        self._are_cosines = False  # checked once: the predictor stays the same in all steps
 
     def sample_losses(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of each sample from its cosines."""

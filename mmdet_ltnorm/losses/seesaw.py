@@ -82,7 +82,7 @@ class LTSeesawLoss(SeesawLoss):
     @torch.no_grad()
     def count(self, labels: Tensor) -> None:
         """Add the labels to the samples seen so far."""
-        # A batch by itself, because a float32 count stops at 2^24 if it only ever grows by one.
+        # The batch is counted apart: a float32 count that grows by one at a time stops at 2^24.
         seen = torch.zeros_like(self.cum_samples)
         seen.index_add_(0, labels, torch.ones_like(labels, dtype=seen.dtype))
         if self.sync_counts:

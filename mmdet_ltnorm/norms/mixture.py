@@ -134,7 +134,7 @@ class MixtureNorm(torch.autograd.Function):
         ctx.rule, ctx.backend = rule, backend
         ctx.save_for_backward(x, weight, centre, weights, *used, *moments)
         ctx.mark_non_differentiable(weights, *moments)
-        ctx.set_materialize_grads(False)  # of the moments: zeros that nobody reads
+        ctx.set_materialize_grads(False)  # else the moments' gradients would be tensors of zeros
         return y, weights, *moments
 
     @staticmethod

@@ -13,7 +13,7 @@ from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import Registry
 
 NUMBERS = {"inf": float("inf"), "nan": float("nan")}  # how Python prints these
-# mmengine.load runs what such a file holds.
+# Suffixes of files that mmengine.load runs as code.
 CODE = (".pkl", ".pickle", ".yml", ".yaml")
 BUILT = ("default_scope", "model", "train_dataloader", "test_dataloader")  # for the pictures
 

@@ -27,9 +27,9 @@ ANALYSES = {
     "attention": "Attention for a rare and a frequent class",
     "components": "Components of CBN",
 }
-# There is no mean of maps, or of components, which have no order.
+# These have no mean: maps differ in their channels, and components have no order.
 OF_ONE_SEED = ("attention", "components")
-# What scores over training are of, by the beginning of their names, with the groups of the rest.
+# By the beginning of a score's name: what it measures, and the groups by the end of the name.
 SCORED = {
     "accuracy/": ("accuracy", {"all": "all", **{shot: shot for shot in SHOTS}}),
     "lvis/bbox_AP": ("box AP", {"all": "", **FREQUENCIES}),

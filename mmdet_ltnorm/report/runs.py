@@ -19,8 +19,8 @@ from mmdet_ltnorm.results import read_scalars
 from mmdet_ltnorm.results.data_sets import data_of
 from mmdet_ltnorm.results.scores import Results, in_percent, last_scores, last_step
 
-# What a training reads of its config: the rest are variables, whose values are there again where
-# they are used. Of that, the last make no other model.
+# The entries that a training reads: others are variables, whose values stand again where they are
+# used. Entries that change nothing in the model are left out.
 READ = {*inspect.signature(Runner.__init__).parameters, "compile", "custom_imports", "may_differ"}
 READ |= {"find_unused_parameters", "model_wrapper_cfg", "runner_type", "sync_bn", "tta_model"}
 READ -= {"experiment_name", "launcher", "load_from", "log_level", "resume", "visualizer"}

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mmdet_ltnorm.lettering import some
 
-# What mmengine and mmcv write into a checkpoint's meta, and nothing runs.
+# The entries of a checkpoint's meta that mmengine and mmcv write, and that nothing runs.
 META: dict[str, type] = {
     "CLASSES": Sequence,
     "PALETTE": Sequence,
@@ -26,9 +26,9 @@ META: dict[str, type] = {
 }
 CALLED = {Integral: "int", Mapping: "dict", Sequence: "list"}
 HUB = ("log_scalars", "runtime_info", "resumed_keys")
-CLASSES = "classes"  # in may_differ: what they are called
+CLASSES = "classes"  # in may_differ: the names of the classes
 BEST = re.compile(r"(?:^|[/\\])(best_[^/\\]+\.pth)\Z")
-# The norm layers by what their tensors are called: NBN's gain, CBN's prior, running statistics.
+# The kinds of norm layers, by whether they have NBN's gain, CBN's prior, running statistics.
 NORMS = {
     (True, False, True): "NBN",
     (True, True, True): "NCBN",

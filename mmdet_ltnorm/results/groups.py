@@ -12,7 +12,7 @@ from mmdet_ltnorm.data.wrapped import class_counts, dataset_parts, training_set
 from mmdet_ltnorm.reading import read_json
 
 Groups = Mapping[str, NDArray[np.int64]]  # the classes of each group
-# What GroupAccuracy and LTLVISMetric call their scores by group.
+# The names of the scores by group of GroupAccuracy and LTLVISMetric.
 ACCURACIES = [f"accuracy/{group}" for group in ("all", *SHOTS)]
 LVIS_APS = [f"lvis/{kind}_AP{group}" for kind in ("bbox", "segm") for group in ("", *RARE_FIRST)]
 

@@ -14,12 +14,12 @@ from mmdet_ltnorm.lettering import drawable, names_as_text
 from mmdet_ltnorm.results.scores import estimate
 from mmdet_ltnorm.writing import replacing, write_json
 
-# Of runs, the baseline's first; none is a group's. Those of Okabe and Ito that are left, and Tol's
-# wine, told apart by colour-blind eyes; with line styles for greyscale.
+# The colours of runs, the baseline's first; groups of classes have others. They are Okabe and Ito's
+# and Tol's wine, which colour-blind eyes can tell apart; line styles do so in greyscale.
 COLOURS = ("#000000", "#E69F00", "#56B4E9", "#CC79A7", "#882255")
 STYLES = ("-", "--", "-.", ":")
 MARKERS = ("o", "^", "s", "D")
-# Inches, of a two-column paper; pictures are made to be printed at their size.
+# The widths of a column and a page of a two-column paper, in inches, for print at full size.
 COLUMN, PAGE = 3.4, 7.0
 DPI = 300
 STYLE = {
