@@ -27,7 +27,7 @@ RESULTS = {name: {seed: {"accuracy/all": 1.0 + seed} for seed in (0, 1)} for nam
 
 @contextmanager
 def full_disk():
-    """Let no file grow beyond 16 bytes, as the kernel does for whoever has used up a quota."""
+    """Let no file grow beyond 16 bytes, as the kernel does when a quota is used up."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (16, hard))
     try:

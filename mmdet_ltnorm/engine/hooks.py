@@ -70,7 +70,7 @@ class ClassCountsLineHook(Hook):
         try:
             counts = class_counts(dataset)
             names = dataset_classes(dataset)
-        except ValueError:  # whoever needs the counts refuses the run
+        except ValueError:  # what needs the counts refuses the run
             return
         names = names if len(names) == len(counts) else [str(k) for k in range(len(counts))]
         runner.logger.info(counts_line(names, counts))

@@ -71,7 +71,7 @@ class LoggedRun:
 
     @cached_property
     def records(self) -> list[dict[str, Any]]:
-        """What was logged."""
+        """The logged records."""
         return read_scalars(self.work_dir)
 
     @property

@@ -51,7 +51,7 @@ def share_out(counts: np.ndarray, num_images: int, rng: np.random.Generator) -> 
     """Return the categories of each image, such that category k is in counts[k] images."""
     plan: list[list[int]] = [[] for _ in range(num_images)]
     for category in np.argsort(-counts, kind="stable"):
-        # Images get about equally many; without the noise, categories would shun one another.
+        # Images get about equally many; the noise lets any two categories meet in one image.
         load = np.array([len(present) for present in plan]) + rng.uniform(0, 2, num_images)
         for image in np.argsort(load)[: counts[category]]:
             plan[image].append(int(category))

@@ -130,7 +130,7 @@ class PixelPasses(Protocol):
 
         The responsibilities are the softmax of const + linear · o + square · o² for offsets o, or
         one-hot where each sample's group (B,) is given; the sums are :math:`\sum_i w_i o_i^n`,
-        n = 0, 1, 2, side by side, or None where nobody needs them.
+        n = 0, 1, 2, side by side, or None without ``summed``.
         """
 
     def mixed_affine(
