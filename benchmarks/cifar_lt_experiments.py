@@ -10,7 +10,7 @@ from mmdet_ltnorm.predictors import RectifiedLinear
 
 @MODELS.register_module(force=True)  # a test may import this file anew
 class ScaledRectifiedLinear(RectifiedLinear):
-    """LR whose logits are multiplied by a constant: does it matter that their variance is 1?"""
+    """LR with logits multiplied by a constant, to see whether their variance of 1 matters."""
 
     def __init__(self, *args: Any, scale: float, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -32,7 +32,7 @@ SCALED_LR = [
     "model.head.predictor.scale=4.0",
 ]
 NOT_NORMALIZED = [NORM + "normalize=False", NORM + "initial_magnitude=1.0"]  # γ starts as 1
-# Label to config and options; the first of an experiment is what the others are compared with.
+# Label to config and options; the first of an experiment is the others' baseline.
 EXPERIMENTS = {
     "remedies": {
         "BS": [BS + ".py"],
@@ -114,7 +114,7 @@ SHAPES_LT = {
         "CBN + SBN + DPL": [SHAPES + "_cbn_dpl.py"],
     },
 }  # fmt: skip
-# A label names one run, and CIFAR-10-LT has a CE, too.
+# A label names one run, and CIFAR-10-LT has runs of these names, too.
 EXPERIMENTS |= {
     name: {f"Shapes-LT: {label}": words for label, words in variants.items()}
     for name, variants in SHAPES_LT.items()
