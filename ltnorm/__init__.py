@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import logging
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import metadata
 from types import ModuleType
 
 COMMANDS = ("check", "train", "test", "sweep", "compare", "report", "analyze", "predict", "export")
@@ -22,10 +24,15 @@ def main(command: str | None = None) -> None:
     """Run one command, or the command that the first argument names."""
     if "TORCHELASTIC_RUN_ID" in os.environ:  # torchrun may die while this process still imports
         os.environ.setdefault("MMDET_LTNORM_PARENT", str(os.getppid()))
-    args = parser_of(command).parse_args()
+    parser = parser_of(command)
+    args = parser.parse_args()
+    if "run" not in args:  # no command was named
+        parser.print_help(sys.stderr)
+        sys.exit(2)
     if args.run.__module__ != "ltnorm.doctor":  # it has to run where others cannot be imported
         _import_package()
-    status = args.run(args)
+    with _only_warnings(args):
+        status = args.run(args)
     if status is not None:
         sys.exit(status)
 
@@ -40,13 +47,25 @@ def parser_of(command: str | None = None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ltnorm", description="Long-tailed recognition with mmdet_ltnorm."
     )
-    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    subparsers = parser.add_subparsers(metavar="COMMAND")
     for name in COMMANDS:
         module = _module(name)
         _complete(
             subparsers.add_parser(name, help=_first_sentence(module), **_described(module)), module
         )
     return parser
+
+
+class _Version(argparse.Action):
+    """Print the version of the installed package; importing the package would take seconds."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        try:
+            told = metadata.version("mmdet_ltnorm")
+        except metadata.PackageNotFoundError:
+            told = "of a clone that is not installed"
+        parser.exit(message=f"mmdet_ltnorm {told}\n")
 
 
 @contextmanager
@@ -56,6 +75,23 @@ def refused_in_a_line(args: argparse.Namespace, *errors: type[Exception]) -> Ite
         yield
     except errors as error:
         sys.exit(f"{args.prog}: {error}")
+
+
+@contextmanager
+def _only_warnings(args: argparse.Namespace) -> Iterator[None]:
+    """Leave out what the host notes while a command loads models; a run's own log stays."""
+    if args.run.__module__ in ("ltnorm.doctor", "ltnorm.train", "ltnorm.test"):
+        yield
+        return
+    from mmengine.logging import MMLogger
+
+    logger = MMLogger.get_current_instance()
+    before = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _module(name: str) -> ModuleType:

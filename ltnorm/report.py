@@ -6,6 +6,7 @@ that was started first. The page is one file without scripts.
 """
 
 import argparse
+from functools import partial
 
 from ltnorm import refused_in_a_line
 
@@ -21,7 +22,7 @@ def run(args: argparse.Namespace) -> None:
     from mmdet_ltnorm.report import write_html
 
     with refused_in_a_line(args, OSError, ValueError):
-        left_out = write_html(args.work_dirs, args.out)
+        left_out = write_html(args.work_dirs, args.out, partial(print, flush=True))
     for reason in left_out:
         print(f"left out {reason}")
     print(f"wrote {args.out}")

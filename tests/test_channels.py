@@ -90,7 +90,7 @@ def test_masked_sets_equal_the_reference_and_the_table_shows_their_cost():
         assert found[name]["all"] == pytest.approx((of_class * shares).sum())
     table = str(channels_table({"CE": [found]}, {"CE": [{"common": 20}]}))
     change = found["common"]["tail"] - found["nothing"]["tail"]
-    assert f"({change:+.1f})" in table and "mask common" in table
+    assert f"({change:+.1f})" in table and "without common" in table
 
 
 def test_an_empty_group_is_refused_with_the_groups_there_are():

@@ -1,6 +1,7 @@
 """The command ``ltnorm``, and the tools, which are the same commands by the paths of files."""
 
 import inspect
+import re
 import runpy
 import subprocess
 import sys
@@ -100,6 +101,14 @@ def test_a_command_tells_its_errors_in_a_line_under_its_name(monkeypatch, tmp_pa
     (tmp_path / "c.py").write_text("model = dict()")
     told = run(monkeypatch, "check", tmp_path / "c.py", "--cfg-options", "seed")
     assert told == "ltnorm check: --cfg-options takes KEY=VALUE, got 'seed'"
+
+
+def test_without_a_command_the_help_names_them(monkeypatch, capsys):
+    assert run(monkeypatch) == 2
+    told = capsys.readouterr().err
+    assert all(f"    {name} " in told for name in ("check", "train"))
+    assert run(monkeypatch, "--version") == 0
+    assert re.fullmatch(r"mmdet_ltnorm .+\n", capsys.readouterr().out)
 
 
 def test_options_are_read_as_mmengine_reads_them():

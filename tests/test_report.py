@@ -58,12 +58,14 @@ class Page(HTMLParser):
 
     def handle_data(self, data):
         if {"td", "th"}.intersection(self.open) and data.strip():
-            self.rows[-1].append(data.strip())
+            self.rows[-1].append(" ".join(data.split()))
         self.text.append(data)
 
 
 def test_the_page_holds_scores_paired_differences_and_the_configs(four_runs, tmp_path):
-    left_out = write_html([four_runs], tmp_path / "report.html")
+    told = []
+    left_out = write_html([four_runs], tmp_path / "report.html", told.append)
+    assert told == ["4 runs of ce, nbn"]
     page = Page((tmp_path / "report.html").read_text())
     assert ["accuracy, %", "runs", "all", "few"] in page.rows
     # 12 and 22: standard deviation 7.1, of their mean 7.1 / sqrt(2).

@@ -1,5 +1,6 @@
 """Attention of the channels that only one of two classes relies on (NBN paper, Fig. 1, 4)."""
 
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -162,5 +163,6 @@ def _draw_map(axes: Any, pixels: NDArray[np.uint8], values: NDArray[np.float32])
 
 
 def _wrapped(words: str, name: str) -> str:
-    """Break a class's name into lines that fit above or below a small picture."""
-    return textwrap.fill(f"{words} {drawable(name)}".strip(), 20)
+    """Break a name into lines that fit beside a small picture; a number stays with its word."""
+    text = re.sub(r" (?=\d+$)", "\u00a0", f"{words} {drawable(name)}".strip())
+    return textwrap.fill(text, 22)

@@ -1,13 +1,12 @@
 """The input of a model's classifier, batch by batch."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
-from mmengine.utils import track_iter_progress
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from mmdet_ltnorm.results.trained import is_detector
 
@@ -72,7 +71,7 @@ def labelled_batches(model: nn.Module, loader: Any) -> Iterator[Batch]:
     """
     classify = _classified_boxes if is_detector(model) else _classified_images
     with evaluating(model), inputs_of(classifier_layer(model)) as inputs:
-        for data in track_iter_progress((loader, len(loader)), file=sys.stderr):
+        for data in tqdm(loader, desc="test images", unit="batch", leave=False, disable=None):
             inputs.clear()
             logits, labels = classify(model, model.data_preprocessor(data, False))
             if len(labels):

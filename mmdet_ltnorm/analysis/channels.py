@@ -152,10 +152,10 @@ def channels_table(
                 changes = [seed[name][key] - seed["nothing"][key] for seed in seeds]
                 change = "" if name == "nothing" else f" ({np.mean(changes):+.1f})"
                 cells.append(over_seeds([seed[name][key] for seed in seeds]) + change)
-            what = label if name == "nothing" else f"mask {name}"
+            what = label if name == "nothing" else f"without {name}"
             masked = float(np.mean([size.get(name, 0) for size in sizes[label]]))
-            rows.append([what, f"{masked:.3g}", *cells])
-    return Table(["", "channels", "All", "Tail", "Head"], rows)
+            rows.append([what, f"{masked:.1f}".removesuffix(".0"), *cells])
+    return Table(["", "masked", "all", "tail", "head"], rows)
 
 
 def draw_channels(

@@ -118,4 +118,5 @@ class _Watch(nn.Module):
 
 
 def _with_progress_bar(loader: Iterable[Any]) -> Iterable[Any]:
-    return tqdm(loader, desc="LogN: logits of the training set", disable=not is_main_process())
+    disable = None if is_main_process() else True  # None: shown in a terminal alone
+    return tqdm(loader, desc="LogN: logits of the training set", leave=False, disable=disable)

@@ -1,13 +1,12 @@
 """Paired bootstrap over test images: how far a difference of scores can be trusted."""
 
 import math
-import sys
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
-from mmengine.utils import track_iter_progress
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 # From weights of the images, (B, images), to the percentages (B,) of each score.
 Scores = Callable[[NDArray[np.int32]], Mapping[str, NDArray[np.float64]]]
@@ -57,7 +56,7 @@ def paired_bootstrap(
     one, other = first(as_they_are), second(as_they_are)
     draws: dict[str, list[NDArray[np.float64]]] = {name: [] for name in one}
     sizes = [BLOCK] * (resamples // BLOCK) + [resamples % BLOCK] * (resamples % BLOCK > 0)
-    for size in track_iter_progress(sizes, file=sys.stderr):
+    for size in tqdm(sizes, desc="resamples", unit_scale=BLOCK, leave=False, disable=None):
         weights = _resampled(generator, size, images)
         before, after = first(weights), second(weights)
         for name, differences in draws.items():

@@ -18,6 +18,7 @@ from mmdet_ltnorm.results.pictures import COLUMN, draw_seeds, line_looks, pictur
 from mmdet_ltnorm.results.tables import Table
 from mmdet_ltnorm.results.trained import Trained
 
+Tell = Callable[[str], object]  # takes a line about what is being drawn
 Runs = Mapping[str, Mapping[int, LoggedRun]]
 ANALYSES = {
     "confusion": "Confusion, and accuracy by training samples",
@@ -74,8 +75,8 @@ def curves(runs: Runs) -> Iterator[Figure]:
         yield Figure("NBN's magnitude g", reason="no run has NBN layers whose g was logged")
 
 
-def analyses(runs: Runs) -> Iterator[Figure]:
-    """Yield every analysis of the last checkpoints of all seeds."""
+def analyses(runs: Runs, tell: Tell) -> Iterator[Figure]:
+    """Yield every analysis of the last checkpoints of all seeds, and tell which one is drawn."""
     models: dict[str, dict[int, Trained]] = {}
     reasons = []
     for name, by_seed in runs.items():
@@ -93,6 +94,7 @@ def analyses(runs: Runs) -> Iterator[Figure]:
         if name == "components":
             chosen = {k: v for k, v in chosen.items() if _has_cbn(v[0])}
         if chosen:
+            tell(f"drawing {title}: {sum(map(len, chosen.values()))} models")
             yield _drawn(title, partial(getattr(commands, name), chosen))
         else:
             yield Figure(title, reason="no run has CBN layers" if models else reason)

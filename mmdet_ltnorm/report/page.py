@@ -9,7 +9,9 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 import mmdet_ltnorm
+from mmdet_ltnorm.lettering import literal
 from mmdet_ltnorm.report import figures
+from mmdet_ltnorm.report.figures import Tell
 from mmdet_ltnorm.report.runs import (
     LoggedRun,
     by_data,
@@ -27,11 +29,18 @@ from mmdet_ltnorm.results.scores import Results, default_metrics, difference, ov
 from mmdet_ltnorm.writing import write_text
 
 
-def write_html(folders: Sequence[str | Path], out: str | Path) -> list[str]:
+def write_html(
+    folders: Sequence[str | Path],
+    out: str | Path,
+    tell: Tell = lambda text: None,
+) -> list[str]:
     """Write a page about the runs in and below the folders; return the omissions.
 
     The page needs no other file and runs no script, and nothing of the runs is run but registered
     types. Runs on different data get a part each and are not compared.
+
+    Args:
+        tell: is called with a line about each picture before it is drawn.
 
     Raises:
         ValueError: ``out`` is no ``.html``, and what :func:`find_runs` raises.
@@ -39,13 +48,15 @@ def write_html(folders: Sequence[str | Path], out: str | Path) -> list[str]:
     if Path(out).suffix.lower() not in (".html", ".htm"):  # it may be a file of a run
         raise ValueError(f"the page must be called NAME.html, got {out}")
     runs = find_runs(folders)
-    parts = [_part(own) for own in by_data(runs)]
+    total = sum(map(len, runs.values()))
+    tell(f"{total} {'run' if total == 1 else 'runs'} of {', '.join(map(literal, runs))}")
+    parts = [_part(own, tell) for own in by_data(runs)]
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     page = environment.from_string(TEMPLATE).render(
         version=mmdet_ltnorm.__version__,
         title=_title(list(runs)),
         configs=len(runs),
-        runs=sum(map(len, runs.values())),
+        runs=total,
         parts=parts,
         environments=_environments(firsts(runs)),
     )
@@ -59,7 +70,7 @@ def write_html(folders: Sequence[str | Path], out: str | Path) -> list[str]:
     ]
 
 
-def _part(runs: Mapping[str, Mapping[int, LoggedRun]]) -> dict[str, Any]:
+def _part(runs: Mapping[str, Mapping[int, LoggedRun]], tell: Tell) -> dict[str, Any]:
     """Return the part of the page about runs on the same data."""
     results = scores(runs)
     ended = {
@@ -71,7 +82,7 @@ def _part(runs: Mapping[str, Mapping[int, LoggedRun]]) -> dict[str, Any]:
     with one_look_each(runs):
         sections = {
             "Curves": list(figures.curves(runs)),
-            "Inside the models": list(figures.analyses(runs)),
+            "Inside the models": list(figures.analyses(runs, tell)),
         }
     return dict(
         title=data_title(next(iter(chosen.values())).cfg),

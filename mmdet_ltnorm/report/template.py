@@ -13,6 +13,9 @@ TEMPLATE = """\
 {% endif %}
 </li>
 {% endmacro %}
+{% macro number(cell) %}
+<td class="number">{{ cell | replace("± ", "±\u00a0") }}</td>
+{% endmacro %}
 <!DOCTYPE html>
 <html lang="en">
 <head>
@@ -55,11 +58,11 @@ ul { margin: .2rem 0 .6rem; padding-left: 1.1rem; }
 li { overflow-wrap: anywhere; }
 .fact { white-space: nowrap; margin-right: .3rem; }
 .left-out { color: #666; font-style: italic; }
-tbody td:first-child, tbody th:first-child { min-width: 8.5rem; }
+tbody td:first-child, tbody th:first-child { min-width: 8.5rem; overflow-wrap: break-word; }
 @media (max-width: 40rem) {
   body { margin-top: 1.2rem; padding: 0 .9rem; }
   table { font-size: .8rem; }
-  td.number, th.number { padding-left: .5rem; }
+  td.number, th.number { padding-left: .5rem; white-space: normal; }  /* ± below its mean */
   nav div { margin-bottom: .4rem; }
 }
 </style>
@@ -105,13 +108,13 @@ compared.</p>
 {%- if loop.first and part.names | length > 1 %}<span class="quiet"> (baseline)</span>
 {%- endif %}</th>
 <td class="number">{{ count }}</td>
-{% for cell in cells %}<td class="number">{{ cell }}</td>{% endfor %}
+{% for cell in cells %}{{ number(cell) }}{% endfor %}
 </tr>
 {% endfor %}
 {% for name, count, cells in part.gaps %}
 <tr{% if loop.first %} class="first-gap"{% endif %}><th>{{ name }}</th>
 <td class="number">{{ count }}</td>
-{% for cell in cells %}<td class="number">{{ cell }}</td>{% endfor %}
+{% for cell in cells %}{{ number(cell) }}{% endfor %}
 </tr>
 {% endfor %}
 </tbody></table></div>
@@ -191,7 +194,8 @@ style="min-width: {{ (18 * picture.columns) | round(1) }}rem"></div>
 <tbody>
 {% for row in block.rows %}
 <tr>{% for cell in row %}
-<td{% if not loop.first %} class="number"{% endif %}>{{ cell }}</td>
+{% if loop.first %}<td>{{ cell }}</td>{% else %}{{ number(cell) }}{% endif %}
+
 {% endfor %}</tr>
 {% endfor %}
 </tbody></table></div>
