@@ -65,7 +65,8 @@ class _Version(argparse.Action):
             told = metadata.version("mmdet_ltnorm")
         except metadata.PackageNotFoundError:
             told = "of a clone that is not installed"
-        parser.exit(message=f"mmdet_ltnorm {told}\n")
+        print(f"mmdet_ltnorm {told}")
+        parser.exit()
 
 
 @contextmanager

@@ -179,7 +179,7 @@ def test_a_dump_that_names_code_is_reported_and_not_built(entries, told, tmp_pat
     model["head"] = dict(type="ClsHead", num_classes=10)
     torch.save({"state_dict": MODELS.build(model).state_dict()}, work_dir / "epoch_2.pth")
     left_out = write_html([work_dir], tmp_path / "report.html")
-    assert len(left_out) == 7 and sum(told in reason for reason in left_out) == 6
+    assert len(left_out) == 2 and told in left_out[1]
 
 
 def test_a_types_whole_path_is_known_where_it_is_the_registered_class(tmp_path):

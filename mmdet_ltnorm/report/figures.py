@@ -10,6 +10,7 @@ from typing import NamedTuple
 from mmdet_ltnorm.analysis import commands
 from mmdet_ltnorm.analysis.commands import Drawn, Findings
 from mmdet_ltnorm.class_groups import FREQUENCIES, SHOTS
+from mmdet_ltnorm.lettering import some
 from mmdet_ltnorm.norms import CBN
 from mmdet_ltnorm.report.dumped import check_harmless
 from mmdet_ltnorm.report.runs import LoggedRun
@@ -86,7 +87,10 @@ def analyses(runs: Runs, tell: Tell) -> Iterator[Figure]:
             except (FileNotFoundError, TypeError, ValueError) as error:
                 reasons.append(str(error))
     models = {name: by_seed for name, by_seed in models.items() if by_seed}
-    reason = "; ".join(dict.fromkeys(reasons))
+    reason = some(dict.fromkeys(reasons))
+    if not models:
+        yield Figure("Pictures of the models", reason=reason)
+        return
     for name, title in ANALYSES.items():
         chosen = {k: list(v.values()) for k, v in models.items()}
         if name in OF_ONE_SEED:
@@ -97,8 +101,8 @@ def analyses(runs: Runs, tell: Tell) -> Iterator[Figure]:
             tell(f"drawing {title}: {sum(map(len, chosen.values()))} models")
             yield _drawn(title, partial(getattr(commands, name), chosen))
         else:
-            yield Figure(title, reason="no run has CBN layers" if models else reason)
-    if models and reasons:
+            yield Figure(title, reason="no run has CBN layers")
+    if reasons:
         yield Figure("Runs that the pictures do not have", reason=reason)
 
 

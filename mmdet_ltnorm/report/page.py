@@ -96,7 +96,7 @@ def _part(runs: Mapping[str, Mapping[int, LoggedRun]], tell: Tell) -> dict[str, 
         differences=config_differences(chosen),
         several=any(len(by_seed) > 1 for by_seed in runs.values()),
         measure=_measure(metrics),
-        metrics=[metric.rpartition("/")[2] for metric in metrics],
+        metrics=[_heading(metric) for metric in metrics],
         means=[(name, len(ended[name]), _row(ended[name], metrics)) for name in runs],
         gaps=list(_gaps(ended, metrics)),
         sections=sections,
@@ -124,6 +124,11 @@ def _measure(metrics: Sequence[str]) -> str:
     if set(metrics) <= set(ACCURACIES):
         return "accuracy, %"
     return "AP, %" if all("AP" in metric for metric in metrics) else ""
+
+
+def _heading(metric: str) -> str:
+    kinds = {"bbox": "box", "segm": "mask"}
+    return " ".join(kinds.get(word, word) for word in metric.rpartition("/")[2].split("_"))
 
 
 def _row(by_seed: Mapping[int, Mapping[str, float]], metrics: Sequence[str]) -> list[str]:

@@ -25,6 +25,7 @@ TEMPLATE = """\
 <style>
 body { max-width: 60rem; margin: 2.5rem auto 5rem; padding: 0 1.25rem; color: #222;
   font: 15px/1.55 system-ui, "Segoe UI", "DejaVu Sans", Helvetica, Arial, sans-serif; }
+h1, h2, h3, p { overflow-wrap: anywhere; }
 h1 { font-size: 1.6rem; font-weight: 600; margin: 0 0 .3rem; line-height: 1.3; }
 h1.data { font-size: 1.35rem; margin: 4rem 0 -1.5rem; padding-top: 1rem;
   border-top: 3px solid #bbb; }
@@ -42,7 +43,7 @@ th, td { padding: .3rem 1.4rem .3rem 0; text-align: left; vertical-align: top;
   border-bottom: 1px solid #e8e8e8; overflow-wrap: anywhere; }
 thead th { color: #666; font-weight: 500; border-bottom-color: #bbb; }
 tbody th { font-weight: 500; }
-td.number, th.number { text-align: right; white-space: nowrap; padding: .3rem 0 .3rem 1.6rem; }
+td.number, th.number { text-align: right; overflow-wrap: normal; padding: .3rem 0 .3rem 1.6rem; }
 tr.first-gap > * { border-top: 2px solid #ccc; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1.2rem; font-size: .87rem; }
 dt { color: #666; }
@@ -62,7 +63,8 @@ tbody td:first-child, tbody th:first-child { min-width: 8.5rem; overflow-wrap: b
 @media (max-width: 40rem) {
   body { margin-top: 1.2rem; padding: 0 .9rem; }
   table { font-size: .8rem; }
-  td.number, th.number { padding-left: .5rem; white-space: normal; }  /* ± below its mean */
+  td.number, th.number { padding-left: .5rem; }
+  tbody td:first-child, tbody th:first-child { min-width: 6.5rem; overflow-wrap: anywhere; }
   nav div { margin-bottom: .4rem; }
 }
 </style>
