@@ -1,6 +1,6 @@
 """Export a trained model to ONNX or MMDetection: ltnorm export CONFIG CHECKPOINT OUT.
 
-OUT.onnx: a classifier that takes raw images, checked against onnxruntime.
+OUT.onnx: a classifier, or a Faster or Mask R-CNN, that takes raw images, checked by onnxruntime.
 OUT.pth: a detector for MMDetection without this package, its config beside it as OUT.py.
 """
 
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> None:
         with refused_in_a_line(args, OSError, RuntimeError, TypeError, ValueError):
             if args.out.suffix == ".onnx":
                 error = export_onnx(*files)
-                told = f"onnxruntime's probabilities differ by at most {error:.0e}"
+                told = f"onnxruntime's answers differ by at most {error:.0e}"
                 print(f"wrote {args.out}; {told}")
             else:
                 print(

@@ -171,7 +171,7 @@ def test_a_file_that_disagrees_is_not_written(tmp_path, monkeypatch):
     pytest.importorskip("onnxruntime")
     config, checkpoint, _ = trained(tmp_path, plain_classifier())
     monkeypatch.setattr(onnx_file, "_error", lambda *_: float("nan"))
-    with pytest.raises(RuntimeError, match="probabilities differ from the model's by nan"):
+    with pytest.raises(RuntimeError, match="answers differ from the model's by nan"):
         export_onnx(config, checkpoint, tmp_path / "model.onnx")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["config.py", "trained.pth"]
 
@@ -185,7 +185,7 @@ def test_the_comparison_sees_an_exporter_that_forgets_the_channel_order(tmp_path
             return super().forward(images[:, [2, 1, 0]])
 
     monkeypatch.setattr(onnx_file, "RawImageClassifier", Forgetful)
-    with pytest.raises(RuntimeError, match="probabilities differ"):
+    with pytest.raises(RuntimeError, match="answers differ"):
         export_onnx(config, checkpoint, tmp_path / "model.onnx")
 
 
@@ -198,7 +198,7 @@ def test_the_tool_says_what_it_wrote(tmp_path, monkeypatch, capsys):
     pytest.importorskip("onnxruntime")
     config, checkpoint, _ = trained(tmp_path, plain_classifier())
     export(monkeypatch, config, checkpoint, tmp_path / "model.onnx")
-    assert "model.onnx; onnxruntime's probabilities differ by at most" in capsys.readouterr().out
+    assert "model.onnx; onnxruntime's answers differ by at most" in capsys.readouterr().out
 
 
 def test_a_missing_onnx_is_named_with_the_extra_that_brings_it(tmp_path, monkeypatch):

@@ -1,6 +1,5 @@
 """tools/export.py writes checkpoints with which plain mmdet predicts the same."""
 
-import runpy
 import subprocess
 import sys
 import warnings
@@ -11,11 +10,9 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import MODELS, init_default_scope
-from torch import nn
+from trained_detector import trained_detector
 
 from mmdet_ltnorm.deployment import export_plain
-from mmdet_ltnorm.norms import NBN
 from mmdet_ltnorm.surgery import plain_config
 
 ROOT = Path(__file__).parents[1]
@@ -50,26 +47,7 @@ def test_plain_config_names_none_of_our_layers(placed):
 
 @pytest.fixture(scope="module")
 def detector(tmp_path_factory):
-    """The demo's config, and a checkpoint with statistics and NBN vectors that are not fresh."""
-    init_default_scope("mmdet")
-    config = ROOT / "configs/demo/seesaw_nbn.py"
-    model = MODELS.build(Config.fromfile(config).model)
-    for module in model.modules():
-        if isinstance(module, NBN):
-            nn.init.uniform_(module._parameters["weight"], 0.5, 2)
-    for _ in range(3):
-        model.backbone(torch.randn(2, 3, 64, 64))
-    # A fresh head finds every class in every proposal; this one finds some of some.
-    nn.init.normal_(model.roi_head.bbox_head.fc_cls.weight)
-    checkpoint = tmp_path_factory.mktemp("detector") / "trained.pth"
-    torch.save({"state_dict": model.state_dict()}, checkpoint)
-    return config, checkpoint
-
-
-def test_a_detector_goes_to_mmdeploy(detector, tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "argv", [str(TOOL), *map(str, detector), f"{tmp_path}/model.onnx"])
-    with pytest.raises(SystemExit, match="MaskRCNN is not an image classifier .*MMDeploy"):
-        runpy.run_path(str(TOOL), run_name="__main__")
+    return trained_detector(tmp_path_factory.mktemp("detector") / "trained.pth")
 
 
 def test_a_mask_rcnn_predicts_the_same_in_plain_mmdet(detector, tmp_path):

@@ -1,4 +1,4 @@
-"""Classifiers as ONNX files that take raw images."""
+"""Trained models as ONNX files that take raw images."""
 
 import inspect
 import json
@@ -16,11 +16,17 @@ from torch import Tensor, nn
 from mmdet_ltnorm.classification import ExpertAssignmentClassifier, ImageClassifier
 from mmdet_ltnorm.data.wrapped import dataset_configs
 from mmdet_ltnorm.deployment.classes import class_names
-from mmdet_ltnorm.results.trained import load_model
+from mmdet_ltnorm.deployment.onnx_detector import (
+    RawImageDetector,
+    detection_error,
+    detector_contract,
+    input_size,
+)
+from mmdet_ltnorm.results.trained import is_detector, load_model
 from mmdet_ltnorm.surgery import fold_norms
 from mmdet_ltnorm.writing import check_outputs, replacing
 
-TOLERANCE = 1e-4  # of a probability
+TOLERANCE = 1e-4  # of a probability; of a box, in shares of the image
 OPSET = 17  # what the oldest torch and onnxruntime that are supported both know
 # Batches and sizes that the file is checked on; neither is that of the trace.
 CHECKED = ((1, 3, 64, 64), (3, 3, 64, 96))
@@ -39,6 +45,9 @@ class RawImageClassifier(nn.Module):
             kind = type(model.data_preprocessor).__name__
             raise TypeError(f"expected a data_preprocessor like ClsDataPreprocessor, got {kind}")
         self.model = model
+        self.example = torch.zeros(2, 3, 32, 32)
+        self.outputs = ["scores"]
+        self.free = {"images": {0: "N", 2: "H", 3: "W"}, "scores": {0: "N"}}
 
     def forward(self, images: Tensor) -> Tensor:
         """Preprocess images and return their probabilities."""
@@ -51,34 +60,44 @@ class RawImageClassifier(nn.Module):
 
 
 def export_onnx(config: str | Path, checkpoint: str | Path, out: str | Path) -> float:
-    """Write a trained classifier as an ONNX file, and return its largest error on random images.
+    """Write a trained model as an ONNX file, and return its largest error on random images.
 
     The input ``images`` is float32 (N, 3, H, W), values 0 to 255, blue first as OpenCV reads; the
-    means, deviations and channel order of training are in the graph. The output ``scores`` is
-    (N, C), probabilities. N, H and W are free. NBN and rectified logits are folded; CBN stays a
-    mixture; experts are averaged.
+    means, deviations and channel order of training are in the graph. NBN and rectified logits are
+    folded; CBN stays a mixture; experts are averaged.
+
+    A classifier's output ``scores`` is (N, C), probabilities. N, H and W are free. A detector takes
+    one image of the size that the test pipeline resizes to. Its outputs are ``boxes`` (n, 4),
+    ``scores``, ``labels``, and of Mask R-CNN ``masks`` (n, 28, 28), probabilities within the boxes.
 
     The pipeline's resizing and cropping are not in the graph. The file's metadata tells them, and
-    what else an input has to be: see :func:`input_contract`.
+    what else an input has to be: see :func:`input_contract` and :func:`detector_contract`.
 
     The file gets its name only if onnxruntime agrees with the model to 1e-4.
 
     Raises:
         ImportError: onnx or onnxruntime is missing.
-        ValueError: the model is a detector, or chooses its experts for each image.
+        ValueError: the model is neither a classifier of this package nor a Faster or Mask R-CNN,
+            or chooses its experts for each image.
         RuntimeError: onnxruntime disagrees.
     """
     check_outputs([out], [config, checkpoint])
     cfg, model, meta = load_model(config, checkpoint)
-    _check_exportable(model)
-    graph = RawImageClassifier(fold_norms(model)).eval()
     names = class_names(cfg, model, meta)
+    graph: Any
+    if is_detector(model):
+        graph = RawImageDetector(fold_norms(model), input_size(cfg, model)).eval()
+        contract, error_of, checked = detector_contract(graph), detection_error, (graph.size,)
+    else:
+        _check_exportable(model)
+        graph = RawImageClassifier(fold_norms(model)).eval()
+        contract, error_of, checked = input_contract(cfg, model), _error, CHECKED
     with replacing(out) as partial:
-        _write(graph, input_contract(cfg, model) | {"classes": json.dumps(names)}, partial)
-        error = max(_error(model, partial, shape) for shape in CHECKED)
+        _write(graph, contract | {"classes": json.dumps(names)}, partial)
+        error = max(error_of(model, partial, shape) for shape in checked)
         if not error <= TOLERANCE:  # so that NaN fails, too
             raise RuntimeError(
-                f"onnxruntime's probabilities differ from the model's by {error:.1e}, more than "
+                f"onnxruntime's answers differ from the model's by {error:.1e}, more than "
                 f"{TOLERANCE:g}: nothing was written to {out}"
             )
     return error
@@ -123,16 +142,13 @@ def _check_exportable(model: nn.Module) -> None:
         )
     if not isinstance(model, ImageClassifier):
         raise ValueError(
-            f"{type(model).__name__} is not an image classifier of this package: for a detector, "
-            "write a plain checkpoint (OUT.pth) and give it and its config to MMDeploy's "
-            "tools/deploy.py, which exports mmdet's detectors to ONNX"
+            f"{type(model).__name__} is neither an image classifier of this package nor a detector"
         )
 
 
-def _write(graph: nn.Module, properties: Mapping[str, str], file: Path) -> None:
+def _write(graph: Any, properties: Mapping[str, str], file: Path) -> None:
     import onnx
 
-    free = {"images": {0: "N", 2: "H", 3: "W"}, "scores": {0: "N"}}
     # The newer exporter needs onnxscript; torch 2.4 has no such argument and only the older one.
     known = inspect.signature(torch.onnx.export).parameters
     exporter = {"dynamo": False} if "dynamo" in known else {}
@@ -140,14 +156,16 @@ def _write(graph: nn.Module, properties: Mapping[str, str], file: Path) -> None:
         # That the exporter is the older one; and that checks of shapes are not in the graph.
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        warnings.filterwarnings("ignore", "Exporting aten::index", UserWarning)  # that it is long
         torch.onnx.export(
             graph,
-            (torch.zeros(2, 3, 32, 32),),
+            (graph.example,),
             str(file),
             input_names=["images"],
-            output_names=["scores"],
-            dynamic_axes=free,
+            output_names=graph.outputs,
+            dynamic_axes=graph.free,
             opset_version=OPSET,
+            autograd_inlining=False,  # so that functions are asked for their symbols
             **exporter,
         )
     written = onnx.load(file)
