@@ -27,6 +27,7 @@ from mmdet_ltnorm.engine.loading import CheckCheckpointHook
 from mmdet_ltnorm.engine.options import merge_options
 from mmdet_ltnorm.engine.resume import latest_complete_checkpoint
 from mmdet_ltnorm.engine.terminal import MEANS, ProgressHook, quiet_runner
+from mmdet_ltnorm.engine.trackers import tracker_errors_in_words
 from mmdet_ltnorm.processes import (
     claim_folder,
     end_forks_too,
@@ -125,13 +126,15 @@ def train(cfg: Config) -> None:
 
     Raises:
         BlockingIOError: another process uses the work directory.
+        ConnectionError: a tracker, such as Weights & Biases, failed.
         FloatingPointError: the loss or the weights are not finite any more.
     """
     end_with_parent()
     end_forks_too()
     if _rank(cfg) == 0:
         claim_folder(cfg.work_dir)
-    build_runner(cfg).train()
+    with tracker_errors_in_words():
+        build_runner(cfg).train()
     leave_process_group()
 
 
@@ -139,7 +142,8 @@ def test(cfg: Config) -> None:
     """Test; on every rank of a distributed run."""
     end_with_parent()
     end_forks_too()
-    build_test_runner(cfg).test()
+    with tracker_errors_in_words():
+        build_test_runner(cfg).test()
     leave_process_group()
 
 
