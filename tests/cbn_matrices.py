@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import torch
 
-from mmdet_ltnorm.norms.backends.interface import Components, Rule
+from mmdet_ltnorm.norms.backends.interface import Components, Learning, Rule
 
 
 def drawn_matrices(components, channels, dtype, pixels=100.0, kept=0.0, broken=False, device="cpu"):
@@ -45,16 +45,17 @@ def matrix_results(module, drawn):
     for split in (False, True):
         rule = rule._replace(shrinkage=0.0 if split else rule.shrinkage)
         args = drawn.weight, drawn.bias, drawn.sums, stored, drawn.centre, rule, split, drawn.dtype
-        used, moments = module.affine_of_batch(*args)
+        tables = module.affine_of_batch(*args)
         running = Components(*(each.clone() for each in stored))
         not_finite = torch.zeros((), dtype=torch.int64, device=drawn.sums.device)
-        module.move(running, moments, not_finite, 0.1, unbiased=True, split=split)
+        learning = Learning(0.1, True, not_finite, not_finite, not_finite)
+        module.move(running, tables, learning, split)
         found[f"not finite {split}"] = not_finite
-        to_sums = module.sums_gradient(*drawn.gradients, used, moments, rule)
-        for part in (used, moments):
+        to_sums = module.sums_gradient(*drawn.gradients, tables, rule)
+        for part in (tables.used(), tables.moments()):
             found |= {f"{type(part).__name__}.{k} {split}": v for k, v in part._asdict().items()}
         found |= {f"running.{k} {split}": v for k, v in running._asdict().items()}
-        found[f"to_sums {split}"] = to_sums
+        found[f"to_sums {split}"] = torch.stack(to_sums)
     return found
 
 

@@ -66,10 +66,11 @@ def results(module, drawn):
 
 
 def poisoned(allocate):
-    """Return the function that allocates, with NaN in what it returns."""
+    """Return the function that allocates, with NaN in what it returns if that can be."""
 
     def allocate_poison(*args, **kwargs):
-        return allocate(*args, **kwargs).fill_(torch.nan)
+        allocated = allocate(*args, **kwargs)
+        return allocated.fill_(torch.nan) if allocated.is_floating_point() else allocated
 
     return allocate_poison
 

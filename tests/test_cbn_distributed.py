@@ -6,7 +6,7 @@ from ranks import on_two_ranks
 from torch import distributed as dist
 
 from mmdet_ltnorm.norms import CBN, split_by
-from mmdet_ltnorm.norms.synchronize import sum_over_ranks
+from mmdet_ltnorm.norms.backends.synchronize import sum_over_ranks
 
 CASES = {
     "compound": dict(),

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from mmdet_ltnorm.norms import CBN, split_by
-from mmdet_ltnorm.norms.backends import feature_map
+from mmdet_ltnorm.norms.backends.composed import Composed
 from mmdet_ltnorm.norms.backends.cpu import native
-from mmdet_ltnorm.norms.backends.interface import Backend, Components, Rule
+from mmdet_ltnorm.norms.backends.interface import Components, Rule
 from mmdet_ltnorm.norms.backends.plain import components, pixels
 from mmdet_ltnorm.norms.mixture import MixtureNorm
 
@@ -154,12 +154,11 @@ def test_gradcheck_passes(kept, training, split):
     layer = randomized(3)
     stored = Components(*(getattr(layer, name) for name in BUFFERS))
     groups = torch.tensor([0, 2]) if split else None
-    rule, plain = Rule(1e-5, 1e12, 0.1, kept, training), Backend(pixels, components)
+    rule, plain = Rule(1e-5, 1e12, 0.1, kept, training), Composed(pixels, components)
     x = torch.randn(2, 3, 2, 3, dtype=torch.float64, requires_grad=True)
 
     def run(x, weight, bias):
-        centre = feature_map.centre(x)
-        return MixtureNorm.apply(x, weight, bias, stored, centre, groups, rule, plain)[0]
+        return MixtureNorm.apply(x, weight, bias, stored, groups, rule, None, plain)[0]
 
     assert torch.autograd.gradcheck(run, (x, layer.weight, layer.bias))
 

@@ -14,10 +14,11 @@ from torch.nn import functional as F
 from mmdet_ltnorm.norms import CBN
 from mmdet_ltnorm.norms.backends import feature_map
 from mmdet_ltnorm.norms.backends.chooser import mixture_backend
+from mmdet_ltnorm.norms.backends.composed import Composed
 from mmdet_ltnorm.norms.backends.cpu import components as native_components
 from mmdet_ltnorm.norms.backends.cpu import native
 from mmdet_ltnorm.norms.backends.cpu import pixels as native_pixels
-from mmdet_ltnorm.norms.backends.interface import SMALLEST_RESPONSIBILITY, Backend
+from mmdet_ltnorm.norms.backends.interface import SMALLEST_RESPONSIBILITY
 from mmdet_ltnorm.norms.backends.plain import components as plain_components
 from mmdet_ltnorm.norms.backends.plain import pixels as plain_pixels
 
@@ -102,8 +103,8 @@ def test_numbers_that_are_not_finite_show_in_their_pixel_alone(library):
 @needs_library
 def test_the_layer_uses_the_passes_for_float32_images_on_a_cpu_and_else_the_matrix_products():
     image = torch.randn(2, 3, 4, 4)
-    eight, plain = torch.ones(8, 3), Backend(plain_pixels, plain_components)
-    assert mixture_backend(image, eight) == Backend(native_pixels, native_components)
+    eight, plain = torch.ones(8, 3), Composed(plain_pixels, plain_components)
+    assert mixture_backend(image, eight) == Composed(native_pixels, native_components)
     others = {
         "double": image.double(),
         "half": image.bfloat16(),
@@ -116,7 +117,7 @@ def test_the_layer_uses_the_passes_for_float32_images_on_a_cpu_and_else_the_matr
         assert mixture_backend(feature_map.dense(x), eight) == plain, name
     assert mixture_backend(image, torch.ones(9, 3)) == plain
     for others in ([eight.bfloat16()], [eight, eight.double()]):
-        assert mixture_backend(image, *others) == Backend(native_pixels, plain_components)
+        assert mixture_backend(image, *others) == Composed(native_pixels, plain_components)
 
 
 @needs_library

@@ -54,13 +54,12 @@ def test_the_forward_operator_passes_torchs_own_checks(options):
 def test_the_other_operators_pass_torchs_own_checks():
     norm, x = layer(), drawn()
     _, *left = operators.cbn_forward(*forward_arguments(norm, x))
-    responsibilities, start, *of = left
-    inputs = torch.randn_like(x), x, norm.weight, responsibilities, *of, *norm._rule()
+    inputs = torch.randn_like(x), x, norm.weight, *left[1:], *norm._rule()
     for needs_x in (True, False):
         torch.library.opcheck(operators.cbn_backward, (*inputs, needs_x))
-    state = *norm.running(), norm.num_batches_tracked, norm.not_finite, norm._sample
-    learning = *norm._learning(), False, True
-    torch.library.opcheck(operators.cbn_learn, (*state, x, *left, *learning))
+    rate, unbiased, *others = norm._learning()
+    inputs = *norm.running(), *others, x, *left, rate, unbiased
+    torch.library.opcheck(operators.cbn_learn, (*inputs, False, True))
 
 
 def outcome(run, model, x):

@@ -11,7 +11,7 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
 from mmdet_ltnorm.classification.classifier import ImageClassifier
-from mmdet_ltnorm.norms.synchronize import sum_over_ranks
+from mmdet_ltnorm.norms.backends.synchronize import sum_over_ranks
 
 
 @MODELS.register_module()

@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from mmdet_ltnorm.arguments import check_norm, checked_flag, checked_integer, checked_number
 from mmdet_ltnorm.norms.backends import feature_map
 from mmdet_ltnorm.norms.backends.chooser import mixture_backend
-from mmdet_ltnorm.norms.backends.interface import Backend, BatchMoments, Components, Rule
-from mmdet_ltnorm.norms.backends.precision import computing_dtype
-from mmdet_ltnorm.norms.components import MixtureOfBatchNorms, learn
+from mmdet_ltnorm.norms.backends.interface import Components, Learning, Pass, Rule
+from mmdet_ltnorm.norms.components import MixtureOfBatchNorms
 from mmdet_ltnorm.norms.diagnostics import have_collapsed, mixture_report
 from mmdet_ltnorm.norms.mixture import MixtureNorm, normalized
 from mmdet_ltnorm.norms.operators import cbn_forward, cbn_learn
@@ -113,7 +112,7 @@ class CBN(MixtureOfBatchNorms):
     def forward(self, input: Tensor) -> Tensor:
         """Normalize (B, C, ...)."""
         if not self.training and (torch.jit.is_tracing() or torch.compiler.is_exporting()):
-            return normalized(input, self.weight, self.bias, self.stored(), self._rule())
+            return normalized(input, self.weight, self.bias, self.running(), self._rule())
         self._check_input_dim(input)
         if torch.compiler.is_compiling() or type(input) not in (Tensor, nn.Parameter):
             return self._by_operators(input)
@@ -130,50 +129,40 @@ class CBN(MixtureOfBatchNorms):
         inputs = x, self.weight, self.bias, *running, groups, self._fresh_mean
         y, *left = cbn_forward(*inputs, *self._rule(split), fresh)
         if training:
-            state = *running, self.num_batches_tracked, self.not_finite, self._sample
+            rate, unbiased, *others = self._learning()
             with torch.no_grad():
-                cbn_learn(*state, x, *left, *self._learning(), split, fresh)
+                cbn_learn(*running, *others, x, *left, rate, unbiased, split, fresh)
         return y
 
     def _normalize_batch(self, x: Tensor) -> Tensor:
-        again = recomputing()
-        if not again:
-            self.place(x)
-        centre, x = feature_map.centre(x), feature_map.dense(x)
-        if again:
-            stored, groups = self._passes.take(x.shape, centre)
+        x = feature_map.dense(x)
+        if recomputing():
+            start, groups = self._passes.take(x.shape, feature_map.centre(x))
+            stored, learning = Components.of_flat(start, self.num_components), None
         else:
-            groups = active_groups(len(x), self.num_components)
-            stored = self.stored()
-            self._passes.add(TrainingPass(x.shape, centre, stored, groups))
-        split = groups is not None
-        backend, rule = self._backend(x, stored), self._rule(split)
-        y, responsibilities, *moments = MixtureNorm.apply(
-            x, self.weight, self.bias, stored, centre, groups, rule, backend
-        )
-        if not again:
-            with torch.no_grad():
-                state = self.running(), self.num_batches_tracked, self.not_finite
-                batch = BatchMoments(*moments)
-                learn(*state, batch, *self._learning(), split, backend.components)
-                if not split:
-                    self._sample = feature_map.some_pixels(responsibilities)
+            self.place(x)
+            stored, groups = self.running(), active_groups(len(x), self.num_components)
+            learning = self._learning()
+        weight, bias, rule = self.weight, self.bias, self._rule(groups is not None)
+        backend = mixture_backend(x, weight, bias, *stored)
+        y, of = MixtureNorm.apply(x, weight, bias, stored, groups, rule, learning, backend)
+        if learning:
+            self._passes.add(TrainingPass(x.shape, of.centre, of.start, groups))
             self._watch()
         return y
 
-    def _by_stored(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the input normalized with the stored statistics, and the responsibilities."""
-        x, stored = feature_map.dense(x), self.stored()
-        backend, rule = self._backend(x, stored), self._rule()._replace(training=False)
-        centre = stored.centre().to(computing_dtype(x))
-        return MixtureNorm.apply(x, self.weight, self.bias, stored, centre, None, rule, backend)
+    def _by_stored(self, x: Tensor) -> tuple[Tensor, Pass]:
+        """Return the input normalized with the stored statistics, and what the pass leaves."""
+        x, (weight, bias), stored = feature_map.dense(x), (self.weight, self.bias), self.running()
+        backend = mixture_backend(x, weight, bias, *stored)
+        rule = self._rule()._replace(training=False)
+        return MixtureNorm.apply(x, weight, bias, stored, None, rule, None, backend)
 
-    def _backend(self, x: Tensor, stored: Components) -> Backend:
-        return mixture_backend(x, self.weight, self.bias, *stored)
-
-    def _learning(self) -> tuple[float, bool]:
-        """Return the weight of a batch in the stored statistics, and whether var is unbiased."""
-        return 1 - self.momentum if self.literal else self.momentum, not self.literal
+    def _learning(self) -> Learning:
+        """Return how a batch moves the stored statistics."""
+        rate = 1 - self.momentum if self.literal else self.momentum
+        others = self.num_batches_tracked, self.not_finite, self._sample
+        return Learning(rate, not self.literal, *others)
 
     def _rule(self, split: bool = False) -> Rule:
         return Rule(
@@ -212,7 +201,7 @@ class CBN(MixtureOfBatchNorms):
     @torch.no_grad()
     def responsibilities(self, input: Tensor) -> Tensor:
         """Return w under the stored statistics, (B, M, ...) for pixels (B, C, ...)."""
-        weights = self._by_stored(input)[1]
+        weights = self._by_stored(input)[1].responsibilities
         return weights.mT.reshape(len(input), *input.shape[2:], -1).movedim(-1, 1)
 
     @torch.no_grad()

@@ -6,13 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmdet_ltnorm.norms.backends.interface import (
-    BatchMoments,
-    ComponentArithmetic,
-    Components,
-)
+from mmdet_ltnorm.norms.backends.interface import Components
 from mmdet_ltnorm.norms.backends.precision import widened
-from mmdet_ltnorm.norms.synchronize import sum_over_ranks
+from mmdet_ltnorm.norms.backends.synchronize import sum_over_ranks
 
 # Offsets of fresh components in standard deviations. Equal ones stay equal for ever, and any
 # asymmetry grows: training ends the same from 0.01 to 1, and from k-means.
@@ -69,10 +65,6 @@ class MixtureOfBatchNorms(_BatchNorm):
         self._sample.fill_(-1)
         self._placed = False  # whether the components are known to have met their first batch
 
-    def stored(self) -> Components:
-        """Return a copy of the stored statistics."""
-        return Components(*(buffer.clone() for buffer in self.running()))
-
     def running(self) -> Components:
         """Return the stored statistics themselves."""
         return Components(self.running_mean, self.running_var, self.prior)
@@ -112,21 +104,6 @@ class MixtureOfBatchNorms(_BatchNorm):
             state_dict = _around_batch_norm(state_dict, prefix, self.num_components, self.eps)
         self._placed = False
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
-
-
-def learn(
-    running: Components,
-    batches: Tensor,
-    not_finite: Tensor,
-    moments: BatchMoments,
-    rate: float,
-    unbiased: bool,
-    split: bool,
-    arithmetic: ComponentArithmetic,
-) -> None:
-    """Let a batch move stored statistics in place, and count it; see ComponentArithmetic.move."""
-    arithmetic.move(running, moments, not_finite, rate, unbiased, split)
-    batches.add_(moments.enough)
 
 
 def perturbation(components: int, channels: int) -> Tensor:

@@ -30,92 +30,26 @@ Backward, with :math:`G_j = \sum_i w_{ij} g_i` and
           + \sum_j w_{ij} (\partial S^1_j + 2 x_i \circ \partial S^2_j) .
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from mmdet_ltnorm.norms.backends import feature_map
 from mmdet_ltnorm.norms.backends.interface import (
-    Affine,
-    Backend,
-    BatchMoments,
     Components,
+    Learning,
+    Mixture,
+    MixtureTables,
+    Pass,
     Rule,
 )
 from mmdet_ltnorm.norms.backends.plain.components import log_joint
-from mmdet_ltnorm.norms.backends.precision import computing_dtype, widened
-from mmdet_ltnorm.norms.synchronize import moments_gradient_over_ranks, moments_over_ranks
-
-
-class Pass(NamedTuple):
-    """The tensors of a forward pass that its backward pass needs; responsibilities are (B, M, P).
-
-    ``moments`` are None outside of training.
-    """
-
-    responsibilities: Tensor
-    used: Affine
-    moments: BatchMoments | None
-
-
-def forward(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    stored: Components,
-    centre: Tensor,
-    groups: Tensor | None,
-    rule: Rule,
-    backend: Backend,
-) -> tuple[Tensor, Pass]:
-    """Normalize a dense input (B, C, ...); ``groups`` (B,) are those of a split pass."""
-    dtype, moments, split = computing_dtype(x), None, groups is not None
-    pixels, components = backend
-    with torch.autocast(x.device.type, enabled=False):
-        joint = components.log_joint(stored, centre, rule, dtype)
-        weights, sums = pixels.expectation(x, joint, centre, groups, rule.training)
-        if rule.training:
-            sums = moments_over_ranks(sums, centre)
-            args = weight, bias, sums, stored, centre, rule, split, dtype
-            used, moments = components.affine_of_batch(*args)
-        else:
-            used = components.affine_of_stored(weight, bias, stored, centre, rule, dtype)
-        y = pixels.mixed_affine(x, centre, weights, used.scale, used.shift)
-    return y, Pass(weights, used, moments)
-
-
-def backward(
-    gradient: Tensor,
-    x: Tensor,
-    weight: Tensor,
-    centre: Tensor,
-    of: Pass,
-    rule: Rule,
-    backend: Backend,
-    needs_x: bool,
-) -> tuple[Tensor | None, Tensor, Tensor]:
-    """Return the gradients of x, if it needs one, and of weight and bias."""
-    gradient, (pixels, components) = feature_map.like(gradient, x), backend
-    weights, used, moments = of
-    with torch.autocast(x.device.type, enabled=False):
-        plain, weighted = pixels.gradient_sums(x, centre, gradient, weights)
-        to_weight, to_bias = components.affine_gradient(plain, weighted, used)
-        if moments:
-            sums = components.sums_gradient(to_weight, to_bias, used, moments, rule)
-            sums = moments_gradient_over_ranks(sums, centre)
-        else:
-            sums = used.scale.new_zeros(len(weight), 1 + 2 * len(centre))
-        to_x = None
-        if needs_x:
-            first, second = sums[:, 1:].chunk(2, dim=1)
-            to_x = pixels.input_gradient(x, centre, gradient, weights, used.scale, first, second)
-    return to_x, to_weight.to(weight.dtype), to_bias.to(weight.dtype)
+from mmdet_ltnorm.norms.backends.precision import widened
 
 
 class MixtureNorm(torch.autograd.Function):
-    """:func:`forward` with its gradients; returns the output, responsibilities and moments."""
+    """A backend's :meth:`.Mixture.forward` with its gradients."""
 
     @staticmethod
     def forward(
@@ -124,29 +58,26 @@ class MixtureNorm(torch.autograd.Function):
         weight: Tensor,
         bias: Tensor,
         stored: Components,
-        centre: Tensor,
         groups: Tensor | None,
         rule: Rule,
-        backend: Backend,
-    ) -> tuple[Tensor, ...]:
-        y, of = forward(x, weight, bias, stored, centre, groups, rule, backend)
-        (weights, used, _), moments = of, of.moments or ()
+        learning: Learning | None,
+        backend: Mixture,
+    ) -> tuple[Tensor, Pass]:
+        y, of = backend.forward(x, weight, bias, stored, groups, rule, learning)
         ctx.rule, ctx.backend = rule, backend
-        ctx.save_for_backward(x, weight, centre, weights, *used, *moments)
-        ctx.mark_non_differentiable(weights, *moments)
-        ctx.set_materialize_grads(False)  # else the moments' gradients would be tensors of zeros
-        return y, weights, *moments
+        ctx.save_for_backward(x, weight, of.responsibilities, of.centre, *of.tables)
+        ctx.set_materialize_grads(False)  # else an output that nobody used would cost a pass
+        return y, of
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor | None, *_: Any) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, gradient: Tensor | None, _: None) -> tuple[Tensor | None, ...]:
         if gradient is None:
             return (None,) * 8
-        x, weight, centre, weights, *rest = ctx.saved_tensors
-        moments = BatchMoments(*rest[4:]) if rest[4:] else None
-        of = Pass(weights, Affine(*rest[:4]), moments)
-        options = ctx.rule, ctx.backend, ctx.needs_input_grad[0]
-        return *backward(gradient, x, weight, centre, of, *options), *(None,) * 5
+        x, weight, responsibilities, centre, *tables = ctx.saved_tensors
+        of = Pass(responsibilities, centre, MixtureTables(*tables), None)
+        needs_x = ctx.needs_input_grad[0]
+        return *ctx.backend.backward(gradient, x, weight, of, ctx.rule, needs_x), *(None,) * 5
 
 
 def normalized(x: Tensor, weight: Tensor, bias: Tensor, stored: Components, rule: Rule) -> Tensor:

@@ -11,13 +11,11 @@ import torch
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from mmdet_ltnorm.norms import mixture
 from mmdet_ltnorm.norms.backends import feature_map
 from mmdet_ltnorm.norms.backends.chooser import mixture_backend
-from mmdet_ltnorm.norms.backends.interface import Affine, BatchMoments, Components, Rule
-from mmdet_ltnorm.norms.backends.packed import packed, unpacked
+from mmdet_ltnorm.norms.backends.interface import Components, Learning, MixtureTables, Pass, Rule
 from mmdet_ltnorm.norms.backends.precision import computing_dtype
-from mmdet_ltnorm.norms.components import learn, place
+from mmdet_ltnorm.norms.components import place
 from mmdet_ltnorm.norms.recomputation import TrainingPass, TrainingPasses, recomputing
 
 # Each layer's passes, which checkpointing repeats after the stored statistics have moved, by a
@@ -45,45 +43,40 @@ def cbn_forward(
     """Normalize a dense input (B, C, ...).
 
     A layer that may be fresh is compared with the means of a fresh one, and placed. Returned are
-    the output, the responsibilities (B, M, P), the mean and var that the pass has started from
-    (2, M, C), and what :func:`cbn_backward` needs: the centre (C,) and :func:`~.packed.packed`.
+    the output, the statistics that the pass has started from, flat, and what it leaves.
     """
-    rule, dtype = Rule(eps, temperature, shrinkage, kept, training), computing_dtype(x)
-    stored, start = Components(mean, var, prior), mean.new_empty(0)
+    rule, stored = Rule(eps, temperature, shrinkage, kept, training), Components(mean, var, prior)
+    nothing = mean.new_empty(0)
+    start = _start(stored, x, groups, fresh_mean, fresh) if training else nothing
     if training:
-        centre = feature_map.centre(x)
-        stored, start = _start(stored, x, centre, groups, fresh_mean, fresh)
-    else:
-        centre = stored.centre().to(dtype)
+        stored = Components.of_flat(start, len(mean))
     backend = mixture_backend(x, weight, bias, *stored)
-    y, of = mixture.forward(x, weight, bias, stored, centre, groups, rule, backend)
-    return y, of.responsibilities, start, centre, *packed(of.used, of.moments)
+    y, of = backend.forward(x, weight, bias, stored, groups, rule, None)
+    matrices, *numbers_and_flags = of.tables
+    if not training:
+        numbers_and_flags = matrices.new_empty(0), matrices.new_empty(0, dtype=torch.bool)
+    return y, start, of.responsibilities, of.centre, matrices, *numbers_and_flags
 
 
 def _start(
-    running: Components,
-    x: Tensor,
-    centre: Tensor,
-    groups: Tensor | None,
-    fresh_mean: Tensor,
-    fresh: bool,
-) -> tuple[Components, Tensor]:
-    """Return copies of the statistics that a pass starts from, or those of the pass it repeats."""
-    passes = _passes.setdefault(fresh_mean, TrainingPasses())
+    running: Components, x: Tensor, groups: Tensor | None, fresh_mean: Tensor, fresh: bool
+) -> Tensor:
+    """Return copies of the statistics that a pass starts from, or of the pass it repeats, flat."""
+    passes, centre = _passes.setdefault(fresh_mean, TrainingPasses()), feature_map.centre(x)
     if recomputing():
-        stored, split = passes.take(x.shape, centre)
+        start, split = passes.take(x.shape, centre)
         if (split is None) != (groups is None):
             raise RuntimeError(
                 "gradient checkpointing repeats a compiled pass outside of the split_by that it "
                 "ran in: compile the call of checkpoint, too"
             )
-        return stored, torch.stack(stored[:2])
-    start = torch.stack([running.mean, running.var])
+        return start.clone()
+    start = running.flat()
     if fresh:
-        place(*start, fresh_mean, x)
-    stored = Components(*start, running.prior.clone())
-    passes.add(TrainingPass(x.shape, centre, stored, groups))
-    return stored, start
+        mean, var, _ = Components.of_flat(start, len(fresh_mean))
+        place(mean, var, fresh_mean, x)
+    passes.add(TrainingPass(x.shape, centre, start, groups))
+    return start
 
 
 @cbn_forward.register_fake
@@ -109,8 +102,8 @@ def _(
     flags = components + 1 if training else 0
     return (
         torch.empty_like(x),
+        mean.new_empty((2 * channels + 1) * components if training else 0),
         wide.new_empty(samples, components, pixels),
-        mean.new_empty((2, components, channels) if training else 0),
         wide.new_empty(channels),
         wide.new_empty(7 if training else 4, components, channels),
         wide.new_empty(2 * components + 1 if training else 0),
@@ -136,20 +129,12 @@ def cbn_backward(
     needs_x: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the gradients of x, or nothing if it needs none, and of weight and bias."""
-    used, moments = _unpacked(matrices, numbers, flags)
-    rule, backend = Rule(eps, temperature, shrinkage, kept, training), mixture_backend(x, *used)
-    of = mixture.Pass(responsibilities, used, moments)
-    to_x, to_weight, to_bias = mixture.backward(
-        gradient, x, weight, centre, of, rule, backend, needs_x
-    )
-    # The backends return parts of one tensor, an operator may not.
+    rule = Rule(eps, temperature, shrinkage, kept, training)
+    of = Pass(responsibilities, centre, MixtureTables(matrices, numbers, flags), None)
+    backend = mixture_backend(x, weight, matrices)
+    to_x, to_weight, to_bias = backend.backward(gradient, x, weight, of, rule, needs_x)
+    # Backends may return parts of one tensor, an operator may not.
     return x.new_empty(0) if to_x is None else to_x, to_weight.clone(), to_bias.clone()
-
-
-def _unpacked(
-    matrices: Tensor, numbers: Tensor, flags: Tensor
-) -> tuple[Affine, BatchMoments | None]:
-    return unpacked(matrices, numbers, flags) if len(numbers) else (Affine(*matrices), None)
 
 
 @cbn_backward.register_fake
@@ -161,9 +146,8 @@ def _(gradient: Tensor, x: Tensor, weight: Tensor, *rest: Any) -> tuple[Tensor, 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     x, weight, *_ = inputs
-    _, responsibilities, _, *of = output
     ctx.rule = inputs[-6:-1]
-    ctx.save_for_backward(x, weight, responsibilities, *of)
+    ctx.save_for_backward(x, weight, *output[2:])
     ctx.mark_non_differentiable(*output[1:])
     ctx.set_materialize_grads(False)
 
@@ -191,8 +175,8 @@ def cbn_learn(
     not_finite: Tensor,
     sample: Tensor,
     x: Tensor,
-    responsibilities: Tensor,
     start: Tensor,
+    responsibilities: Tensor,
     centre: Tensor,
     matrices: Tensor,
     numbers: Tensor,
@@ -205,14 +189,11 @@ def cbn_learn(
     """Let the batch of :func:`cbn_forward` move the stored statistics, once."""
     if recomputing():
         return
-    running = Components(mean, var, prior)
+    stored = Components(mean, var, prior)
     if fresh:
-        mean.copy_(start[0])
-        var.copy_(start[1])
-    arithmetic = mixture_backend(x, *running).components
-    _, moments = unpacked(matrices, numbers, flags)
-    learn(running, batches, not_finite, moments, rate, unbiased, split, arithmetic)
-    if not split:
-        rows = feature_map.some_pixels(responsibilities)[: len(sample)]
-        sample[: len(rows)] = rows
-        sample[len(rows) :][:1] = -1
+        mean_before, var_before, _ = Components.of_flat(start, len(mean))
+        mean.copy_(mean_before)
+        var.copy_(var_before)
+    learning = Learning(rate, unbiased, batches, not_finite, sample)
+    of = Pass(responsibilities, centre, MixtureTables(matrices, numbers, flags), None)
+    mixture_backend(x, *stored).learn(stored, of, learning, split)

@@ -6,8 +6,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mmdet_ltnorm.norms.backends.interface import Components
-
 # A pass is forgotten after this many later ones.
 PASSES = 8
 
@@ -18,11 +16,11 @@ def recomputing() -> bool:
 
 
 class TrainingPass(NamedTuple):
-    """The components before a pass, its split, and the shape and centre that identify it."""
+    """The statistics before a pass, flat, its split, and the shape and centre that identify it."""
 
     shape: torch.Size
     centre: Tensor
-    stored: Components
+    start: Tensor
     groups: Tensor | None
 
 
@@ -36,8 +34,8 @@ class TrainingPasses:
         """Store a pass."""
         self._passes.append(training_pass)
 
-    def take(self, shape: torch.Size, centre: Tensor) -> tuple[Components, Tensor | None]:
-        """Return components and split of the pass with this input, and drop it.
+    def take(self, shape: torch.Size, centre: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the start and the split of the pass with this input, and drop it.
 
         Of passes with equal inputs it is the latest, as backward goes through them.
 
@@ -48,7 +46,7 @@ class TrainingPasses:
             found = self._passes[index]
             if found.shape == shape and torch.allclose(found.centre, centre, 1e-3, 1e-5):
                 del self._passes[index]
-                return found.stored, found.groups
+                return found.start, found.groups
         raise RuntimeError(
             "gradient checkpointing repeats a pass through a CBN layer that is not among the last "
             f"{PASSES} of its training passes: call backward sooner and once, or switch with_cp off"

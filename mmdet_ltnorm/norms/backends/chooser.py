@@ -2,13 +2,14 @@
 
 from torch import Tensor
 
+from mmdet_ltnorm.norms.backends.composed import Composed
 from mmdet_ltnorm.norms.backends.cpu import components as cpu_components
 from mmdet_ltnorm.norms.backends.cpu import native
 from mmdet_ltnorm.norms.backends.cpu import nbn as cpu_nbn
 from mmdet_ltnorm.norms.backends.cpu import pixels as cpu_pixels
 from mmdet_ltnorm.norms.backends.gpu.availability import has_triton
 from mmdet_ltnorm.norms.backends.interface import (
-    Backend,
+    Mixture,
     NormalizedBatchNorm,
     RawAffine,
     Statistics,
@@ -21,25 +22,26 @@ from mmdet_ltnorm.norms.backends.plain import pixels as plain_pixels
 MOST_COMPONENTS = 8
 
 
-def mixture_backend(x: Tensor, *statistics: Tensor) -> Backend:
-    """Return the implementations for a dense input and parameters and statistics (M, C), (M,).
+def mixture_backend(x: Tensor, *statistics: Tensor) -> Mixture:
+    """Return the implementation for a dense input and parameters and statistics (M, C), (M,).
 
-    C++ takes float32 images whose pixels are adjacent, and Triton any tensor of a GPU. If
-    parameters or statistics are not float32, torch does their arithmetic beside C++'s passes.
+    C++ takes float32 images whose pixels are adjacent, and Triton a GPU's tensors where parameters
+    and statistics are contiguous. If they are not float32, torch does their arithmetic beside C++'s
+    passes.
     """
-    plain = Backend(plain_pixels, plain_components)
+    plain = Composed(plain_pixels, plain_components)
     if x.numel() == 0 or len(statistics[0]) > MOST_COMPONENTS:
         return plain
     if x.is_cuda:
-        if not has_triton():
+        if not has_triton() or not all(each.is_contiguous() for each in statistics):
             return plain
-        from mmdet_ltnorm.norms.backends.gpu import components, pixels
+        from mmdet_ltnorm.norms.backends.gpu import mixture
 
-        return Backend(pixels, components)
+        return mixture
     if not native.takes(x):
         return plain
     fast = all(map(native.reads, statistics))
-    return Backend(cpu_pixels, cpu_components if fast else plain_components)
+    return Composed(cpu_pixels, cpu_components if fast else plain_components)
 
 
 def nbn_backend(x: Tensor, raw: RawAffine, statistics: Statistics) -> NormalizedBatchNorm:

@@ -9,7 +9,12 @@ from mmdet_ltnorm.norms.backends.precision import computing_dtype
 
 def dense(x: Tensor) -> Tensor:
     """Return the tensor itself if it is contiguous or channels-last, else a contiguous copy."""
-    return x if x.movedim(1, -1).is_contiguous() else x.contiguous()
+    return x if x.is_contiguous() or channels_are_last(x) else x.contiguous()
+
+
+def channels_are_last(x: Tensor) -> bool:
+    """Tell whether a pixel's channels are adjacent in memory, and pixels follow one another."""
+    return x.movedim(1, -1).is_contiguous()
 
 
 def like(tensor: Tensor, x: Tensor) -> Tensor:
@@ -48,9 +53,13 @@ def one_hot(x: Tensor, groups: Tensor, components: int, dtype: torch.dtype) -> T
     return rows.view(samples, pixels, components).mT.contiguous()
 
 
-def some_pixels(weights: Tensor) -> Tensor:
-    """Return the responsibilities of about 4096 evenly spaced pixels, or of all, (fewer, M)."""
+def keep_some_pixels(sample: Tensor, weights: Tensor) -> None:
+    """Write the responsibilities of evenly spaced pixels, or of all, and a row of -1 after them."""
     samples, _, pixels = weights.shape
-    if samples * pixels >= 4096:
-        weights = weights[:: samples // 4096 + 1, :, :: samples * pixels // 4096 + 1]
-    return weights.mT.flatten(0, 1)
+    if samples * pixels >= len(sample):
+        step = samples * pixels // len(sample) + 1
+        weights = weights[:: samples // len(sample) + 1, :, ::step]
+    rows = weights.mT.flatten(0, 1)[: len(sample)]
+    sample[: len(rows)] = rows
+    if len(rows) < len(sample):
+        sample[len(rows)].fill_(-1)

@@ -1,10 +1,11 @@
 r"""The interface of a backend: the functions that each implementation has, and their arguments.
 
-CBN's work is of two kinds: passes over the pixels of a feature map (B, C, ...), and arithmetic on
-its M components, whose statistics and coefficients are matrices (M, C);
-:mod:`~mmdet_ltnorm.norms.mixture` has the formulas. Both compute with offsets (o) from a centre
-(C,), a point among the pixels, because differences of large numbers lose precision; only what is
-called ``mean`` is no offset. "Wide" means float32, or the pixels' type if it is wider.
+A layer calls :class:`NormalizedBatchNorm` or :class:`Mixture`. The mixtures of torch and of C++ are
+made of two kinds of work: passes over the pixels of a feature map (B, C, ...), and arithmetic on
+the M components, whose statistics and coefficients are matrices (M, C). Triton's has a kernel for
+each step. :mod:`~mmdet_ltnorm.norms.mixture` has the formulas. All compute with offsets (o) from a
+centre (C,), a point among the pixels, because differences of large numbers lose precision; only
+what is called ``mean`` is no offset. "Wide" means float32, or the pixels' type if it is wider.
 """
 
 from typing import NamedTuple, Protocol
@@ -64,6 +65,16 @@ class Components(NamedTuple):
         """Return a point among the means, (C,)."""
         return self.mean.mean(0)
 
+    def flat(self) -> Tensor:
+        """Return copies one after the other, (2 M C + M,)."""
+        return torch.cat([each.flatten() for each in self])
+
+    @classmethod
+    def of_flat(cls, flat: Tensor, components: int) -> "Components":
+        """Return the views of what :meth:`flat` returned."""
+        matrices = flat[:-components].view(2, components, -1)
+        return cls(matrices[0], matrices[1], flat[-components:])
+
 
 class BatchMoments(NamedTuple):
     """The components' moments in a training batch.
@@ -106,6 +117,102 @@ class Rule(NamedTuple):
     shrinkage: float
     kept: float
     training: bool
+
+
+class Learning(NamedTuple):
+    """How a training batch moves what a layer stores, and what moves beside the statistics.
+
+    These get the batch's with the weight ``rate``; ``unbiased`` ones store N / (N - 1) times its
+    variance, as batch norm does, where N is the number of pixels of the batch or, where it is
+    split, of the component's part. A batch that is split says nothing about the prior.
+    ``batches`` counts those of enough pixels. ``not_finite``, an integer, becomes 1 if the batch's
+    moments are not finite; those move nothing. ``sample`` (rows, M) gets the responsibilities of
+    some pixels if the batch is not split, and a row of -1 after them.
+    """
+
+    rate: float
+    unbiased: bool
+    batches: Tensor
+    not_finite: Tensor
+    sample: Tensor
+
+
+class MixtureTables(NamedTuple):
+    """What normalizes, and a batch's moments, side by side as compiled code writes them.
+
+    ``matrices`` (7, M, C) are the four of :class:`Affine`, then the batch's mean, offset and var;
+    ``numbers`` (2 M + 1,) the counts, the shares and the total; ``flags`` (M + 1,) which components
+    were seen, and whether there are enough pixels. With stored statistics there are four matrices.
+    """
+
+    matrices: Tensor
+    numbers: Tensor | None = None
+    flags: Tensor | None = None
+
+    @classmethod
+    def of(cls, used: Affine, moments: BatchMoments) -> "MixtureTables":
+        """Return copies of what normalizes and of a batch's moments."""
+        mean, offset, var, count, share, total, seen, enough = moments
+        numbers = torch.cat([count[:, 0], share, total[None]])
+        flags = torch.cat([seen[:, 0], enough[None]])
+        return cls(torch.stack([*used, mean, offset, var]), numbers, flags)
+
+    def used(self) -> Affine:
+        """Return views of what normalizes."""
+        return Affine(*self.matrices[:4].unbind())
+
+    def moments(self) -> BatchMoments:
+        """Return views of a batch's moments."""
+        components = self.matrices.shape[1]
+        count, share, total = self.numbers.split([components, components, 1])
+        seen, enough = self.flags.split([components, 1])
+        matrices = self.matrices[4:].unbind()
+        return BatchMoments(*matrices, count[:, None], share, total[0], seen[:, None], enough[0])
+
+
+class Pass(NamedTuple):
+    """What a forward pass leaves: responsibilities (B, M, P), the centre (C,), and tables.
+
+    ``start`` are the statistics that it began with, flat, where it moved them.
+    """
+
+    responsibilities: Tensor
+    centre: Tensor
+    tables: MixtureTables
+    start: Tensor | None
+
+
+class Mixture(Protocol):
+    """Batch norm of a dense x (B, C, ...) under a mixture, forward and backward.
+
+    Where the channels are adjacent in memory, responsibilities are (1, M, B P). In a distributed
+    run sums over pixels are those of all ranks.
+    """
+
+    def forward(
+        self,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        stored: Components,
+        groups: Tensor | None,
+        rule: Rule,
+        learning: Learning | None,
+    ) -> tuple[Tensor, Pass]:
+        """Return the output, and what the pass leaves.
+
+        Args:
+            groups: the component of each sample, (B,), where the batch is split.
+            learning: how to move the stored statistics after they were used; else they stay.
+        """
+
+    def backward(
+        self, gradient: Tensor, x: Tensor, weight: Tensor, of: Pass, rule: Rule, needs_x: bool
+    ) -> tuple[Tensor | None, Tensor, Tensor]:
+        """Return the gradients of x, if it needs one, and of weight and bias."""
+
+    def learn(self, stored: Components, of: Pass, learning: Learning, split: bool) -> None:
+        """Move stored statistics in place towards those of a pass that has left them alone."""
 
 
 Joint = tuple[Tensor, Tensor, Tensor]
@@ -189,7 +296,7 @@ class ComponentArithmetic(Protocol):
         rule: Rule,
         split: bool,
         dtype: torch.dtype,
-    ) -> tuple[Affine, BatchMoments]:
+    ) -> MixtureTables:
         """Return the affine map that normalizes a training batch, and the batch's moments.
 
         ``sums`` are S⁰, S¹, S² of offsets side by side, (M, 1 + 2C) in float64. A component is seen
@@ -203,30 +310,11 @@ class ComponentArithmetic(Protocol):
         """Return the gradients of weight and bias from Σ w g and Σ w g · o, (M, C) each."""
 
     def sums_gradient(
-        self, to_weight: Tensor, to_bias: Tensor, used: Affine, moments: BatchMoments, rule: Rule
-    ) -> Tensor:
-        """Return the gradient of the sums (M, 1 + 2C) from the gradients of weight and bias."""
+        self, to_weight: Tensor, to_bias: Tensor, tables: MixtureTables, rule: Rule
+    ) -> tuple[Tensor, Tensor]:
+        """Return the gradients of S¹ and S², (M, C) each, from those of weight and bias."""
 
     def move(
-        self,
-        running: Components,
-        batch: BatchMoments,
-        not_finite: Tensor,
-        rate: float,
-        unbiased: bool,
-        split: bool,
+        self, stored: Components, tables: MixtureTables, learning: Learning, split: bool
     ) -> None:
-        """Move stored statistics in place towards a batch's, which get the weight ``rate``.
-
-        Where the batch's are not finite, nothing moves, and the integer ``not_finite`` becomes 1.
-        With ``unbiased``, N / (N - 1) times the batch's variance is stored, as by batch norm; N is
-        the number of pixels of the batch or, if it is split, of the component's part. A split batch
-        leaves the prior as it is.
-        """
-
-
-class Backend(NamedTuple):
-    """The implementations of both kinds of CBN's work."""
-
-    pixels: PixelPasses
-    components: ComponentArithmetic
+        """Move stored statistics in place towards a batch's; see :class:`Learning`."""

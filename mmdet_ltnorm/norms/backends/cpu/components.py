@@ -9,13 +9,12 @@ from torch import Tensor
 from mmdet_ltnorm.norms.backends.cpu.native import call
 from mmdet_ltnorm.norms.backends.interface import (
     SMALLEST_PRIOR,
-    Affine,
-    BatchMoments,
     Components,
     Joint,
+    Learning,
+    MixtureTables,
     Rule,
 )
-from mmdet_ltnorm.norms.backends.packed import unpacked
 from mmdet_ltnorm.norms.backends.plain.components import affine_gradient, affine_of_stored
 
 __all__ = [
@@ -46,7 +45,7 @@ def affine_of_batch(
     rule: Rule,
     split: bool,
     dtype: torch.dtype,
-) -> tuple[Affine, BatchMoments]:
+) -> MixtureTables:
     """See :meth:`.ComponentArithmetic.affine_of_batch`."""
     components = len(weight)
     matrices, numbers = weight.new_empty(7, *weight.shape), weight.new_empty(2 * components + 1)
@@ -54,32 +53,36 @@ def affine_of_batch(
     inputs = sums, stored.mean, stored.var, centre, weight, bias
     options = rule.eps, rule.shrinkage, rule.kept, split
     call("affine_of_batch", *inputs, *options, matrices, numbers, flags, *weight.shape)
-    return unpacked(matrices, numbers, flags)
+    return MixtureTables(matrices, numbers, flags)
 
 
 def sums_gradient(
-    to_weight: Tensor, to_bias: Tensor, used: Affine, moments: BatchMoments, rule: Rule
-) -> Tensor:
+    to_weight: Tensor, to_bias: Tensor, tables: MixtureTables, rule: Rule
+) -> tuple[Tensor, Tensor]:
     """See :meth:`.ComponentArithmetic.sums_gradient`."""
     components, channels = to_weight.shape
     output = to_weight.new_empty(components, 1 + 2 * channels)
-    matrices = to_weight, to_bias, used.scale, used.inverse, moments.offset, moments.var
-    options = moments.count, moments.seen, rule.shrinkage, rule.kept
-    call("sums_gradient", *matrices, *options, output, *to_weight.shape)
-    return output
+    _, inverse, scale, _, _, offset, var = _addresses(tables.matrices, components * channels)
+    inputs = to_weight, to_bias, scale, inverse, offset, var, tables.numbers, tables.flags
+    call("sums_gradient", *inputs, rule.shrinkage, rule.kept, output, *to_weight.shape)
+    return output[:, 1 : 1 + channels], output[:, 1 + channels :]
 
 
-def move(
-    running: Components,
-    batch: BatchMoments,
-    not_finite: Tensor,
-    rate: float,
-    unbiased: bool,
-    split: bool,
-) -> None:
+def move(stored: Components, tables: MixtureTables, learning: Learning, split: bool) -> None:
     """See :meth:`.ComponentArithmetic.move`."""
-    numbers = batch.mean, batch.var, batch.count, batch.share, batch.total
-    outputs = *running, not_finite
-    flags = batch.seen, batch.enough
-    options = rate, unbiased, split
-    call("move", *outputs, *numbers, *flags, *options, *running.mean.shape)
+    components, channels = stored.mean.shape
+    *_, mean, _, var = _addresses(tables.matrices, components * channels)
+    count, share = _addresses(tables.numbers, components)[:2]
+    total, enough = (
+        _addresses(tables.numbers, 2 * components)[1],
+        tables.flags.data_ptr() + components,
+    )
+    outputs, options = (*stored, learning.not_finite), (learning.rate, learning.unbiased, split)
+    batch = mean, var, count, share, total, tables.flags, enough
+    call("move", *outputs, *batch, *options, components, channels)
+
+
+def _addresses(tensor: Tensor, numbers: int) -> range:
+    """Return where each part of so many numbers of a contiguous tensor begins."""
+    start, size = tensor.data_ptr(), tensor.element_size()
+    return range(start, start + tensor.numel() * size, numbers * size)

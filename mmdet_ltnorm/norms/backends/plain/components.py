@@ -9,6 +9,8 @@ from mmdet_ltnorm.norms.backends.interface import (
     BatchMoments,
     Components,
     Joint,
+    Learning,
+    MixtureTables,
     Rule,
 )
 
@@ -56,7 +58,7 @@ def affine_of_batch(
     rule: Rule,
     split: bool,
     dtype: torch.dtype,
-) -> tuple[Affine, BatchMoments]:
+) -> MixtureTables:
     """See :meth:`.ComponentArithmetic.affine_of_batch`."""
     moments = moments_of_batch(sums, centre, rule.shrinkage, split, dtype)
     offset, var = moments.offset, moments.var
@@ -66,7 +68,7 @@ def affine_of_batch(
         var = torch.lerp(var, old_var, rule.kept)
     offset = torch.where(moments.seen, offset, old_offset)
     var = torch.where(moments.seen, var, old_var)
-    return _affine(weight, bias, offset, var, rule, dtype), moments
+    return MixtureTables.of(_affine(weight, bias, offset, var, rule, dtype), moments)
 
 
 def moments_of_batch(
@@ -91,36 +93,29 @@ def affine_gradient(plain: Tensor, weighted: Tensor, used: Affine) -> tuple[Tens
 
 
 def sums_gradient(
-    to_weight: Tensor, to_bias: Tensor, used: Affine, moments: BatchMoments, rule: Rule
-) -> Tensor:
+    to_weight: Tensor, to_bias: Tensor, tables: MixtureTables, rule: Rule
+) -> tuple[Tensor, Tensor]:
     """See :meth:`.ComponentArithmetic.sums_gradient`."""
+    used, moments = tables.used(), tables.moments()
     mine = moments.seen.to(to_bias.dtype) * (1 - rule.kept)
     second = -0.5 * used.scale * used.inverse * to_weight * mine
     first = torch.addcmul(-used.scale * to_bias * mine, moments.offset, second, value=-2)
-    square = moments.var + moments.offset.square()
-    zeroth = -(moments.offset * first + square * second).sum(1, keepdim=True)
-    gradient = torch.cat([zeroth, first, second], dim=1) / moments.count
-    return torch.add(gradient, gradient.sum(0), alpha=rule.shrinkage)
+    both = torch.stack([first, second]) / moments.count
+    first, second = torch.add(both, both.sum(1, keepdim=True), alpha=rule.shrinkage)
+    return first, second
 
 
-def move(
-    running: Components,
-    batch: BatchMoments,
-    not_finite: Tensor,
-    rate: float,
-    unbiased: bool,
-    split: bool,
-) -> None:
+def move(stored: Components, tables: MixtureTables, learning: Learning, split: bool) -> None:
     """See :meth:`.ComponentArithmetic.move`."""
-    dtype, var = running.mean.dtype, batch.var
-    finite = batch.mean.isfinite() & var.isfinite()
-    not_finite.masked_fill_(~finite.all(), 1)
-    if unbiased:
+    dtype, batch = stored.mean.dtype, tables.moments()
+    var, finite = batch.var, batch.mean.isfinite() & batch.var.isfinite()
+    learning.not_finite.masked_fill_(~finite.all(), 1)
+    if learning.unbiased:
         pixels = batch.count if split else batch.total
         var = var * (pixels / (pixels - 1).clamp_min(1))
-    weight = (batch.seen & finite).to(dtype) * rate
-    running.mean.lerp_(batch.mean.where(finite, 0).to(dtype), weight)
-    running.var.lerp_(var.where(finite, 0).to(dtype), weight)
+    weight = (batch.seen & finite).to(dtype) * learning.rate
+    stored.mean.lerp_(batch.mean.where(finite, 0).to(dtype), weight)
+    stored.var.lerp_(var.where(finite, 0).to(dtype), weight)
     if not split:
         share = batch.share.nan_to_num(0)
-        running.prior.lerp_(share.to(dtype), batch.enough.to(dtype) * rate)
+        stored.prior.lerp_(share.to(dtype), batch.enough.to(dtype) * learning.rate)

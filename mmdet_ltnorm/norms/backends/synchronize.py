@@ -32,12 +32,19 @@ def moments_over_ranks(sums: Tensor, centre: Tensor) -> Tensor:
     return _moved(sum_over_ranks(_moved(sums, centre)), -centre)
 
 
-def moments_gradient_over_ranks(gradient: Tensor, centre: Tensor) -> Tensor:
-    """Return the sum of every rank's gradient of what :func:`moments_over_ranks` returned."""
+def moments_gradient_over_ranks(
+    to_first: Tensor, to_second: Tensor, centre: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the sums of every rank's gradients of S¹ and S², (M, C), of what was summed above.
+
+    That of S⁰ is nobody's: no gradient flows through the responsibilities.
+    """
     if not there_are_other_ranks():
-        return gradient
-    total = sum_over_ranks(_moved_gradient(gradient.double(), -centre))
-    return _moved_gradient(total, centre).to(gradient.dtype)
+        return to_first, to_second
+    centre, dtype = centre.double(), to_first.dtype
+    moved = torch.stack([to_first - 2 * centre * to_second, to_second.double()])
+    to_first, to_second = sum_over_ranks(moved)
+    return (to_first + 2 * centre * to_second).to(dtype), to_second.to(dtype)
 
 
 def _moved(sums: Tensor, by: Tensor) -> Tensor:
@@ -46,15 +53,6 @@ def _moved(sums: Tensor, by: Tensor) -> Tensor:
     by = by.double()
     moved = first + by * zeroth
     return torch.cat([zeroth, moved, second + by * (first + moved)], dim=1)
-
-
-def _moved_gradient(gradient: Tensor, by: Tensor) -> Tensor:
-    """Return the gradient of sums from that of those :func:`_moved` by a vector (C,)."""
-    zeroth, first, second = gradient.split([1, len(by), len(by)], dim=1)
-    by = by.double()
-    moved = first + 2 * by * second
-    to_zeroth = zeroth + (by * (first + by * second)).sum(1, keepdim=True)
-    return torch.cat([to_zeroth, moved, second], dim=1)
 
 
 class _SumOverRanks(torch.autograd.Function):
