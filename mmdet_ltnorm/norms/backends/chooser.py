@@ -25,9 +25,8 @@ MOST_COMPONENTS = 8
 def mixture_backend(x: Tensor, *statistics: Tensor) -> Mixture:
     """Return the implementation for a dense input and parameters and statistics (M, C), (M,).
 
-    C++ takes float32 images whose pixels are adjacent, and Triton a GPU's tensors where parameters
-    and statistics are contiguous. If they are not float32, torch does their arithmetic beside C++'s
-    passes.
+    C++ takes float32 and bfloat16, and Triton a GPU's tensors where parameters and statistics are
+    contiguous. If they are not float32, torch does their arithmetic beside C++'s passes.
     """
     plain = Composed(plain_pixels, plain_components)
     if x.numel() == 0 or len(statistics[0]) > MOST_COMPONENTS:
@@ -38,7 +37,7 @@ def mixture_backend(x: Tensor, *statistics: Tensor) -> Mixture:
         from mmdet_ltnorm.norms.backends.gpu import mixture
 
         return mixture
-    if not native.takes(x):
+    if not native.takes_dense(x):
         return plain
     fast = all(map(native.reads, statistics))
     return Composed(cpu_pixels, cpu_components if fast else plain_components)

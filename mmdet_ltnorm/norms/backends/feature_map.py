@@ -27,9 +27,8 @@ def as_matrices(x: Tensor) -> Tensor:
 
     Where the channels are adjacent in memory it is one matrix of all pixels, (1, C, P).
     """
-    rows = x.movedim(1, -1)
-    if rows.is_contiguous():
-        return rows.view(-1, x.shape[1]).mT[None]
+    if channels_are_last(x):
+        return x.movedim(1, -1).view(-1, x.shape[1]).mT[None]
     return x.flatten(2)
 
 

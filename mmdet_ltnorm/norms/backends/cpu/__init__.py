@@ -1,1 +1,1 @@
-"""The arithmetic in C++, for float32 on a CPU."""
+"""The arithmetic in C++, on a CPU."""

@@ -1,4 +1,4 @@
-"""The package's C++ code for float32 on a CPU.
+"""The package's C++ code for float32 and bfloat16 on a CPU.
 
 It is built when the package is installed, if there is a compiler, with AVX2 and without; it needs
 nothing but C++17 and the OpenMP runtime that torch brings.
@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmdet_ltnorm.norms.backends import feature_map
+
 # Torch's names of the instruction sets that run the faster library.
 WITH_AVX2 = ("AVX2", "AVX512")
 NAMES = ("norms_cpu_avx2", "norms_cpu")
@@ -23,9 +25,9 @@ NAMES = ("norms_cpu_avx2", "norms_cpu")
 # that pass over pixels are samples, channels, pixels and threads, of the others components and
 # channels.
 ARGUMENTS = {
-    "expectation": "pppppfpppillli",
-    "gradient_sums": "pppppillli",
-    "mix": "ppppppppillli",
+    **dict.fromkeys(["expectation", "expectation_last"], "pppppfppibllli"),
+    **dict.fromkeys(["gradient_sums", "gradient_sums_last"], "pppppibllli"),
+    **dict.fromkeys(["mix", "mix_last"], "ppppppppibllli"),
     "log_joint": "ppppdddpppil",
     "affine_of_batch": "ppppppdddbpppil",
     "sums_gradient": "ppppppppddpil",
@@ -88,16 +90,24 @@ def reads(tensor: Tensor) -> bool:
     return tensor.is_cpu and tensor.dtype == torch.float32 and tensor.is_contiguous()
 
 
+def takes_dense(x: Tensor) -> bool:
+    """Tell whether the C++ code is there, and takes a dense x (B, C, ...) in its type."""
+    wanted = x.is_cpu and x.dtype in (torch.float32, torch.bfloat16)
+    return wanted and x.numel() > 0 and library() is not None
+
+
 def takes(x: Tensor) -> bool:
-    """Tell whether there is a library, and x is a feature map whose pixels are adjacent."""
+    """Tell whether there is a library, and x is float32 with adjacent pixels."""
     if not reads(x) or x.numel() == 0 or library() is None:
         return False
-    _, channels, pixels = _sizes(x)
-    return channels > 1 and pixels > 1  # else the channels are adjacent, too
+    return not feature_map.channels_are_last(x)
 
 
 def _sizes(x: Tensor) -> tuple[int, int, int]:
+    """Return samples, channels and pixels of each; where the channels are adjacent, of all."""
     samples, channels = x.shape[:2]
+    if feature_map.channels_are_last(x):
+        samples = 1
     return samples, channels, x.numel() // (samples * channels)
 
 

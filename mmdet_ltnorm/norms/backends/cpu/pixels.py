@@ -1,13 +1,16 @@
 """Passes over the pixels of a feature map in C++; they have no more than 8 components.
 
-They read and write a feature map as often as batch norm does.
+They read and write a feature map as often as batch norm does, in float32 or bfloat16, and compute
+in float32.
 """
+
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from mmdet_ltnorm.norms.backends.cpu.native import call_over, threads
-from mmdet_ltnorm.norms.backends.feature_map import one_hot
+from mmdet_ltnorm.norms.backends.feature_map import as_matrices, channels_are_last, one_hot
 from mmdet_ltnorm.norms.backends.interface import SMALLEST_RESPONSIBILITY, Joint
 
 
@@ -20,22 +23,16 @@ def expectation(
 ) -> tuple[Tensor, Tensor | None]:
     """See :meth:`.PixelPasses.expectation`."""
     const, linear, square = joint
-    components, rows = len(const), threads(x)
+    components, channels = linear.shape
     if groups is None:
-        weights = x.new_empty(len(x), components, x[0, 0].numel())
+        samples, _, pixels = as_matrices(x).shape
+        weights = centre.new_empty(samples, components, pixels)
     else:
-        weights, const = one_hot(x, groups, components, x.dtype), None
-    zeroth = sums = None
-    if summed:
-        zeroth = x.new_zeros(rows, components, dtype=torch.float64)
-        sums = x.new_zeros(rows, len(centre), 2, components, dtype=torch.float64)
-    coefficients = (const, *_transposed(linear, square), centre)
-    outputs = weights, zeroth, sums
-    call_over(x, "expectation", *coefficients, SMALLEST_RESPONSIBILITY, *outputs, components)
-    if not summed:
-        return weights, None
-    zeroth, (first, second) = zeroth.sum(0)[:, None], sums.sum(0).permute(1, 2, 0)
-    return weights, torch.cat([zeroth, first, second], dim=1)
+        weights, const = one_hot(x, groups, components, centre.dtype), None
+    sums = _sums(x, components, 1 + 2 * channels) if summed else None
+    inputs = const, *_coefficients(x, linear, square), centre, SMALLEST_RESPONSIBILITY
+    _pass(x, "expectation", *inputs, weights, sums, components)
+    return weights, None if sums is None else sums.sum(0)
 
 
 def mixed_affine(
@@ -43,8 +40,8 @@ def mixed_affine(
 ) -> Tensor:
     """See :meth:`.PixelPasses.mixed_affine`."""
     y = torch.empty_like(x)
-    coefficients = (None, *_transposed(shift, scale))
-    call_over(x, "mix", centre, None, weights, *coefficients, y, len(scale))
+    coefficients = None, *_coefficients(x, shift, scale)
+    _pass(x, "mix", centre, None, weights, *coefficients, y, len(scale))
     return y
 
 
@@ -53,9 +50,9 @@ def gradient_sums(
 ) -> tuple[Tensor, Tensor]:
     """See :meth:`.PixelPasses.gradient_sums`."""
     components = weights.shape[1]
-    sums = x.new_zeros(threads(x), x.shape[1], 2, components, dtype=torch.float64)
-    call_over(x, "gradient_sums", centre, gradient, weights, sums, components)
-    plain, weighted = sums.sum(0).permute(1, 2, 0).to(x.dtype).contiguous()
+    sums = _sums(x, 2, components, x.shape[1])
+    _pass(x, "gradient_sums", centre, gradient, weights, sums, components)
+    plain, weighted = sums.sum(0).to(weights.dtype)
     return plain, weighted
 
 
@@ -70,11 +67,24 @@ def input_gradient(
 ) -> Tensor:
     """See :meth:`.PixelPasses.input_gradient`."""
     to_x = torch.empty_like(x)
-    coefficients = _transposed(scale, first, 2 * second)
-    call_over(x, "mix", centre, gradient, weights, *coefficients, to_x, len(scale))
+    coefficients = _coefficients(x, scale, first, 2 * second)
+    _pass(x, "mix", centre, gradient, weights, *coefficients, to_x, len(scale))
     return to_x
 
 
-def _transposed(*coefficients: Tensor) -> tuple[Tensor, ...]:
-    """Return coefficients (M, C) as the kernels read them, (C, M)."""
-    return tuple(each.t().contiguous() for each in coefficients)
+def _pass(x: Tensor, name: str, *args: Any) -> None:
+    """Call the function for the memory format of x; see :func:`.native.call_over`."""
+    ending = "_last" if channels_are_last(x) else ""
+    call_over(x, name + ending, *args, x.dtype == torch.bfloat16)
+
+
+def _sums(x: Tensor, *shape: int) -> Tensor:
+    """Return zeros for each thread's sums."""
+    return x.new_zeros(threads(x), *shape, dtype=torch.float64)
+
+
+def _coefficients(x: Tensor, *tables: Tensor) -> tuple[Tensor, ...]:
+    """Return coefficients (M, C) as the functions read them, (C, M) where pixels are adjacent."""
+    if channels_are_last(x):
+        return tuple(table.contiguous() for table in tables)
+    return tuple(table.t().contiguous() for table in tables)

@@ -42,7 +42,7 @@ struct Rescaled {
 // Calls work(first number, pixels, channel) for rows of one channel of one sample.
 template <class Work>
 void over_channels(const Shape& shape, int threads, const Work& work) {
-  over_rows(shape, threads, [&](const Tile& t) {
+  over_rows(shape, 1, threads, [&](const Tile& t) {
     for (int64_t c = t.channel; c < t.channel + t.channels; ++c)
       work((t.sample * shape.channels + c) * shape.pixels + t.pixel, t.pixels, c);
   });

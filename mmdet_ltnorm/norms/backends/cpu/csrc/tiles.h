@@ -1,4 +1,5 @@
-// Vectors of float32 and tiles of a feature map (B, C, P) whose pixels are adjacent.
+// Vectors of float32, read from and written to memory in float32 or bfloat16, and tiles of a feature
+// map (B, C, P).
 //
 // Sums over pixels are float32 within a tile, float64 beyond, one row for each thread, which are
 // added in order; so results are the same in every run with as many threads.
@@ -12,6 +13,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 namespace {
 
@@ -32,6 +34,40 @@ struct Vector<1> {
 template <class T>
 constexpr int width = sizeof(T) / sizeof(float);
 
+// A vector's bits, and integers of half the width.
+template <int lanes>
+struct Integers {
+  typedef uint32_t type __attribute__((vector_size(lanes * sizeof(uint32_t))));
+  typedef uint16_t half __attribute__((vector_size(lanes * sizeof(uint16_t))));
+};
+template <>
+struct Integers<1> {
+  typedef uint32_t type;
+  typedef uint16_t half;
+};
+template <class T>
+using Bits = typename Integers<width<T>>::type;
+template <class T>
+using HalfBits = typename Integers<width<T>>::half;
+
+// Returns a value of another type with the same bits.
+template <class To, class From>
+inline To same_bits(From from) {
+  static_assert(sizeof(To) == sizeof(From), "a value of the same size");
+  To to;
+  std::memcpy(&to, &from, sizeof(To));
+  return to;
+}
+
+template <class To, class From>
+inline To converted(From from) {
+  if constexpr (std::is_arithmetic_v<To>) {
+    return static_cast<To>(from);
+  } else {
+    return __builtin_convertvector(from, To);
+  }
+}
+
 template <class T>
 inline T load(const float* from) {
   T value;
@@ -42,6 +78,27 @@ inline T load(const float* from) {
 template <class T>
 inline void store(float* to, T value) {
   std::memcpy(to, &value, sizeof(T));
+}
+
+// The upper half of a float32.
+struct BFloat16 {
+  uint16_t bits;
+};
+
+template <class T>
+inline T load(const BFloat16* from) {
+  HalfBits<T> bits;
+  std::memcpy(&bits, from, sizeof(bits));
+  return same_bits<T>(converted<Bits<T>>(bits) << 16);
+}
+
+// Rounds to the nearest, of two to the even one.
+template <class T>
+inline void store(BFloat16* to, T value) {
+  const Bits<T> bits = same_bits<Bits<T>>(value), nan = Bits<T>{} + 0x7fc0;
+  const Bits<T> rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+  const HalfBits<T> half = converted<HalfBits<T>>(value == value ? rounded : nan);
+  std::memcpy(to, &half, sizeof(half));
 }
 
 template <class T>
@@ -88,31 +145,34 @@ struct Shape {
   int64_t samples, channels, pixels;
 };
 
-// A part of the feature map: channels and pixels of one sample.
+// A part of the feature map: channels and pixels of some samples.
 struct Tile {
-  int64_t sample, channel, channels, pixel, pixels;
+  int64_t sample, samples, channel, channels, pixel, pixels;
 };
 
-// Calls work(tile) for tiles of at most so many channels and pixels, on so many threads.
+// Calls work(tile) for tiles of at most so many samples, channels and pixels, on so many threads.
 template <class Work>
-inline void over_tiles(const Shape& shape, int64_t channels, int64_t pixels, int threads,
-                       const Work& work) {
+inline void over_tiles(const Shape& shape, int64_t samples, int64_t channels, int64_t pixels,
+                       int threads, const Work& work) {
+  const int64_t sets = (shape.samples + samples - 1) / samples;
   const int64_t rows = (shape.channels + channels - 1) / channels;
   const int64_t most = (shape.pixels + pixels - 1) / pixels;
   pixels = ((shape.pixels + most - 1) / most + 15) / 16 * 16;  // equal, and whole vectors
   const int64_t columns = (shape.pixels + pixels - 1) / pixels;
 #pragma omp parallel for num_threads(threads) schedule(static)
-  for (int64_t index = 0; index < shape.samples * columns * rows; ++index) {
+  for (int64_t index = 0; index < sets * columns * rows; ++index) {
     const int64_t channel = index % rows * channels, pixel = index / rows % columns * pixels;
-    work(Tile{index / rows / columns, channel, std::min(channels, shape.channels - channel), pixel,
+    const int64_t sample = index / rows / columns * samples;
+    work(Tile{sample, std::min(samples, shape.samples - sample), channel,
+              std::min(channels, shape.channels - channel), pixel,
               std::min(pixels, shape.pixels - pixel)});
   }
 }
 
 // Where the channels do not meet, tiles are long, for memory is fastest in a row.
 template <class Work>
-inline void over_rows(const Shape& shape, int threads, const Work& work) {
-  over_tiles(shape, 64, 4096, threads, work);
+inline void over_rows(const Shape& shape, int64_t samples, int threads, const Work& work) {
+  over_tiles(shape, samples, 64, 4096, threads, work);
 }
 
 }  // namespace
