@@ -12,7 +12,7 @@ import triton.language as tl
 from torch import Tensor
 
 from mmdet_ltnorm.norms.backends.fusing import differentiable_gradients
-from mmdet_ltnorm.norms.backends.gpu.component_kernels import narrowed
+from mmdet_ltnorm.norms.backends.gpu.mixture_kernels import narrowed
 from mmdet_ltnorm.norms.backends.interface import DIRECTION_FLOOR, RawAffine, Statistics
 from mmdet_ltnorm.norms.backends.plain.nbn import batch_norm, rescaled_pair
 
