@@ -12,7 +12,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from types import ModuleType
 
@@ -25,6 +25,8 @@ def main(command: str | None = None) -> None:
     if "TORCHELASTIC_RUN_ID" in os.environ:  # torchrun may die while this process still imports
         os.environ.setdefault("MMDET_LTNORM_PARENT", str(os.getppid()))
     parser = parser_of(command)
+    with suppress(ImportError):  # where it is installed, a shell asks this program what fits
+        importlib.import_module("argcomplete").autocomplete(parser)
     args = parser.parse_args()
     if "run" not in args:  # no command was named
         parser.print_help(sys.stderr)

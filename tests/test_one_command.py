@@ -6,6 +6,7 @@ import runpy
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -58,6 +59,14 @@ def test_help_loads_no_torch_however_it_is_started(start):
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
     assert all(f"    {name} " in done.stdout for name in ltnorm.COMMANDS if len(name) < 10)
     assert "argparse" in done.stderr and "torch" not in done.stderr
+
+
+def test_a_shell_completes_commands_and_options_where_argcomplete_is_installed(monkeypatch):
+    def asked(parser):
+        raise SystemExit(parser.format_help())
+
+    monkeypatch.setitem(sys.modules, "argcomplete", SimpleNamespace(autocomplete=asked))
+    assert all(name in run(monkeypatch) for name in ltnorm.COMMANDS)
 
 
 def test_configs_of_the_package_are_found_by_name_from_any_folder(monkeypatch, tmp_path):
