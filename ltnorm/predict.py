@@ -32,4 +32,5 @@ def run(args: argparse.Namespace) -> None:
         if predictor.is_classifier and options:
             args.error("--score-thr is for detectors, and this config has a classifier")
         records = predict_files(predictor, args.images, args.out, **options)
-    print(f"wrote {len(records)} pictures and predictions.json to {args.out}")
+    pictures = "1 picture" if len(records) == 1 else f"{len(records)} pictures"
+    print(f"wrote {pictures} and predictions.json to {args.out}")

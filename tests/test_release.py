@@ -121,7 +121,7 @@ def test_the_installed_command_trains_tests_predicts_and_exports(environment, an
     checkpoint = "work_dirs/cls_digits_bs_nbn_lr/epoch_1.pth"
     assert "accuracy" in run(ltnorm, "test", config, checkpoint)
     cv2.imwrite("one.png", np.zeros((32, 32, 3), np.uint8))
-    assert "wrote 1 pictures" in run(ltnorm, "predict", config, checkpoint, "one.png", "--out", "p")
+    assert "wrote 1 picture " in run(ltnorm, "predict", config, checkpoint, "one.png", "--out", "p")
     pytest.importorskip("onnxruntime")
     run(ltnorm, "export", config, checkpoint, "digits.onnx")
     native = "from mmdet_ltnorm.norms.backends.cpu.native import library; print(library())"

@@ -161,23 +161,24 @@ def test_a_line_tells_how_far_the_runs_are_and_the_time_that_is_left(tmp_path, m
     assert capsys.readouterr().out == ""
     now[0] = 12.0
     progress.show([done, resumed])
-    assert capsys.readouterr().out == "[12 s] training ce seed 0 0%, ce seed 1 38%\n"
+    assert capsys.readouterr().out == "[12 s] ce seed 0 starting, ce seed 1 38%\n"
     log(resumed, "Epoch(train)  [2][10/10]")
     now[0] = 40.0  # most of it is the start, which is no measure
     progress.show([done, resumed])
-    assert capsys.readouterr().out == "[40 s] training ce seed 0 0%, ce seed 1 50%\n"
+    assert capsys.readouterr().out == "[40 s] ce seed 0 starting, ce seed 1 50%\n"
     log(resumed, "Epoch(train)  [3][ 5/10]")
     now[0] = 60.0  # 0.125 of a run in 20 s, 2.375 left
     progress.show([done, resumed])
-    told = "[1.0 min, about 6.3 min left] training ce seed 0 0%, ce seed 1 62%\n"
+    told = "[1.0 min, about 6.3 min left] ce seed 0 starting, ce seed 1 62%\n"
     assert capsys.readouterr().out == told
     now[0] = 600.0  # 1.25 of 2.625 runs done: 1.375 of them left
     progress.end(done, "ended")
     assert capsys.readouterr().out == "[10 min, about 11 min left] ended\n"
-    log(later, "Iter(train) [ 50/100]")
+    log(later, "Iter(train) [ 25/100]")
+    log(later, "training 50/100, 0:00:40 left")
     now[0] = 9000.0
     progress.show([resumed, later])
-    told = "[2.5 h, about 1.2 h left] training ce seed 1 62%, ce seed 2 50%\n"
+    told = "[2.5 h, about 1.2 h left] ce seed 1 62%, ce seed 2 50%\n"
     assert capsys.readouterr().out == told
 
 
@@ -196,7 +197,7 @@ def test_in_a_terminal_the_line_is_written_over_and_does_not_wrap(tmp_path, monk
     progress.show(runs)
     progress.end(runs[0], "ended")
     drawn, erased, told = sys.stdout.getvalue().split("\r\033[K")[1:] + [""]
-    assert drawn.startswith("[2 s] training xxx") and len(drawn) == 79
+    assert drawn.startswith("[2 s] xxx") and len(drawn) == 79
     assert erased == "[2 s, about 2 s left] ended\n" and told == ""
 
 

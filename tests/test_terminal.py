@@ -66,6 +66,12 @@ def test_elsewhere_a_line_of_the_log_tells_after_a_minute_of_silence(run, monkey
     assert "\r" not in printed
 
 
+def test_a_resumed_run_counts_from_where_it_was():
+    stage = terminal._Stage("training", 100, earlier=40)
+    stage.started, stage.done = 0.0, 60
+    assert stage.line(10.0) == "training 60/100, 0:00:20 left"
+
+
 def test_validation_takes_nothing_from_the_time_that_training_is_said_to_take(run, monkeypatch):
     monkeypatch.setattr(terminal, "_SILENCE", -1)
     process = toy.ToyMetric.process

@@ -56,7 +56,7 @@ class ProgressHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Begin the stage."""
-        self._stages.append(_Stage("training", runner.max_iters - runner.iter))
+        self._stages.append(_Stage("training", runner.max_iters, runner.iter))
 
     def before_val_epoch(self, runner: Runner) -> None:
         """Begin the stage."""
@@ -108,14 +108,15 @@ class ProgressHook(Hook):
 
 
 class _Stage:
-    """The number of steps of a stage, the steps done, and the start time."""
+    """The steps of a stage, those done, those that an earlier process did, and the start time."""
 
-    def __init__(self, name: str, steps: int) -> None:
-        self.name, self.steps, self.done = name, steps, 0
+    def __init__(self, name: str, steps: int, earlier: int = 0) -> None:
+        self.name, self.steps, self.done, self.earlier = name, steps, earlier, earlier
         self.started = time.monotonic()
 
     def line(self, now: float) -> str:
-        left = (now - self.started) / self.done * (self.steps - self.done)
+        pace = (now - self.started) / (self.done - self.earlier)
+        left = pace * (self.steps - self.done)
         return f"{self.name} {self.done}/{self.steps}, {timedelta(seconds=round(left))} left"
 
     def bar(self, now: float) -> str:

@@ -5,7 +5,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-_STEP = re.compile(r"(?:Epoch\(train\) +\[(\d+)\]|Iter\(train\) +)\[ *(\d+)/(\d+)\]")
+# LoggerHook's lines of an epoch or an iteration, and ProgressHook's.
+_STEP = re.compile(
+    r"(?:Epoch\(train\) +\[(\d+)\]|Iter\(train\) +)\[ *(\d+)/(\d+)\]| training (\d+)/(\d+),"
+)
 
 
 def read_scalars(work_dir: str | Path, since: str = "") -> list[dict[str, Any]]:
@@ -47,6 +50,7 @@ def trained_share(log: Path, last_step: int | None) -> float:
     found = _STEP.findall(text)
     if not found:
         return 0.0
-    epoch, step, steps = found[-1]
+    epoch, *counts = found[-1]
+    step, steps = filter(None, counts)
     share = int(step) / int(steps)
     return (int(epoch) - 1 + share) / (last_step or int(epoch)) if epoch else share

@@ -23,8 +23,7 @@ class Progress:
         """Tell how far each run is, if nothing was told for a while."""
         # A sweep of many hours tells less often than a demo, where its output is kept in a file.
         if self._last_line.is_due(1, max(10, (time.monotonic() - self._started) / 10)):
-            far = (f"{literal(run.name)} seed {run.seed} {_share(run):.0%}" for run in running)
-            text = f"{self._time()} training {', '.join(far)}"
+            text = f"{self._time()} {', '.join(map(_line, running))}"
             if self._last_line.in_terminal:
                 self._last_line.draw(text)
             else:
@@ -52,6 +51,11 @@ class Progress:
             return f"[{_duration(took)}]"
         rest = (took - since) * left / (done - before)
         return f"[{_duration(took)}, about {_duration(rest)} left]"
+
+
+def _line(run: Run) -> str:
+    share = _share(run)
+    return f"{literal(run.name)} seed {run.seed} {f'{share:.0%}' if share else 'starting'}"
 
 
 def _share(run: Run) -> float:
