@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import logging
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from importlib import metadata
 from types import ModuleType
 
 COMMANDS = ("check", "train", "test", "sweep", "compare", "report", "analyze", "predict", "export")
@@ -63,6 +61,8 @@ class _Version(argparse.Action):
     """Print the version of the installed package; importing the package would take seconds."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib import metadata
+
         try:
             told = metadata.version("mmdet_ltnorm")
         except metadata.PackageNotFoundError:
@@ -86,6 +86,8 @@ def _only_warnings(args: argparse.Namespace) -> Iterator[None]:
     if args.run.__module__ in ("ltnorm.doctor", "ltnorm.train", "ltnorm.test"):
         yield
         return
+    import logging
+
     from mmengine.logging import MMLogger
 
     logger = MMLogger.get_current_instance()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from mmdet_ltnorm.lettering import literal
 from mmdet_ltnorm.processes import end_children, start_child
-from mmdet_ltnorm.results.scores import Results, in_percent, last_scores
+from mmdet_ltnorm.results.scores import Results, default_metrics, in_percent, last_scores
 from mmdet_ltnorm.sweep.planning import Run
 from mmdet_ltnorm.sweep.progress import Progress
 
@@ -79,8 +79,10 @@ def _finish(run: Run, returncode: int) -> str:
     if not scores:
         return f"has ended without a validation at its end, see {run.work_dir / 'train.log'}"
     run.note(scores)
-    shown = in_percent(scores).items()  # a group without classes has no score
-    return ", ".join(f"{name.split('/')[-1]} {v:.1f}" for name, v in shown if not math.isnan(v))
+    shown = in_percent(scores)
+    told = [(metric, shown[metric]) for metric in default_metrics({run.name: {run.seed: shown}})]
+    # A group without classes has no score.
+    return ", ".join(f"{name.split('/')[-1]} {v:.1f}" for name, v in told if not math.isnan(v))
 
 
 def _collect(runs: Sequence[Run]) -> Results:
