@@ -89,6 +89,20 @@ STEP_TARGETS = {("NBN", "captured"): 1.01, ("CBN", "captured"): 1.15}
 
 def layers(size: Size, device: str, deadline: Deadline) -> None:
     """Print a table for each input, and the layers' bytes per second over a copy's."""
+    for upstream, makers in _layers_by_input(size, device, deadline, ["eager", "captured"]):
+        copy = partial(torch.empty_like(upstream).copy_, upstream)
+        copied, *others = timed([copy, *(make(None) for make in makers.values())], size.rounds)
+        speeds = [
+            f"{name} {ratios([PASSES / 2 * seconds for seconds in copied], taken)}"
+            for name, taken in zip(makers, others, strict=True)
+        ]
+        print(f"\nBytes a second over a copy's, eager: {', '.join(speeds)}", flush=True)
+
+
+def _layers_by_input(
+    size: Size, device: str, deadline: Deadline, ways: Sequence[str]
+) -> Iterator[tuple[torch.Tensor, dict[str, Maker]]]:
+    """Print a table for each input, and yield the gradient of its output and the makers."""
     builds = {"batch norm": nn.BatchNorm2d, "NBN": NBN, "CBN": partial(CBN, num_components=4)}
     for shape, dtype, memory_format in size.inputs:
         x, upstream = (
@@ -103,14 +117,9 @@ def layers(size: Size, device: str, deadline: Deadline) -> None:
         megabytes = x.numel() * x.element_size() / 2**20
         print(f"\n{described(x)}, {megabytes:.0f} MB\n")
         wanted = LAYER_TARGETS if megabytes >= 16 else {}
-        print(comparison(makers, wanted, size.rounds, size.compiling, deadline))
-        copy = partial(torch.empty_like(upstream).copy_, upstream)
-        copied, *others = timed([copy, *(make(None) for make in makers.values())], size.rounds)
-        speeds = [
-            f"{name} {ratios([PASSES / 2 * seconds for seconds in copied], taken)}"
-            for name, taken in zip(makers, others, strict=True)
-        ]
-        print(f"\nBytes a second over a copy's, eager: {', '.join(speeds)}", flush=True)
+        table = comparison(makers, wanted, size.rounds, size.compiling, deadline, ways)
+        print(table, flush=True)
+        yield upstream, makers
 
 
 def _layer(
@@ -190,9 +199,12 @@ def steps(size: Size, device: str, deadline: Deadline) -> None:
 
 
 def compiled(size: Size, device: str, deadline: Deadline) -> None:
-    """Print a table of the first classifier's compiled training steps."""
+    """Print a table of the first classifier's compiled training steps, and one for each input."""
+    ways = ["eager", "compiled"]
     title, case = next(iter(size.classifiers.items()))
-    _compare_steps(title, case, size, device, deadline, ["eager", "compiled"])
+    _compare_steps(title, case, size, device, deadline, ways)
+    for _ in _layers_by_input(size, device, deadline, ways):
+        pass
 
 
 def _compare_steps(
@@ -238,6 +250,7 @@ MEASURED = {
 
 
 A_GPU = "a GPU"
+OPS = "mmcv._ext"
 
 
 class Part(NamedTuple):
@@ -270,14 +283,14 @@ def parts(toy: bool) -> list[Part]:
             lines=15,
             wanted="none failed",
         ),
-        Part("Layers", measured["layers"], 80),
+        Part("Layers", measured["layers"], 50),
         Part("Training steps", measured["steps"], 60),
-        Part("Mask R-CNN", measured["detector"], 40),
+        Part("Mask R-CNN", measured["detector"], 40, needs=[OPS]),
         Part("Data for the runs", measured["data"], 30),
-        Part("30 iterations of mini-LVIS", [*train, *once], 60, needs=["vernier"], lines=3),
+        Part("30 iterations of mini-LVIS", [*train, *once], 60, needs=["vernier", OPS], lines=3),
         Part("One process of NCCL", [str(tools / "dist_train.sh"), *distributed], 40, lines=3),
         Part("Losses and logits", measured["losses"], 40),
-        Part("Compiled training steps", measured["compiled"], 120),
+        Part("Compiled training steps and layers", measured["compiled"], 120),
     ]
 
 
@@ -296,12 +309,14 @@ def section(part: Part, folder: Path, deadline: Deadline) -> str:
     missing = [name for name in part.needs if not _has(name)]
     seconds = min(part.seconds, deadline.left())
     if missing or seconds < 5:
-        why = f"{' and '.join(missing)} missing" if missing else "no time is left"
+        why = f"it needs {' and '.join(missing)}" if missing else "no time is left"
         return f"## {part.title}\n\nLeft out: {why}."
     start = monotonic()
     status, printed = run(part.command, ROOT if "pytest" in part.command else folder, seconds)
     shown = "\n".join(printed.strip().splitlines()[-part.lines :])
-    if part.lines < 1000:
+    if not shown:
+        shown = "It printed nothing."
+    elif part.lines < 1000:
         shown = f"```\n{shown}\n```"
     ending = f"{monotonic() - start:.0f} s" + (f"; wanted: {part.wanted}" if part.wanted else "")
     return f"## {part.title}\n\n{status}{shown}\n\n{ending}"

@@ -34,16 +34,16 @@ def test_the_page_has_what_parts_print_and_says_how_others_failed(check, tmp_pat
         tmp_path,
         part(check, "print('| a |\\n|---|\\n| 1 |')", wanted="more"),
         part(check, "print('one\\ntwo\\nthree')", lines=2),
-        part(check, "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"),
+        part(check, "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", lines=2),
         part(check, "raise ValueError('no such thing')"),
         part(check, "pass", needs=["sys", "no_such_module"]),
     )
     assert text.startswith("# Checked on a GPU\n\ntorch ")
     assert tables(text) == [[["a"], ["1"]]] and " s; wanted: more\n" in text
     assert "```\ntwo\nthree\n```" in text and "one" not in text
-    assert "**Failed with SIGSEGV:** no message" in text
+    assert "**Failed with SIGSEGV:** no message\n\nIt printed nothing.\n" in text
     assert "**Failed with status 1:** " in text and "ValueError: no such thing" in text
-    assert "Left out: no_such_module missing." in text
+    assert "Left out: it needs no_such_module." in text
     assert text.rstrip().endswith("s in all, of at most 100.")
 
 
@@ -84,9 +84,10 @@ def test_parts_name_files_that_exist_and_stay_within_the_time_in_order_of_weight
 @pytest.mark.parametrize(
     ("name", "ways"),
     [
-        ("layers", ["captured", "compiled"]),
+        ("layers", ["captured"]),
         ("losses", ["captured", "compiled"]),
         ("steps", ["captured"]),
+        ("compiled", ["compiled"]),
     ],
 )
 def test_a_part_prints_ratios_over_what_is_replaced(name, ways, check, capsys, monkeypatch):
@@ -99,8 +100,9 @@ def test_a_part_prints_ratios_over_what_is_replaced(name, ways, check, capsys, m
         assert header[:-3] == ["", "eager", *ways]
         assert first[1].endswith(" ms")
         for row in others:
-            assert "[" in row[1] and "CUDA graphs need a GPU" in row[2]
-            assert ("compiled" in ways) == ("[" in row[3])
+            cells = dict(zip(header, row, strict=True))
+            assert "[" in cells["eager"] and "[" in cells.get("compiled", "[")
+            assert "captured" not in ways or "CUDA graphs need a GPU" in cells["captured"]
             assert int(row[-3]) > 0 and float(row[-2]) > 0 and row[-1] == "0"
     if name == "layers":
         assert "Bytes a second over a copy's, eager: batch norm " in printed
@@ -122,9 +124,9 @@ def test_what_is_wanted_stands_beside_a_ratio(check, monkeypatch):
 
 @pytest.mark.slow
 def test_the_whole_page_is_made_on_a_cpu_at_tiny_sizes(check, tmp_path):
-    parts = [part._replace(seconds=300.0) for part in check.parts(toy=True)]
-    text = page(check, tmp_path, *parts, seconds=900.0)
+    parts = [part._replace(seconds=1200.0) for part in check.parts(toy=True)]  # on busy cores
+    text = page(check, tmp_path, *parts, seconds=3600.0)
     (tmp_path / "page.md").write_text(text)
     assert "**" not in text, text
-    assert "Left out: a GPU missing." in text and "lvis/segm_AP: " in text
-    assert text.count("| --- |") + text.count("|---|") >= 5
+    assert "Left out: it needs a GPU." in text and "lvis/segm_AP: " in text
+    assert len(tables(text)) >= 6
