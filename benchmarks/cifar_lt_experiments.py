@@ -36,9 +36,14 @@ NOT_NORMALIZED = [NORM + "normalize=False", NORM + "initial_magnitude=1.0"]  # Î
 EXPERIMENTS = {
     "remedies": {
         "BS": [BS + ".py"],
-        "BS + LR": [BS + ".py", LR],
+        "BS + LR": [BS + "_lr.py"],
         "BS + NBN": [BS + "_nbn.py"],
         "BS + NBN + LR": [BS + "_nbn_lr.py"],
+    },
+    "lr_ceiling": {
+        "BS": [BS + ".py"],
+        "BS + LR": [BS + "_lr.py"],
+        "BS + LR x 4": [BS + ".py", *SCALED_LR],
     },
     "cross_entropy": {
         "CE": [CE + ".py"],
