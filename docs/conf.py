@@ -37,6 +37,7 @@ exclude_patterns = ["_build"]
 suppress_warnings = ["myst.xref_missing"]  # tests/test_pages.py follows every link
 # Pages that stand elsewhere in the repository, and that a page here includes.
 INCLUDED = {"README.md": "index.md", "tools/README.md": "tools.md"}
+INCLUDED |= {"CONTRIBUTING.md": "contributing.md"}
 INCLUDED |= {"configs/README.md": "configs.md", "configs/lvis/README.md": "lvis.md"}
 LINK = re.compile(r"(?<=\])\((?!#|[a-z]+:)([^)\s]+)\)")  # of a path
 
