@@ -4,6 +4,7 @@ Nothing runs: launches are counted, and what torch's operations would do beside 
 """
 
 from contextlib import nullcontext
+from functools import partial
 from itertools import product
 from math import prod
 from unittest.mock import patch
@@ -11,8 +12,9 @@ from unittest.mock import patch
 import pytest
 import torch
 from operation_counts import ALLOCATIONS, VIEWS, Operations, launched
+from torch import nn
 
-from mmdet_ltnorm.norms import CBN, cbn, split_into
+from mmdet_ltnorm.norms import CBN, NBN, cbn, nbn, split_into
 
 pytest.importorskip("triton", minversion="3.3")
 
@@ -44,9 +46,11 @@ def placed_layer(**options):
 def work_of(run):
     """Return the names of the kernels and of torch's operations on the device, and allocations."""
     from mmdet_ltnorm.norms.backends.gpu import mixture
+    from mmdet_ltnorm.norms.backends.gpu import nbn as gpu_nbn
 
-    backend = patch.object(cbn, "mixture_backend", lambda *_: mixture)
-    with backend, launched() as kernels, Operations() as operations:
+    cbns = patch.object(cbn, "mixture_backend", lambda *_: mixture)
+    nbns = patch.object(nbn, "nbn_backend", lambda *_: gpu_nbn)
+    with cbns, nbns, launched() as kernels, Operations() as operations:
         result = run()
     others = {name for name in operations.names if name not in VIEWS | ALLOCATIONS}
     return result, kernels, others, sum(operations.names[name] for name in ALLOCATIONS)
@@ -84,6 +88,24 @@ def test_evaluation_is_three_kernels_and_no_other_operation():
 def test_an_input_that_needs_no_gradient_costs_no_kernel():
     y = work_of(lambda: placed_layer()(torch.randn(6, 8, 9, 9)))[0]
     assert work_of(lambda: y.sum().backward())[1] == ["gradient_sums", "finish_gradient"]
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("options", [dict(), dict(separate_magnitudes=True)])
+def test_nbn_is_two_kernels_more_than_batch_norm_in_one_node(options, training):
+    upstream, work = torch.randn(6, 8, 9, 9), []
+    for layer in (nn.BatchNorm2d(8), NBN(8, **options)):
+        layer.train(training)
+        x = torch.randn(6, 8, 9, 9, requires_grad=True)
+        y, forward, others, _ = work_of(partial(layer, x))
+        assert {edge[0].name() for edge in y.grad_fn.next_functions if edge[0]} == {
+            "torch::autograd::AccumulateGrad"
+        }
+        _, backward, more, _ = work_of(partial(y.backward, upstream))
+        work.append((others, more, forward, backward))
+    (*theirs, _, _), (*ours, forward, backward) = work
+    assert ours == theirs
+    assert (forward, backward) == (["rescale"], ["rescale_backward"])
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -147,6 +147,7 @@ def test_the_backends_of_norms_know_no_layer_and_plain_code_no_accelerator():
         *product(["PixelPasses"], ["plain/pixels.py", "cpu/pixels.py"]),
         *product(["ComponentArithmetic"], ["plain/components.py", "cpu/components.py"]),
         *product(["Mixture"], ["composed.py", "gpu/mixture.py"]),
+        *product(["NormalizedBatchNorm"], ["plain/nbn.py", "cpu/nbn.py", "gpu/nbn.py"]),
     ],
 )
 def test_a_backend_has_the_functions_of_its_interface_with_their_arguments(protocol, file):

@@ -1,7 +1,8 @@
-"""CBN's operators pass torch's own checks, and compiled training with them equals eager's."""
+"""The norms' operators pass torch's own checks; compiled training with them equals eager's."""
 
 import copy
 import functools
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -9,7 +10,8 @@ from mmengine.registry import MODELS
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from mmdet_ltnorm.norms import CBN, NCBN, operators, split_into
+from mmdet_ltnorm.norms import CBN, NBN, NCBN, nbn_operators, operators, split_into
+from mmdet_ltnorm.norms.backends.cpu import native
 
 GROUPS = torch.tensor([0, 1, 2, 2])
 
@@ -60,6 +62,61 @@ def test_the_other_operators_pass_torchs_own_checks():
     rate, unbiased, *others = norm._learning()
     inputs = *norm.running(), *others, x, *left, rate, unbiased
     torch.library.opcheck(operators.cbn_learn, (*inputs, False, True))
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(
+    "dtype, channels_last, separate",
+    [
+        (torch.float32, False, False),
+        (torch.float32, True, True),
+        (torch.float64, False, True),
+        (torch.bfloat16, False, False),
+    ],
+)
+def test_nbns_operators_pass_torchs_own_checks(dtype, channels_last, separate, training):
+    x = drawn(channels_last).to(dtype).requires_grad_()
+    wide = torch.promote_types(dtype, torch.float32)
+    norm = NBN(6, separate_magnitudes=separate, dtype=wide).train(training)
+    statistics = norm._statistics(x)
+    mean, var, from_batch, *numbers = statistics
+    given = x, *norm.raw(), mean, var, from_batch, *numbers
+    torch.library.opcheck(nbn_operators.nbn_forward, given)
+    with torch.no_grad():
+        y, used, _ = nbn_operators.nbn_forward(*given)
+        given = torch.randn_like(y), x, *norm.raw(), used, from_batch
+        for needs_x in (True, False):
+            torch.library.opcheck(nbn_operators.nbn_backward, (*given, needs_x))
+
+
+@pytest.mark.parametrize("code", [native.library, lambda: None], ids=["C++", "torch"])
+@pytest.mark.parametrize("options", [dict(), dict(separate_magnitudes=True, momentum=0.3)])
+@pytest.mark.parametrize("training", [True, False])
+def test_nbns_operators_compute_what_torchs_operations_do(monkeypatch, code, options, training):
+    monkeypatch.setattr(native, "library", code)
+    norm, x = NBN(6, **options).train(training), drawn().requires_grad_()
+    norm.running_mean.normal_(), norm.running_var.uniform_(0.5, 2)
+    twin = copy.deepcopy(norm).double()
+    upstream, wide = torch.randn_like(x), x.detach().double().requires_grad_()
+    y = nbn_operators.normalized(x, norm.raw(), norm._statistics(x))
+    y.backward(upstream)
+    expected = twin(wide)
+    expected.backward(upstream.double())
+    found = [(y, expected), (x.grad, wide.grad)]
+    parameters = zip(norm.parameters(), twin.parameters(), strict=True)
+    found += [(mine.grad, other.grad) for mine, other in parameters]
+    found += [(norm.running_mean, twin.running_mean), (norm.running_var, twin.running_var)]
+    for ours, theirs in found:
+        torch.testing.assert_close(ours.double(), theirs, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("options", [dict(), dict(separate_magnitudes=True), dict(momentum=0.3)])
+def test_compiled_training_with_nbn_equals_eagers(options):
+    model = block()
+    model[1] = NBN(6, **options)
+    with patch.object(nbn_operators, "nbn_backend", wraps=nbn_operators.nbn_backend) as asked:
+        assert_trains_alike(model, as_it_is, (4, 3, 7, 7))
+    assert asked.called
 
 
 def outcome(run, model, x):

@@ -1,5 +1,7 @@
 """NBN's Triton kernels compute what torch's operations do: interpreted, and on a GPU compiled."""
 
+import copy
+from itertools import product
 from unittest.mock import patch
 
 import pytest
@@ -7,7 +9,7 @@ import torch
 from cbn_passes import poisoned
 from triton_processes import compiling_for_an_absent_gpu, interpreted_results
 
-from mmdet_ltnorm.norms import NBN, share_magnitude
+from mmdet_ltnorm.norms import NBN, nbn, share_magnitude
 from mmdet_ltnorm.norms.backends.interface import RawAffine
 from mmdet_ltnorm.norms.backends.plain.nbn import rescaled_pair
 
@@ -46,10 +48,12 @@ def computed(function, raw, gradients):
 
 
 def from_kernels(raw, gradients):
-    from mmdet_ltnorm.norms.backends.gpu.nbn import RescaledPair
+    """Return what :func:`computed` does, by the kernels."""
+    from mmdet_ltnorm.norms.backends.gpu import nbn
 
     with patch.object(torch, "empty_like", poisoned(torch.empty_like)):
-        return computed(RescaledPair.apply, raw, gradients)
+        found = *nbn.rescaled_pair(raw), *nbn.rescaled_pair_gradient(raw, gradients)
+    return [each for each in found if each is not None]
 
 
 def assert_right(ours, raw, gradients):
@@ -67,6 +71,37 @@ def in_the_interpreter(path):
     cases = {name: raw_and_gradients(*case) for name, case in CASES.items()}
     found = {name: (from_kernels(*case), case) for name, case in cases.items()}
     torch.save({name: (ours, tuple(raw), g) for name, (ours, (raw, g)) in found.items()}, path)
+
+
+def layers_in_the_interpreter(path):
+    """Save what layers on the kernels, and on torch's operations, make of a batch."""
+    from mmdet_ltnorm.norms.backends.gpu import nbn as kernels
+    from mmdet_ltnorm.norms.backends.plain import nbn as plain
+
+    torch.manual_seed(0)
+    found = []
+    for training, again in product((True, False), repeat=2):
+        layer = NBN(6, dtype=torch.float64).train(training)
+        x = torch.randn(3, 6, 5, 4, dtype=torch.float64, requires_grad=True)
+        for backend in (kernels, plain):
+            twin = copy.deepcopy(layer)
+            with patch.object(nbn, "nbn_backend", lambda *_, backend=backend: backend):
+                y = twin(x)
+            inputs = [x, *twin.parameters()]
+            gradients = torch.autograd.grad(y.sin().sum(), inputs, create_graph=again)
+            if again:
+                total = sum(gradient.square().sum() for gradient in gradients)
+                gradients = *gradients, *torch.autograd.grad(total, inputs)
+            results = y, *gradients, twin.running_mean, twin.running_var
+            found.append([result.detach() for result in results])
+    torch.save(found, path)
+
+
+def test_layers_on_the_kernels_train_as_on_torchs_operations(tmp_path):
+    results = interpreted_results(layers_in_the_interpreter, tmp_path)
+    for ours, theirs in zip(results[::2], results[1::2], strict=True):
+        for one, other in zip(ours, theirs, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
 
 
 @pytest.fixture(scope="module")

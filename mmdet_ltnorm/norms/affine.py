@@ -100,10 +100,14 @@ class NormalizedAffine(nn.Module):
         """Return the raw vectors and scalars for a fused function, None where none may be used."""
         if not self.normalize or self.official:
             return None
+        raw = self.raw()
+        return raw if may_fuse(input, *raw) else None
+
+    def raw(self) -> RawAffine:
+        """Return the raw vectors and scalars."""
         weight, bias = stored(self, "weight"), stored(self, "bias")
         own = self.bias_magnitude if self.separate_magnitudes else None
-        raw = RawAffine(weight, bias, self.magnitude, own, self.weight_gain, self.bias_gain)
-        return raw if may_fuse(input, *raw) else None
+        return RawAffine(weight, bias, self.magnitude, own, self.weight_gain, self.bias_gain)
 
     @property
     def magnitude(self) -> Tensor:

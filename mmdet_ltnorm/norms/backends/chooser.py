@@ -50,11 +50,11 @@ def nbn_backend(x: Tensor, raw: RawAffine, statistics: Statistics) -> Normalized
     """
     tensors = (*raw, statistics.mean, statistics.var)
     if native.takes(x) and all(t is None or native.reads(t) for t in tensors):
-        return cpu_nbn.normalized
+        return cpu_nbn
     dense = raw.weight.is_contiguous() and raw.bias.is_contiguous()
     on_one_gpu = raw.weight.is_cuda and raw.weight.device == raw.magnitude.device
     if dense and on_one_gpu and has_triton():
         from mmdet_ltnorm.norms.backends.gpu import nbn
 
-        return nbn.normalized
-    return plain_nbn.normalized
+        return nbn
+    return plain_nbn

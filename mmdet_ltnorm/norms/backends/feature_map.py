@@ -6,6 +6,9 @@ from torch.nn import functional as F
 
 from mmdet_ltnorm.norms.backends.precision import computing_dtype
 
+# By the number of dimensions; to ask for these takes no view.
+CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
+
 
 def dense(x: Tensor) -> Tensor:
     """Return the tensor itself if it is contiguous or channels-last, else a contiguous copy."""
@@ -14,6 +17,8 @@ def dense(x: Tensor) -> Tensor:
 
 def channels_are_last(x: Tensor) -> bool:
     """Tell whether a pixel's channels are adjacent in memory, and pixels follow one another."""
+    if x.dim() in CHANNELS_LAST:
+        return x.is_contiguous(memory_format=CHANNELS_LAST[x.dim()])
     return x.movedim(1, -1).is_contiguous()
 
 

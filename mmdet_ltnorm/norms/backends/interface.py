@@ -51,7 +51,22 @@ class Statistics(NamedTuple):
 class NormalizedBatchNorm(Protocol):
     """Batch norm of (B, C, ...), scaled and shifted by NBN's normalized vectors."""
 
-    def __call__(self, x: Tensor, raw: RawAffine, statistics: Statistics) -> Tensor: ...
+    def normalized(self, x: Tensor, raw: RawAffine, statistics: Statistics) -> Tensor:
+        """Return the output, of which autograd knows the gradients."""
+
+    def forward(self, x: Tensor, raw: RawAffine, statistics: Statistics) -> tuple[Tensor, Tensor]:
+        """Return the output, and the mean and inverse deviation (2, C) that normalized, wide."""
+
+    def backward(
+        self,
+        gradient: Tensor,
+        x: Tensor,
+        raw: RawAffine,
+        used: Tensor,
+        from_batch: bool,
+        needs_x: bool,
+    ) -> tuple[Tensor | None, Tensor, Tensor, Tensor, Tensor | None]:
+        """Return the gradients of x, if it needs one, and of the first four of ``raw``."""
 
 
 class Components(NamedTuple):

@@ -29,16 +29,29 @@ def normalized(x: Tensor, raw: RawAffine, statistics: Statistics) -> Tensor:
     """Return (B, C, ...) batch-normalized, then scaled and shifted by the normalized vectors."""
     if torch.is_grad_enabled():
         return FusedBatchNorm.apply(x, *raw, statistics)
-    return _forward(x, raw, statistics)[0]
+    return forward(x, raw, statistics)[0]
 
 
-def _forward(x: Tensor, raw: tuple[Tensor, ...], statistics: Statistics) -> tuple[Tensor, Tensor]:
-    """Return the output, and the mean and inverse deviation (2, C) that normalized."""
+def forward(x: Tensor, raw: RawAffine, statistics: Statistics) -> tuple[Tensor, Tensor]:
+    """See :meth:`.NormalizedBatchNorm.forward`."""
     mean, var, from_batch, momentum, eps = statistics
     y, used = torch.empty_like(x), x.new_empty(2, x.shape[1])
     options = DIRECTION_FLOOR, eps, momentum, from_batch
     call_over(x, "nbn_forward", *raw, *options, mean, var, y, used)
     return y, used
+
+
+def backward(
+    gradient: Tensor, x: Tensor, raw: RawAffine, used: Tensor, from_batch: bool, needs_x: bool
+) -> tuple[Tensor | None, Tensor, Tensor, Tensor, Tensor | None]:
+    """See :meth:`.NormalizedBatchNorm.backward`."""
+    to_x = torch.empty_like(x) if needs_x else None
+    to_weight, to_bias = torch.empty_like(raw[0]), torch.empty_like(raw[1])
+    to_magnitudes = x.new_empty(2)
+    inputs = gradient.contiguous(), *raw, DIRECTION_FLOOR, from_batch, used
+    call_over(x, "nbn_backward", *inputs, to_x, to_weight, to_bias, to_magnitudes)
+    to_magnitude, to_bias_magnitude = to_magnitudes.unbind()
+    return to_x, to_weight, to_bias, to_magnitude, None if raw[3] is None else to_bias_magnitude
 
 
 class FusedBatchNorm(torch.autograd.Function):
@@ -47,7 +60,7 @@ class FusedBatchNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, *args: Any) -> Tensor:
         *raw, statistics = args
-        y, used = _forward(x, raw, statistics)
+        y, used = forward(x, RawAffine(*raw), statistics)
         ctx.from_batch, ctx.eps = statistics.from_batch, statistics.eps
         ctx.save_for_backward(x, *raw, used)
         return y
@@ -65,11 +78,6 @@ class FusedBatchNorm(torch.autograd.Function):
 
             needed = ctx.needs_input_grad[:-1]
             return *differentiable_gradients(function, (x, *raw), needed, [gradient]), None
-        to_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
-        to_weight, to_bias = torch.empty_like(raw[0]), torch.empty_like(raw[1])
-        to_magnitudes = x.new_empty(2)
-        inputs = gradient.contiguous(), *raw, DIRECTION_FLOOR, ctx.from_batch, used
-        call_over(x, "nbn_backward", *inputs, to_x, to_weight, to_bias, to_magnitudes)
-        both = to_magnitudes.unbind()
-        to_magnitude, to_bias_magnitude = both if raw[3] is not None else (both[0], None)
-        return to_x, to_weight, to_bias, to_magnitude, to_bias_magnitude, None, None, None
+        needs_x = ctx.needs_input_grad[0]
+        gradients = backward(gradient, x, RawAffine(*raw), used, ctx.from_batch, needs_x)
+        return *gradients, None, None, None

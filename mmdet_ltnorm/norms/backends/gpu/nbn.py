@@ -4,6 +4,7 @@ Torch's operations need ten launches forward and about forty backward, and each 
 than the arithmetic.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -14,57 +15,101 @@ from torch import Tensor
 from mmdet_ltnorm.norms.backends.fusing import differentiable_gradients
 from mmdet_ltnorm.norms.backends.gpu.mixture_kernels import narrowed
 from mmdet_ltnorm.norms.backends.interface import DIRECTION_FLOOR, RawAffine, Statistics
-from mmdet_ltnorm.norms.backends.plain.nbn import batch_norm, rescaled_pair
+from mmdet_ltnorm.norms.backends.plain import nbn as plain
+from mmdet_ltnorm.norms.backends.plain.nbn import batch_norm_and_statistics, batch_norm_gradient
 
 BLOCK = 1024
 
 
 def normalized(x: Tensor, raw: RawAffine, statistics: Statistics) -> Tensor:
     """Return torch's batch norm with both vectors rescaled by one kernel."""
-    return batch_norm(x, RescaledPair.apply(*raw), statistics)
+    return RescaledBatchNorm.apply(x, *raw, statistics)
 
 
-class RescaledPair(torch.autograd.Function):
-    """The plain :func:`rescaled_pair` in one launch, with the same arguments; vectors are (C,).
-    :mod:`mmdet_ltnorm.norms.backends.cpu.nbn` has the formulas of its gradients.
-    """
+def forward(x: Tensor, raw: RawAffine, statistics: Statistics) -> tuple[Tensor, Tensor]:
+    """See :meth:`.NormalizedBatchNorm.forward`."""
+    return batch_norm_and_statistics(x, rescaled_pair(raw), statistics)
+
+
+def backward(
+    gradient: Tensor, x: Tensor, raw: RawAffine, used: Tensor, from_batch: bool, needs_x: bool
+) -> tuple[Tensor | None, Tensor, Tensor, Tensor, Tensor | None]:
+    """See :meth:`.NormalizedBatchNorm.backward`."""
+    weight, _ = rescaled_pair(raw)
+    to_x, *to_pair = batch_norm_gradient(gradient, x, weight, used, from_batch, needs_x)
+    return to_x, *rescaled_pair_gradient(raw, to_pair)
+
+
+class RescaledBatchNorm(torch.autograd.Function):
+    """The batch norm that torch chooses, cuDNN's or its own, between two kernels of ours."""
 
     @staticmethod
-    def forward(ctx: Any, *raw: Tensor | None) -> tuple[Tensor, Tensor]:
-        weight, bias, magnitude, bias_magnitude, *gains = raw
-        own = magnitude if bias_magnitude is None else bias_magnitude
-        outputs = torch.empty_like(weight), torch.empty_like(bias)
-        inputs = weight, bias, magnitude, own, *gains, len(weight), DIRECTION_FLOOR
-        with torch.cuda.device_of(weight):
-            rescale[(2,)](*outputs, *inputs, BLOCK=BLOCK)
-        ctx.save_for_backward(*raw)
-        return outputs
+    def forward(ctx: Any, x: Tensor, *args: Any) -> Tensor:
+        *raw, statistics = args
+        mean, var, from_batch, momentum, eps = statistics
+        weight, bias = rescaled_pair(RawAffine(*raw))
+        options = from_batch, momentum, eps, torch.backends.cudnn.enabled
+        y, *used, ctx.choice = torch._batch_norm_impl_index(x, weight, bias, mean, var, *options)
+        ctx.from_batch, ctx.eps = from_batch, eps
+        stored = (None, None) if from_batch else (mean, var)
+        ctx.save_for_backward(x, *raw, weight, *stored, *used)
+        return y
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        raw = weight, bias, magnitude, bias_magnitude, *gains = ctx.saved_tensors
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, *raw, weight, mean, var, used_mean, used_inverse, reserve = ctx.saved_tensors
+        from_batch, eps, needed = ctx.from_batch, ctx.eps, ctx.needs_input_grad[:-1]
         if torch.is_grad_enabled():
-            return differentiable_gradients(rescaled_pair, raw, ctx.needs_input_grad, gradients)
-        own = magnitude if bias_magnitude is None else bias_magnitude
-        to_vectors = torch.empty_like(weight), torch.empty_like(bias)
-        to_magnitude = torch.empty_like(magnitude)
-        to_own = None if bias_magnitude is None else torch.empty_like(own)
-        with torch.cuda.device_of(weight):
-            rescale_backward[(1,)](
-                *to_vectors,
-                to_magnitude,
-                to_own,
-                *(gradient.contiguous() for gradient in gradients),
-                weight,
-                bias,
-                magnitude,
-                own,
-                *gains,
-                len(weight),
-                DIRECTION_FLOOR,
-                BLOCK=BLOCK,
-            )
-        return *to_vectors, to_magnitude, to_own, None, None
+
+            def function(x: Tensor, *raw: Tensor) -> Tensor:
+                statistics = Statistics(mean, var, from_batch, 0.0, eps)
+                return plain.normalized(x, RawAffine(*raw), statistics)
+
+            return *differentiable_gradients(function, (x, *raw), needed, [gradient]), None
+        used = mean, var, used_mean, used_inverse, from_batch, eps
+        to_x, *to_pair = torch.ops.aten._batch_norm_impl_index_backward(
+            ctx.choice, x, gradient, weight, *used, [needed[0], True, True], reserve
+        )
+        gradients = rescaled_pair_gradient(RawAffine(*raw), to_pair)
+        return to_x if needed[0] else None, *gradients, None, None, None
+
+
+def rescaled_pair(raw: RawAffine) -> tuple[Tensor, Tensor]:
+    """Return the plain :func:`rescaled_pair` of vectors (C,) in one launch."""
+    weight, bias, magnitude, bias_magnitude, *gains = raw
+    own = magnitude if bias_magnitude is None else bias_magnitude
+    outputs = torch.empty_like(weight), torch.empty_like(bias)
+    inputs = weight, bias, magnitude, own, *gains, len(weight), DIRECTION_FLOOR
+    with torch.cuda.device_of(weight):
+        rescale[(2,)](*outputs, *inputs, BLOCK=BLOCK)
+    return outputs
+
+
+def rescaled_pair_gradient(
+    raw: RawAffine, gradients: Sequence[Tensor]
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """Return the plain :func:`rescaled_pair_gradient` in one launch."""
+    weight, bias, magnitude, bias_magnitude, *gains = raw
+    own = magnitude if bias_magnitude is None else bias_magnitude
+    to_vectors = torch.empty_like(weight), torch.empty_like(bias)
+    to_magnitude = torch.empty_like(magnitude)
+    to_own = None if bias_magnitude is None else torch.empty_like(own)
+    with torch.cuda.device_of(weight):
+        rescale_backward[(1,)](
+            *to_vectors,
+            to_magnitude,
+            to_own,
+            *(gradient.contiguous() for gradient in gradients),
+            weight,
+            bias,
+            magnitude,
+            own,
+            *gains,
+            len(weight),
+            DIRECTION_FLOOR,
+            BLOCK=BLOCK,
+        )
+    return *to_vectors, to_magnitude, to_own
 
 
 @triton.jit
