@@ -287,8 +287,8 @@ def parts(toy: bool) -> list[Part]:
         Part("Training steps", measured["steps"], 60),
         Part("Mask R-CNN", measured["detector"], 40, needs=[OPS]),
         Part("Data for the runs", measured["data"], 30),
-        Part("30 iterations of mini-LVIS", [*train, *once], 60, needs=["vernier", OPS], lines=3),
-        Part("One process of NCCL", [str(tools / "dist_train.sh"), *distributed], 40, lines=3),
+        Part("30 iterations of mini-LVIS", [*train, *once], 60, needs=["vernier", OPS], lines=1),
+        Part("One process of NCCL", [str(tools / "dist_train.sh"), *distributed], 40, lines=1),
         Part("Losses and logits", measured["losses"], 40),
         Part("Compiled training steps and layers", measured["compiled"], 120),
     ]
