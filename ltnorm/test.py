@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Check the arguments and evaluate the checkpoint."""
+    from mmdet_ltnorm.data.image_files import ImageError
     from mmdet_ltnorm.engine.launch import config_for_testing, test
     from mmdet_ltnorm.engine.options import read_options
     from mmdet_ltnorm.results.checkpoints import CheckpointError
@@ -37,5 +38,5 @@ def run(args: argparse.Namespace) -> None:
     with refused_in_a_line(args, OSError, ValueError):
         args.cfg_options = read_options(args.cfg_options)
         cfg = config_for_testing(args)
-    with refused_in_a_line(args, CheckpointError, OSError):
+    with refused_in_a_line(args, CheckpointError, ImageError, OSError):
         test(cfg)

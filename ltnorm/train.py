@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Check the arguments and train."""
+    from mmdet_ltnorm.data.image_files import ImageError
     from mmdet_ltnorm.engine.launch import config_for_training, train
     from mmdet_ltnorm.engine.options import read_options
     from mmdet_ltnorm.results.checkpoints import CheckpointError
@@ -36,5 +37,5 @@ def run(args: argparse.Namespace) -> None:
     with refused_in_a_line(args, OSError, ValueError):
         args.cfg_options = read_options(args.cfg_options)
         cfg = config_for_training(args)
-    with refused_in_a_line(args, CheckpointError, FloatingPointError, OSError):
+    with refused_in_a_line(args, CheckpointError, FloatingPointError, ImageError, OSError):
         train(cfg)

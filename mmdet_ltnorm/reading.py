@@ -17,6 +17,8 @@ _MARKS = {
     b"\xfe\xff": "utf-16",
 }
 
+CONFIGS = Path(__file__).resolve().parent / ".mim" / "configs"
+
 
 def read_text(file: str | Path, backend_args: Mapping[str, Any] | None = None) -> str:
     """Return the text of a file in UTF-8, or in UTF-16 or UTF-32 if a byte-order mark says so.
@@ -95,7 +97,10 @@ def read_config(file: str | Path) -> Config:
         return Config.fromfile(path)
     except Exception as error:  # it may raise anything
         kind = type(error).__name__
-        raise ValueError(f"{file} cannot be read as a config: {kind}: {error}") from error
+        remedy = ""
+        if "mmdet_ltnorm config" in str(error):  # mmengine knows no such scope
+            remedy = f" Name a base of this package by its path, which is below {CONFIGS}"
+        raise ValueError(f"{file} cannot be read as a config: {kind}: {error}{remedy}") from error
 
 
 def read_model_config(file: str | Path) -> Config:

@@ -186,7 +186,8 @@ def test_without_a_network_the_error_says_where_to_put_the_file(tmp_path, monkey
 
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.setattr(torch.hub, "download_url_to_file", download)
-    with pytest.raises(ConnectionError, match=r"resnet50 \(no route to host\).*/checkpoints"):
+    message = r"resnet50 \(no route to host\): fetch https://.*/resnet50-.*\.pth .*/checkpoints"
+    with pytest.raises(ConnectionError, match=message):
         load("torchvision://resnet50")
 
 

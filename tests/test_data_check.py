@@ -99,6 +99,13 @@ def test_folders_without_fault_are_counted_by_class_and_group(folders, tmp_path)
     assert "classes: many 0, medium 1, few 1" in text and text.endswith("no problem found")
 
 
+def test_what_a_data_set_says_each_time_that_it_is_built_is_noted_once(folders, tmp_path):
+    (tmp_path / "train" / "cat" / "notes.txt").touch()
+    folders.model = dict(head=dict(num_classes=2, loss=dict(type="BalancedSoftmaxLoss")))
+    (text,) = found_in(folders).notes["train"]
+    assert text.endswith("left out: cat/notes.txt")
+
+
 def test_boxes_without_fault_are_counted_by_class_and_frequency(boxes):
     found = check_data(boxes)
     assert not found.findings.problems and not found.findings.notes

@@ -8,8 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from torch.utils.data import DataLoader
 
 from mmdet_ltnorm.data import image_list
+from mmdet_ltnorm.data.image_files import ImageError
 from mmdet_ltnorm.data.image_list import (
     ImageFolder,
     ImageList,
@@ -111,7 +113,7 @@ def test_folders_are_classes_in_sorted_order_and_may_be_empty(tmp_path):
     assert paths == [str(tmp_path / image) for image in sorted(images)]
     assert (dataset[1]["img"] == 1).all()  # JPEG keeps a single colour
     (tmp_path / "n02" / "a.JPEG").write_bytes(b"no image")
-    with pytest.raises(RuntimeError, match=r"image .*a.JPEG cannot be loaded"):
+    with pytest.raises(ImageError, match=r"a.JPEG is not an image .*; leave_out_unreadable=True"):
         dataset[1]
 
 
@@ -259,8 +261,19 @@ def test_missing_empty_and_broken_images_are_named(tmp_path, content):
     if content is not None:
         (tmp_path / "bad.jpg").write_bytes(content)
     dataset = ImageList("list.txt", num_classes=2, data_root=str(tmp_path), pipeline=LOAD)
-    with pytest.raises(RuntimeError, match=r"image .*bad.jpg cannot be loaded"):
+    with pytest.raises(ImageError, match=r"bad.jpg is not an image that OpenCV") as raised:
         dataset[1]
+    with pytest.raises(ImageError) as from_worker:
+        list(DataLoader(dataset, num_workers=1, sampler=[1]))
+    assert str(from_worker.value) == str(raised.value)  # no trace
+
+
+def test_another_error_of_a_pipeline_names_the_image_and_keeps_its_trace(tmp_path):
+    write_list(tmp_path, ["0.png 0"])
+    bad = [*LOAD, dict(type="CenterCrop", crop_size=2), dict(type="Cutout", size="x")]
+    dataset = ImageList("list.txt", num_classes=1, data_root=str(tmp_path), pipeline=bad)
+    with pytest.raises(RuntimeError, match=r"image .*0.png cannot be loaded or transformed"):
+        dataset[0]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from mmdet.registry import DATASETS
 from PIL import Image
 
 from mmdet_ltnorm.data.annotations import ImageSizes
+from mmdet_ltnorm.data.image_files import ImageError
 from mmdet_ltnorm.engine.hooks import CheckClassesHook
 
 STEPS = [
@@ -60,7 +61,7 @@ def test_one_turned_image_is_found_when_it_is_loaded(tmp_path):
     found = dataset(folder(tmp_path, turned=[5]), tmp_path)  # none of those looked at before
     sizes = ImageSizes(found)
     sizes.check(found[index]["data_samples"] for index in (0, 1, 2, 3))
-    with pytest.raises(ValueError, match=r"5\.jpg is 48 x 64"):
+    with pytest.raises(ImageError, match=r"5\.jpg is 48 x 64"):
         sizes.check([found[4]["data_samples"]])
 
 
@@ -74,7 +75,7 @@ def test_an_image_that_was_resized_after_annotation_has_another_remedy(tmp_path)
 def test_a_damaged_image_is_named(tmp_path):
     file = folder(tmp_path, images=2)
     (tmp_path / "2.jpg").write_bytes(b"no image")
-    with pytest.raises(ValueError, match=r"2\.jpg is not an image that OpenCV can read"):
+    with pytest.raises(ImageError, match=r"2\.jpg is not an image that OpenCV can read"):
         ImageSizes(dataset(file, tmp_path))
 
 

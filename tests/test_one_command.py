@@ -15,6 +15,8 @@ from ltnorm import analyze, coco_to_lvis, test
 from ltnorm.sweep import TRAIN
 from mmdet_ltnorm.analysis import commands
 from mmdet_ltnorm.data.coco_to_lvis import LVIS_LIMITS
+from mmdet_ltnorm.data.image_files import ImageError
+from mmdet_ltnorm.engine import launch
 from mmdet_ltnorm.engine.launch import POST_HOC
 from mmdet_ltnorm.engine.options import read_options
 
@@ -110,6 +112,16 @@ def test_a_command_tells_its_errors_in_a_line_under_its_name(monkeypatch, tmp_pa
     (tmp_path / "c.py").write_text("model = dict()")
     told = run(monkeypatch, "check", tmp_path / "c.py", "--cfg-options", "seed")
     assert told == "ltnorm check: --cfg-options takes KEY=VALUE, got 'seed'"
+
+
+@pytest.mark.parametrize(("command", "words"), [("train", []), ("test", ["c.pth"])])
+def test_a_damaged_image_ends_a_run_in_a_line(command, words, monkeypatch):
+    def damaged(_):
+        raise ImageError("a.png is damaged")
+
+    monkeypatch.setattr(launch, f"config_for_{command}ing", lambda _: None)
+    monkeypatch.setattr(launch, command, damaged)
+    assert run(monkeypatch, command, "c.py", *words) == f"ltnorm {command}: a.png is damaged"
 
 
 def test_without_a_command_the_help_names_them(monkeypatch, capsys):

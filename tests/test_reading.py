@@ -4,7 +4,14 @@ import json
 
 import pytest
 
-from mmdet_ltnorm.reading import read_json, read_lines, read_model_config, read_text
+from mmdet_ltnorm.reading import (
+    CONFIGS,
+    read_config,
+    read_json,
+    read_lines,
+    read_model_config,
+    read_text,
+)
 
 TEXT = "käse 1\nπ 2\n"
 
@@ -76,3 +83,10 @@ def test_what_is_no_config_is_refused_in_words(tmp_path, text, told):
     for path in (tmp_path, tmp_path / "nowhere.py"):
         with pytest.raises(FileNotFoundError, match="does not exist, or is no file"):
             read_model_config(path)
+
+
+def test_a_base_of_this_package_is_named_by_its_path(tmp_path):
+    (tmp_path / "c.py").write_text('_base_ = "mmdet_ltnorm::_base_/cls_image_folder.py"')
+    with pytest.raises(ValueError, match=f"by its path, which is below {CONFIGS}") as raised:
+        read_config(tmp_path / "c.py")
+    assert (CONFIGS / "_base_" / "cls_image_folder.py").is_file() and raised.value.__cause__

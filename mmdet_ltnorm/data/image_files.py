@@ -14,6 +14,17 @@ _SYSTEM_FILES = ("desktop.ini", "ehthumbs.db", "icon\r", "thumbs.db")
 _SYSTEM_FOLDERS = ("$recycle.bin", "@eadir", "__macosx", "lost+found", "system volume information")
 
 
+class ImageError(ValueError):
+    """An image that cannot be used, in one line.
+
+    A loader's worker sends its trace as the message of an error of the same class; only the last
+    line, which has the reason, is kept.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message.rpartition("ImageError: ")[2].rstrip())
+
+
 class FolderContent(NamedTuple):
     """The sorted names in a folder, without hidden and system files."""
 

@@ -10,7 +10,13 @@ from mmengine.registry import DATASETS
 
 from mmdet_ltnorm.arguments import checked_flag
 from mmdet_ltnorm.data.annotations import warn
-from mmdet_ltnorm.data.image_files import SUFFIXES, check_whole, folder_content, has_images
+from mmdet_ltnorm.data.image_files import (
+    SUFFIXES,
+    ImageError,
+    check_whole,
+    folder_content,
+    has_images,
+)
 from mmdet_ltnorm.data.labelled import LabelledDataset
 from mmdet_ltnorm.data.transforms import LoadImageFromFile
 from mmdet_ltnorm.lettering import some
@@ -51,6 +57,10 @@ class ImageFiles(LabelledDataset):
         """Load and transform one image; an error names it."""
         try:
             return super().prepare_data(idx)
+        except ImageError as error:
+            raise ImageError(
+                f"{error}; leave_out_unreadable=True in the data set goes on"
+            ) from error
         except Exception as error:  # OpenCV's own messages name no file
             path = self.get_data_info(idx)["img_path"]
             raise RuntimeError(f"image {path} cannot be loaded or transformed: {error}") from error

@@ -17,6 +17,7 @@ from mmengine.registry import TRANSFORMS
 
 from mmdet_ltnorm.data import image_ops
 from mmdet_ltnorm.data.cls_data_sample import ClsDataSample
+from mmdet_ltnorm.data.image_files import ImageError
 
 
 @TRANSFORMS.register_module(force=True)
@@ -24,7 +25,7 @@ class LoadImageFromFile(mmcv.transforms.LoadImageFromFile):
     """mmcv's transform, replaced in all configs so that errors name the image.
 
     Raises:
-        ValueError: the file is missing, empty, damaged or no image.
+        ImageError: the file is missing, empty, damaged or no image.
     """
 
     def transform(self, results: dict) -> dict | None:
@@ -33,7 +34,7 @@ class LoadImageFromFile(mmcv.transforms.LoadImageFromFile):
             return super().transform(results)
         except (AssertionError, AttributeError, OSError, cv2.error) as error:
             reason = error.strerror if isinstance(error, OSError) else "damaged, empty or no image?"
-            raise ValueError(
+            raise ImageError(
                 f"{results['img_path']} is not an image that OpenCV can read: {reason}"
             ) from error
 

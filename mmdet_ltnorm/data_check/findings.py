@@ -24,8 +24,10 @@ class DataFindings:
         self.problems.setdefault(what, []).append(place)
 
     def note(self, what: str, place: str) -> None:
-        """Add a note."""
-        self.notes.setdefault(what, []).append(place)
+        """Add a note, once: a data set that is built again says it again."""
+        places = self.notes.setdefault(what, [])
+        if place not in places:
+            places.append(place)
 
     @contextmanager
     def collecting(self, title: str) -> Iterator[None]:

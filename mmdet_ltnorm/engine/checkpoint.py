@@ -261,22 +261,26 @@ def _in_words(load: Callable) -> Callable:
             return load(filename, *args, **kwargs)
         except urllib.error.URLError as error:
             raise ConnectionError(
-                f"cannot download {filename} ({error.reason}): fetch it where there is a network, "
-                f"put it into {torch.hub.get_dir()}/checkpoints, or start without it by "
-                "--cfg-options model.backbone.backbone.init_cfg=None (model.backbone.init_cfg "
-                "without LTNormBackbone)"
+                f"cannot download {filename} ({error.reason}): fetch {_address(filename)} where "
+                f"there is a network, put it into {torch.hub.get_dir()}/checkpoints, or start "
+                "without it by --cfg-options model.backbone.backbone.init_cfg=None "
+                "(model.backbone.init_cfg without LTNormBackbone)"
             ) from None
 
     return loader
 
 
+def _address(filename: str) -> str:
+    """Return the address of a file of torchvision, from mmengine's table; others as they are."""
+    addresses = mmengine.load(Path(mmengine.__file__).parent / "hub" / "torchvision_0.12.json")
+    return addresses.get(filename.removeprefix("torchvision://"), filename)
+
+
 def _load_from_torchvision(filename: str, map_location: Any = None) -> Any:
     """Load from the address in mmengine's table, without an import of torchvision."""
-    addresses = mmengine.load(Path(mmengine.__file__).parent / "hub" / "torchvision_0.12.json")
-    name = filename.split("://", 1)[1]
-    if name not in addresses:
+    if (address := _address(filename)) == filename:
         return host.load_from_torchvision(filename, map_location)
-    return host.load_from_http(addresses[name], map_location=map_location)
+    return host.load_from_http(address, map_location=map_location)
 
 
 host.torch, host.load_url = _Torch("torch"), _load_url

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from mmdet_ltnorm.data.image_files import ImageError
 from mmdet_ltnorm.data.wrapped import dataset_parts
 
 PROBED = 16  # images of each data set that are looked at before a run
@@ -37,7 +38,7 @@ class ImageSizes:
     image is mostly a fault of many.
 
     Raises:
-        ValueError: one of those images has another size, or cannot be decoded.
+        ImageError: one of those images has another size, or cannot be decoded.
     """
 
     def __init__(self, dataset: Any) -> None:
@@ -66,4 +67,4 @@ class ImageSizes:
     def _check(self, path: Any, loaded: Any) -> None:
         annotated = self._annotated.get(path) if isinstance(path, str) else None
         if annotated and loaded and (fault := size_fault(path, loaded[:2], annotated)):
-            raise ValueError(fault)
+            raise ImageError(fault)
