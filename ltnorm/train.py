@@ -32,10 +32,12 @@ def run(args: argparse.Namespace) -> None:
     from mmdet_ltnorm.data.image_files import ImageError
     from mmdet_ltnorm.engine.launch import config_for_training, train
     from mmdet_ltnorm.engine.options import read_options
+    from mmdet_ltnorm.engine.terminal import RefusedRun
     from mmdet_ltnorm.results.checkpoints import CheckpointError
 
     with refused_in_a_line(args, OSError, ValueError):
         args.cfg_options = read_options(args.cfg_options)
         cfg = config_for_training(args)
-    with refused_in_a_line(args, CheckpointError, FloatingPointError, ImageError, OSError):
+    in_words = CheckpointError, FloatingPointError, ImageError, OSError, RefusedRun
+    with refused_in_a_line(args, *in_words):
         train(cfg)

@@ -19,6 +19,7 @@ from mmdet_ltnorm.data.image_files import ImageError
 from mmdet_ltnorm.engine import launch
 from mmdet_ltnorm.engine.launch import POST_HOC
 from mmdet_ltnorm.engine.options import read_options
+from mmdet_ltnorm.engine.terminal import RefusedRun
 
 ROOT = Path(__file__).parents[1]
 
@@ -115,9 +116,10 @@ def test_a_command_tells_its_errors_in_a_line_under_its_name(monkeypatch, tmp_pa
 
 
 @pytest.mark.parametrize(("command", "words"), [("train", []), ("test", ["c.pth"])])
-def test_a_damaged_image_ends_a_run_in_a_line(command, words, monkeypatch):
+@pytest.mark.parametrize("kind", [ImageError, RefusedRun])
+def test_a_damaged_image_or_a_check_ends_a_run_in_a_line(command, words, kind, monkeypatch):
     def damaged(_):
-        raise ImageError("a.png is damaged")
+        raise kind("a.png is damaged")
 
     monkeypatch.setattr(launch, f"config_for_{command}ing", lambda _: None)
     monkeypatch.setattr(launch, command, damaged)
@@ -137,6 +139,8 @@ def test_options_are_read_as_mmengine_reads_them():
     found = read_options(words)
     assert found == {"a.b": 1, "c": [1, (2, "x")], "d": 0.001, "e": "k=v", "f": None}
     assert read_options([]) == {}
+    with pytest.raises(ValueError, match=r"no dict\(\.\.\.\): name each of its entries"):
+        read_options(["a=dict(b=1, c=2)"])
 
 
 @pytest.mark.slow

@@ -8,11 +8,13 @@ import time
 import pytest
 import toy_runner as toy
 from mmengine.config import Config
+from mmengine.hooks import Hook
 from mmengine.logging import MessageHub
 from mmengine.runner import LogProcessor
 
 from mmdet_ltnorm.engine import terminal
-from mmdet_ltnorm.engine.terminal import MEANS, ProgressHook, quiet_runner
+from mmdet_ltnorm.engine.terminal import MEANS, ProgressHook, RefusedRun, quiet_runner
+from mmdet_ltnorm.results.checkpoints import CheckpointError
 
 
 class Terminal(io.StringIO):
@@ -93,3 +95,26 @@ def test_accuracy_is_logged_as_a_mean_and_scores_as_they_are(run):
     }
     assert told["train"] == {"accuracy": 50, "s0.acc": 50, "lr": 100}
     assert told["val"] == {"val/accuracy/all": 100, "val/acc_x": 100}
+
+
+@pytest.mark.parametrize(
+    ("when", "kind", "raised"),
+    [
+        ("before_train", ValueError, RefusedRun),
+        ("before_val", ValueError, RefusedRun),
+        ("before_train", CheckpointError, CheckpointError),  # has a line of its own
+        ("before_train_iter", ValueError, ValueError),  # a fault of the program
+    ],
+)
+def test_what_a_hook_refuses_before_a_loop_is_told_from_a_fault(
+    when, kind, raised, tmp_path, monkeypatch
+):
+    def refuse(self, *args, **kwargs):
+        raise kind("set num_classes to 4")
+
+    monkeypatch.setattr(toy, "Runner", quiet_runner({}))
+    runner = toy.toy_runner(tmp_path)
+    runner.register_hook(type("Check", (Hook,), {when: refuse})())
+    with pytest.raises(ValueError, match="set num_classes to 4") as found:
+        runner.train()
+    assert found.type is raised

@@ -59,7 +59,7 @@ class ImageFiles(LabelledDataset):
             return super().prepare_data(idx)
         except ImageError as error:
             raise ImageError(
-                f"{error}; leave_out_unreadable=True in the data set goes on"
+                f"{error}; leave_out_unreadable=True in the data set leaves it out"
             ) from error
         except Exception as error:  # OpenCV's own messages name no file
             path = self.get_data_info(idx)["img_path"]

@@ -47,7 +47,13 @@ def read_options(words: Sequence[str]) -> dict[str, Any]:
             raise ValueError(f"--cfg-options takes KEY=VALUE, got {word!r}")
     parser = argparse.ArgumentParser()
     parser.add_argument("--words", nargs="*", action=DictAction, default={})
-    return parser.parse_args(["--words", *words]).words if words else {}
+    try:
+        return parser.parse_args(["--words", *words]).words if words else {}
+    except RecursionError:  # mmengine's reader has no end for "dict(a=1, b=2)"
+        raise ValueError(
+            "--cfg-options takes numbers, words, [lists] and (tuples), no dict(...): name each of "
+            "its entries, as model.neck.type=FPN, or write it in a config"
+        ) from None
 
 
 def merge_options(cfg: Config, options: Mapping[str, Any]) -> None:

@@ -22,6 +22,11 @@ _IN_THE_FILE = (
 MEANS = r".*(loss|time|data_time|grad_norm).*|^(train/)?(\w+\.)?(accuracy|acc)$"
 _SILENCE = 60  # seconds without a line in the log, after which one tells how far the run is
 _WIDTH = 24
+_CHECKING = ("before_train", "before_val", "before_test")  # when hooks check
+
+
+class RefusedRun(ValueError):
+    """A run that a hook's check refuses; the message has the remedy."""
 
 
 def quiet_runner(cfg: Any, **methods: Callable) -> type[Runner]:
@@ -35,7 +40,16 @@ def quiet_runner(cfg: Any, **methods: Callable) -> type[Runner]:
         logger.info(f"config, environment and hooks are in {logger._log_file}")
         return logger
 
-    return type(kind.__name__, (kind,), {"build_logger": build_logger, **methods})
+    def call_hook(runner: Runner, fn_name: str, **kwargs: Any) -> None:
+        try:
+            kind.call_hook(runner, fn_name, **kwargs)
+        except ValueError as error:
+            if type(error) is not ValueError or fn_name not in _CHECKING:
+                raise
+            raise RefusedRun(str(error)) from error
+
+    own = {"build_logger": build_logger, "call_hook": call_hook, **methods}
+    return type(kind.__name__, (kind,), own)
 
 
 class ProgressHook(Hook):
