@@ -152,6 +152,21 @@ def test_variables_and_the_wrapping_of_a_backbone_are_no_differences(tmp_path):
     }
 
 
+def test_none_where_another_config_has_entries_is_no_difference_of_its_own(tmp_path):
+    text = """model = dict(backbone=dict(type='LTNormBackbone', norm_cfg=@,
+        backbone=dict(type='ResNet', norm_cfg=dict(type='BN'))), neck=None)"""
+    folders = [tmp_path / name for name in ("none", "nbn")]
+    for folder in folders:
+        folder.mkdir()
+    one, other = (
+        dumped(folder, text.replace("@", norm))
+        for folder, norm in zip(folders, ("None", "dict(type='NBN')"), strict=True)
+    )
+    key = "model.backbone(LTNormBackbone).norm_cfg.type"
+    assert config_differences({"none": one, "nbn": other}) == {"nbn": [(key, "NBN", None)]}
+    assert config_differences({"nbn": other, "none": one}) == {"none": [(key, None, "NBN")]}
+
+
 def test_runs_are_in_the_order_that_was_asked_for(tmp_path):
     for hour, name in enumerate(("ce", "bs", "a_nbn")):
         work_dir = logged_run(tmp_path / name, "seed", 0, 10)

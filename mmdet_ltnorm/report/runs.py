@@ -232,9 +232,19 @@ def config_differences(runs: Mapping[str, LoggedRun]) -> dict[str, list[ChangedS
             for key in {**one, **other}
             # Testing is most often a copy of validation.
             if one.get(key) != other.get(key)
+            and not _is_none_for(key, one, other)
+            and not _is_none_for(key, other, one)
             and (not key.startswith("test_") or key.startswith("test_cfg"))
         ]
     return found
+
+
+def _is_none_for(key: str, one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    """Tell whether one config has None where the other has entries, which say what differs."""
+    whole = one.get(key) == "None" and key not in other
+    return whole and any(
+        each.replace("(LTNormBackbone)", "").startswith(f"{key}.") for each in other
+    )
 
 
 def _unwrapped(settings: Mapping[str, str]) -> Iterator[tuple[str, str]]:
