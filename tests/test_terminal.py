@@ -10,9 +10,11 @@ import toy_runner as toy
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.logging import MessageHub
+from mmengine.registry import MODELS
 from mmengine.runner import LogProcessor
 
 from mmdet_ltnorm.engine import terminal
+from mmdet_ltnorm.engine.launch import unknown_types_in_words
 from mmdet_ltnorm.engine.terminal import MEANS, ProgressHook, RefusedRun, quiet_runner
 from mmdet_ltnorm.results.checkpoints import CheckpointError
 
@@ -118,3 +120,11 @@ def test_what_a_hook_refuses_before_a_loop_is_told_from_a_fault(
     with pytest.raises(ValueError, match="set num_classes to 4") as found:
         runner.train()
     assert found.type is raised
+
+
+def test_a_type_that_no_registry_has_is_refused_and_another_missing_key_is_a_fault():
+    told = "BalancedSoftmaxLos is not in the .* registry"
+    with pytest.raises(RefusedRun, match=told), unknown_types_in_words():
+        MODELS.build(dict(type="BalancedSoftmaxLos"))
+    with pytest.raises(KeyError, match="a key"), unknown_types_in_words():
+        raise KeyError("a key")

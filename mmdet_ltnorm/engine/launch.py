@@ -2,7 +2,8 @@
 
 import argparse
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from mmdet_ltnorm.engine.hooks import BroadcastBuffersHook, ClassCountsLineHook
 from mmdet_ltnorm.engine.loading import CheckCheckpointHook
 from mmdet_ltnorm.engine.options import merge_options
 from mmdet_ltnorm.engine.resume import latest_complete_checkpoint
-from mmdet_ltnorm.engine.terminal import MEANS, ProgressHook, quiet_runner
+from mmdet_ltnorm.engine.terminal import MEANS, ProgressHook, RefusedRun, quiet_runner
 from mmdet_ltnorm.engine.trackers import tracker_errors_in_words
 from mmdet_ltnorm.processes import (
     claim_folder,
@@ -133,7 +134,7 @@ def train(cfg: Config) -> None:
     end_forks_too()
     if _rank(cfg) == 0:
         claim_folder(cfg.work_dir)
-    with tracker_errors_in_words():
+    with unknown_types_in_words(), tracker_errors_in_words():
         build_runner(cfg).train()
     leave_process_group()
 
@@ -142,9 +143,21 @@ def test(cfg: Config) -> None:
     """Test; on every rank of a distributed run."""
     end_with_parent()
     end_forks_too()
-    with tracker_errors_in_words():
+    with unknown_types_in_words(), tracker_errors_in_words():
         build_test_runner(cfg).test()
     leave_process_group()
+
+
+@contextmanager
+def unknown_types_in_words() -> Iterator[None]:
+    """Refuse a run whose config has a `type` that no registry has, as mmengine says it."""
+    try:
+        yield
+    except KeyError as error:
+        told = str(error.args[0]) if error.args else ""
+        if "is not in the" not in told or "registry" not in told:
+            raise
+        raise RefusedRun(told) from error
 
 
 def build_runner(cfg: Config) -> Runner:

@@ -26,7 +26,7 @@ _CHECKING = ("before_train", "before_val", "before_test")  # when hooks check
 
 
 class RefusedRun(ValueError):
-    """A run that a hook's check refuses; the message has the remedy."""
+    """A run that its config or a hook's check refuses; the message has the reason."""
 
 
 def quiet_runner(cfg: Any, **methods: Callable) -> type[Runner]:
