@@ -10,8 +10,8 @@ import toy_runner as toy
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.logging import MessageHub
-from mmengine.registry import MODELS
-from mmengine.runner import LogProcessor
+from mmengine.registry import MODELS, RUNNERS
+from mmengine.runner import LogProcessor, Runner
 
 from mmdet_ltnorm.engine import terminal
 from mmdet_ltnorm.engine.launch import unknown_types_in_words
@@ -128,3 +128,20 @@ def test_a_type_that_no_registry_has_is_refused_and_another_missing_key_is_a_fau
         MODELS.build(dict(type="BalancedSoftmaxLos"))
     with pytest.raises(KeyError, match="a key"), unknown_types_in_words():
         raise KeyError("a key")
+
+
+@pytest.mark.parametrize(
+    ("source", "raised"), [("mmdet_ltnorm.data", RefusedRun), ("own", ValueError)]
+)
+def test_what_a_data_set_of_this_package_refuses_is_told_from_a_fault_of_another(source, raised):
+    names = {"__name__": source}
+    exec("def build(runner, loop):\n    raise ValueError('no images')", names)
+
+    @RUNNERS.register_module(force=True)
+    class Loading(Runner):
+        build_train_loop = staticmethod(names["build"])
+
+    kind = quiet_runner(dict(runner_type="Loading"))
+    with pytest.raises(ValueError, match="no images") as found:
+        kind.build_train_loop(None, None)
+    assert found.type is raised

@@ -2,6 +2,7 @@
 
 import logging
 import time
+import traceback
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -23,10 +24,26 @@ MEANS = r".*(loss|time|data_time|grad_norm).*|^(train/)?(\w+\.)?(accuracy|acc)$"
 _SILENCE = 60  # seconds without a line in the log, after which one tells how far the run is
 _WIDTH = 24
 _CHECKING = ("before_train", "before_val", "before_test")  # when hooks check
+_LOOPS = ("build_train_loop", "build_val_loop", "build_test_loop")
 
 
 class RefusedRun(ValueError):
     """A run that its config or a hook's check refuses; the message has the reason."""
+
+
+def _refusing_data(build_loop: Callable) -> Callable:
+    """Wrap a method that builds data sets: what this package's refuse is told as refused."""
+
+    def build(runner: Runner, loop: Any) -> Any:
+        try:
+            return build_loop(runner, loop)
+        except ValueError as error:
+            *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+            if not frame.f_globals.get("__name__", "").startswith("mmdet_ltnorm."):
+                raise  # another's data set may have a fault, for which one needs the trace
+            raise RefusedRun(str(error)) from error
+
+    return build
 
 
 def quiet_runner(cfg: Any, **methods: Callable) -> type[Runner]:
@@ -48,7 +65,8 @@ def quiet_runner(cfg: Any, **methods: Callable) -> type[Runner]:
                 raise
             raise RefusedRun(str(error)) from error
 
-    own = {"build_logger": build_logger, "call_hook": call_hook, **methods}
+    own = {"build_logger": build_logger, "call_hook": call_hook}
+    own |= {name: _refusing_data(getattr(kind, name)) for name in _LOOPS} | methods
     return type(kind.__name__, (kind,), own)
 
 
