@@ -240,8 +240,8 @@ def test_matrix_products_are_for_the_cpu_for_many_components_and_without_triton(
     on_gpu, empty = SimpleNamespace(is_cuda=True, numel=lambda: 9), torch.empty(0, 3)
     plain = Composed(plain_pixels, plain_components)
     assert mixture_backend(on_gpu, torch.ones(8, 3)) == mixture
+    assert isinstance(mixture_backend(torch.ones(2, 3), torch.ones(8, 3)), Composed)
     for x, statistics in (
-        (torch.ones(2, 3), torch.ones(8, 3)),
         (on_gpu, torch.ones(9, 3)),
         (on_gpu, torch.ones(3, 8).t()),
         (empty, torch.ones(2, 3)),
