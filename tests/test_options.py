@@ -4,6 +4,7 @@ import logging
 
 import pytest
 from mmengine.config import Config
+from torch.utils.data import DataLoader
 
 from mmdet_ltnorm.benchmark import benchmark_table
 from mmdet_ltnorm.engine import options as module
@@ -79,6 +80,14 @@ def test_options_that_are_read_pass_without_a_warning(cfg, key, monkeypatch):
     for name in key.split("."):
         value = value[int(name) if name.isdigit() else name]
     assert value == 5
+
+
+def test_without_workers_nothing_is_asked_of_them(cfg):
+    cfg.train_dataloader.update(persistent_workers=True, prefetch_factor=2, num_workers=2)
+    merge_options(cfg, {"train_dataloader.num_workers": 0})
+    loader = {key: value for key, value in cfg.train_dataloader.items() if key != "dataset"}
+    DataLoader([1, 2], **loader)
+    assert loader == dict(batch_size=4, num_workers=0)
 
 
 def test_a_benchmark_takes_at_least_one_round():

@@ -14,8 +14,7 @@ from mmdet_ltnorm.data.annotations import check_sources
 from mmdet_ltnorm.data.wrapped import class_counts, dataset_classes, dataset_configs, dataset_parts
 from mmdet_ltnorm.data_check.findings import DataFindings
 from mmdet_ltnorm.engine.checks import check_data_files
-
-LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
+from mmdet_ltnorm.engine.options import LOADERS
 
 
 @dataclass

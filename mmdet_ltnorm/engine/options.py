@@ -24,6 +24,7 @@ READ = {
     ),
     *("tta_model", "tta_pipeline", *inspect.signature(Runner).parameters),
 }
+LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 LOOPS = ("EpochBasedTrainLoop", "IterBasedTrainLoop")
 LOOP = {"type", "by_epoch"}.union(
     *(inspect.signature(loop).parameters for loop in (EpochBasedTrainLoop, IterBasedTrainLoop))
@@ -60,6 +61,7 @@ def merge_options(cfg: Config, options: Mapping[str, Any]) -> None:
     """Merge ``--cfg-options`` into a config; refuse options that nothing would read.
 
     A new entry of ``model.train_cfg`` and the like, which only their readers know, is warned of.
+    Loaders with ``num_workers=0`` lose the entries that torch takes only with workers.
 
     Raises:
         ValueError: nothing reads an option, or it does not fit into the config; the message names
@@ -71,6 +73,10 @@ def merge_options(cfg: Config, options: Mapping[str, Any]) -> None:
             cfg.merge_from_dict({key: value})
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"--cfg-options {key}={value!r} does not fit: {error}") from error
+    for loader in (cfg.get(name) for name in LOADERS):
+        if loader and loader.get("num_workers") == 0:  # torch refuses these without workers
+            loader.pop("persistent_workers", None)
+            loader.pop("prefetch_factor", None)
 
 
 def _check(cfg: Config, key: str, value: Any) -> None:
