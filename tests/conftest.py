@@ -34,12 +34,13 @@ def _temporary_folder(tmp_path_factory):
 
 @pytest.fixture(scope="session", autouse=True)
 def _short_starts():
-    # A runner has its config formatted five times and asks compilers for their versions.
+    # A runner has its config formatted five times and asks compilers for their versions. The
+    # maintained fork of mmengine has no FormatCode there.
     from mmengine.config import Config, config
     from mmengine.runner import runner
 
     with (
-        patch.object(config, "FormatCode", lambda text, **_: (text, True)),
+        patch.object(config, "FormatCode", lambda text, **_: (text, True), create=True),
         patch.object(runner, "collect_env", functools.cache(runner.collect_env)),
         patch.object(Config, "_file2dict", staticmethod(_reading_ours_once(Config._file2dict))),
     ):
