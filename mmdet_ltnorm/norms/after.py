@@ -13,7 +13,7 @@ from mmdet_ltnorm.norms.backends.precision import widened
 
 @MODELS.register_module()
 class BNThen(nn.BatchNorm2d):
-    """Batch norm, and a second norm of its output (NBN paper, MixtureTables XII and XIII).
+    """Batch norm, and a second norm of its output (NBN paper, Tables XII and XIII).
 
     ::
 
