@@ -24,7 +24,7 @@ def tracker_errors_in_words() -> Iterator[None]:
             raise
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ConnectionError(
-            f"the tracker {names[0]} failed: {reason}. Mend it, or leave it out of the config's "
+            f"the tracker {names[0]} failed: {reason}. Fix it, or leave it out of the config's "
             "visualizer.vis_backends; --resume goes on from the last checkpoint. Weights & Biases "
             "needs no network with WANDB_MODE=offline, MLflow none with "
             "tracking_uri='sqlite:///mlflow.db'"
