@@ -159,7 +159,7 @@ def test_a_rank_of_torchruns_notes_its_parent_before_the_slow_imports(tool, monk
 
 @pytest.mark.parametrize("script", ["dist_train.sh", "dist_test.sh"])
 def test_a_launch_script_tells_the_ranks_its_number(script, tmp_path):
-    python = tmp_path / "python"
+    python = tmp_path / "python3"
     python.write_text("#!/bin/sh\necho $MMDET_LTNORM_PARENT $$\n")
     python.chmod(0o755)
     path = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}

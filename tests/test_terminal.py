@@ -133,14 +133,16 @@ def test_a_type_that_no_registry_has_is_refused_and_another_missing_key_is_a_fau
 @pytest.mark.parametrize(
     ("source", "raised"), [("mmdet_ltnorm.data", RefusedRun), ("own", ValueError)]
 )
-def test_what_a_data_set_of_this_package_refuses_is_told_from_a_fault_of_another(source, raised):
+def test_what_a_data_set_of_this_package_refuses_is_told_from_a_fault_of_another(
+    source, raised, monkeypatch
+):
     names = {"__name__": source}
     exec("def build(runner, loop):\n    raise ValueError('no images')", names)
 
-    @RUNNERS.register_module(force=True)
     class Loading(Runner):
         build_train_loop = staticmethod(names["build"])
 
+    monkeypatch.setitem(RUNNERS.module_dict, "Loading", Loading)
     kind = quiet_runner(dict(runner_type="Loading"))
     with pytest.raises(ValueError, match="no images") as found:
         kind.build_train_loop(None, None)

@@ -14,7 +14,7 @@ gpus=${2:?usage: tools/dist_train.sh CONFIG GPUS [options]}
 
 # The ranks end with this process, which becomes torchrun's.
 export MMDET_LTNORM_PARENT=$$
-exec python -m torch.distributed.run \
+exec python3 -m torch.distributed.run \
     --nnodes="${NNODES:-1}" \
     --node-rank="${NODE_RANK:-0}" \
     --nproc-per-node="$gpus" \

@@ -16,5 +16,5 @@ exec srun --partition="$partition" --job-name="$job_name" \
     --gres="gpu:${GPUS_PER_NODE:-8}" \
     --ntasks="${GPUS:-8}" --ntasks-per-node="${GPUS_PER_NODE:-8}" \
     --cpus-per-task="${CPUS_PER_TASK:-5}" --kill-on-bad-exit=1 ${SRUN_ARGS:-} \
-    python -u "$(dirname "$0")/test.py" "$config" "$checkpoint" \
+    python3 -u "$(dirname "$0")/test.py" "$config" "$checkpoint" \
     --launcher slurm "${@:5}"
