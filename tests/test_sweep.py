@@ -8,11 +8,13 @@ import re
 import sys
 
 import pytest
+from matplotlib.figure import Figure
 
 from mmdet_ltnorm.sweep import (
     default_metrics,
     difference,
     plan_runs,
+    plot_sweeps,
     sweep_table,
     train_runs,
     write_report,
@@ -294,6 +296,15 @@ def test_the_report_holds_every_run_in_every_format(tmp_path):
     assert len(rows) == 7
     assert "+1.7 ± 1.2" in (tmp_path / "sweep.md").read_text()
     assert (tmp_path / "sweep.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_picture_has_no_place_for_a_group_without_classes(tmp_path, monkeypatch):
+    figures, save = [], Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda *a, **k: [figures.append(a[0]), save(*a, **k)])
+    scores = {"accuracy/all": 60.0, "accuracy/few": math.nan, "accuracy/many": 70.0}
+    plot_sweeps({"": {"ce": {0: scores}, "nbn": {0: scores}}}, list(scores), tmp_path / "means.png")
+    shown = [label.get_text() for label in figures[0].axes[-1].get_xticklabels()]
+    assert shown == ["all", "many"]
 
 
 def test_configs_of_different_data_are_no_sweep(tmp_path):

@@ -95,7 +95,12 @@ def plot_sweeps(sweeps: Mapping[str, Results], metrics: Sequence[str], out: str 
 
 
 def _draw_sweep(results: Results, metrics: Sequence[str], scores: Any, gaps: Any) -> None:
-    """Draw one sweep's scores and differences into two axes."""
+    """Draw one sweep's scores and differences into two axes, of metrics that have scores."""
+    metrics = [
+        metric
+        for metric in metrics
+        if any(not math.isnan(mean.mean) for mean in means(results, metric).values())
+    ]
     width = 0.8 / len(results)
     for index, (name, look) in enumerate(line_looks(results)):
         by_seed, colour = results[name], look["color"]
@@ -110,9 +115,6 @@ def _draw_sweep(results: Results, metrics: Sequence[str], scores: Any, gaps: Any
             errors = [0.0 if math.isnan(estimate.spread) else estimate.spread for estimate in found]
             values = [estimate.mean for estimate in found]
             gaps.errorbar(places, values, yerr=errors, fmt="o", color=colour, capsize=3)
-    for x, metric in enumerate(metrics):
-        if all(math.isnan(mean.mean) for mean in means(results, metric).values()):
-            scores.text(x, 0.5, "n/a", ha="center", transform=scores.get_xaxis_transform())
     gaps.axhline(0, color="grey", linewidth=0.8)
     gaps.set_xticks(range(len(metrics)), [drawable(_short(metric)) for metric in metrics])
     for axes in scores, gaps:
