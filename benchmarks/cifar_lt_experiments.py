@@ -84,7 +84,7 @@ EXPERIMENTS = {
         "type A": [BS + "_nbn.py", "model.backbone.positions=last_stage"],
         "type B": [BS + "_nbn.py", "model.backbone.positions=complement"],
         "type C": [BS + "_nbn.py", "model.backbone.positions=all"],
-        "g of a block": [BS + "_nbn.py", "model.backbone.share=block"],
+        # A block has one NBN layer here, so share=block would be the same.
         "g of a layer": [BS + "_nbn.py", "model.backbone.share=none"],
     },
 }  # fmt: skip
