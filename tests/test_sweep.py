@@ -303,8 +303,10 @@ def test_a_picture_has_no_place_for_a_group_without_classes(tmp_path, monkeypatc
     monkeypatch.setattr(Figure, "savefig", lambda *a, **k: [figures.append(a[0]), save(*a, **k)])
     scores = {"accuracy/all": 60.0, "accuracy/few": math.nan, "accuracy/many": 70.0}
     plot_sweeps({"": {"ce": {0: scores}, "nbn": {0: scores}}}, list(scores), tmp_path / "means.png")
-    shown = [label.get_text() for label in figures[0].axes[-1].get_xticklabels()]
-    assert shown == ["all", "many"]
+    diverged = dict.fromkeys(scores, math.nan)
+    plot_sweeps({"": {"ce": {0: diverged}}}, list(scores), tmp_path / "means.png")
+    shown = [[label.get_text() for label in f.axes[-1].get_xticklabels()] for f in figures]
+    assert shown == [["all", "many"], ["all", "few", "many"]]
 
 
 def test_configs_of_different_data_are_no_sweep(tmp_path):

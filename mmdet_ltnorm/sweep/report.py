@@ -96,11 +96,12 @@ def plot_sweeps(sweeps: Mapping[str, Results], metrics: Sequence[str], out: str 
 
 def _draw_sweep(results: Results, metrics: Sequence[str], scores: Any, gaps: Any) -> None:
     """Draw one sweep's scores and differences into two axes, of metrics that have scores."""
-    metrics = [
+    scored = [
         metric
         for metric in metrics
         if any(not math.isnan(mean.mean) for mean in means(results, metric).values())
     ]
+    metrics = scored or metrics  # all runs may have diverged
     width = 0.8 / len(results)
     for index, (name, look) in enumerate(line_looks(results)):
         by_seed, colour = results[name], look["color"]
